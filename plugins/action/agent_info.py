@@ -1,0 +1,22 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ..plugin_utils.action import AgentAction
+
+
+class ActionModule(AgentAction):
+    module = "agent_info"
+    changes = False
+
+    def _call(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Adds when, by the controller's clock, the agent was read: the gate compares clocks by it."""
+        begun = datetime.now(tz=timezone.utc)
+        result = super()._call(params)
+        middle = begun + (datetime.now(tz=timezone.utc) - begun) / 2
+        result["scanned_at"] = (middle + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return result

@@ -1,0 +1,32 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.arguments import argument_spec
+from ..module_utils.cluster import barrier
+from ..plugin_utils.action import checked_arguments
+from ..plugin_utils.cluster_view import ClusterView
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Fails every agent of a cluster in which any agent has no success, so that no later phase runs on a part of it."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        params = checked_arguments(self._task.args, argument_spec("cluster_barrier"))
+        view = ClusterView(task_vars or {}, cluster=params["cluster"], members=())
+        results = {name: view.result(name, params["results"]) for name in view.here}
+        judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"])
+        result.update(changed=False, phase=params["phase"], agents=list(view.here), problems=[f"{name}: {what}" for name, what in judged.problems])
+        if not judged.ok:
+            listed = "; ".join(result["problems"])
+            result.update(failed=True, msg=f"Stopped after the phase {params['phase']}, for the cluster to stay in step. {listed}. {params['remedy']}".strip())
+        return result

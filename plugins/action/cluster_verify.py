@@ -1,0 +1,72 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.arguments import argument_spec
+from ..module_utils.case_common import optional_version
+from ..module_utils.cluster import FAIL, InStep, in_step, restarted
+from ..module_utils.errors import DataMinerError
+from ..plugin_utils.action import checked_arguments
+from ..plugin_utils.cluster_view import ClusterView
+
+SHOWN = 50
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Compares the agents as they were read after the change. Every agent asks for itself and gets the same verdict."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        params = checked_arguments(self._task.args, argument_spec("cluster_verify"))
+        view = ClusterView(task_vars or {}, cluster=params["cluster"], members=())
+        try:
+            expected = optional_version(params["expected"], "expected")
+        except DataMinerError as error:
+            raise AnsibleActionFail(str(error)) from error
+        if self._task.check_mode and self._would_change(view):
+            text = f"Would verify that {', '.join(view.here)} run {expected or 'one web version'}"
+            result.update(changed=False, in_step=None, differences=[], restarted=[], msg=text)
+            return result
+        unread = [f"{reading.name} ({reading.problem})" for reading in (view.reading(name, "dataminer_after") for name in view.here) if reading.state is None]
+        after = view.states("dataminer_after")
+        judged = in_step(after, expected=expected, expected_content_equal=params["content_equal"])
+        result.update(changed=False, in_step=judged.ok and not unread, **_told(judged), restarted=_restarts(view, after))
+        if unread or not judged.ok:
+            result.update(failed=True, msg=_message(judged, unread))
+        return result
+
+    @staticmethod
+    def _would_change(view: ClusterView) -> bool:
+        keys = ("dataminer_upgrade_result", "dataminer_restore_committed")
+        return any((view.result(name, key) or {}).get("would") for name in view.here for key in keys)
+
+
+def _restarts(view: ClusterView, after: dict[str, Any]) -> list[str]:
+    before = view.states("dataminer_scan")
+    found = {name: restarted(before[name].host, after[name].host) for name in after if name in before}
+    return [f"{name}: {', '.join(names)}" for name, names in found.items() if names]
+
+
+def _told(judged: InStep) -> dict[str, Any]:
+    differences = judged.to_result()["differences"]
+    more = [{"what": f"and {len(differences) - SHOWN} more", "values": {}, "severity": "news"}] if len(differences) > SHOWN else []
+    return {"differences": [*sorted(differences, key=lambda row: row["severity"] != FAIL)[:SHOWN], *more]}
+
+
+def _message(judged: InStep, unread: list[str]) -> str:
+    lines = [f"not read: {', '.join(unread)}"] if unread else []
+    for found in judged.differences:
+        if found.severity == FAIL:
+            values = "; ".join(f"{name}: {value}" for name, value in found.values.items())
+            lines.append(f"{found.what} ({values})" if values else found.what)
+    more = f" | and {len(lines) - 8} more" if len(lines) > 8 else ""
+    return "The cluster is NOT in step: " + " | ".join(lines[:8]) + more

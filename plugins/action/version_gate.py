@@ -1,0 +1,83 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+from ansible import context
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils.case_common import optional_version
+from ..module_utils.errors import DataMinerError
+from ..module_utils.gate import evaluate
+from ..module_utils.gate_values import Gate, Request
+from ..module_utils.package import parse_package_name
+from ..module_utils.report import gate_table
+from ..plugin_utils.action import checked_arguments
+from ..plugin_utils.cluster_view import ClusterView
+from ..module_utils.arguments import argument_spec
+
+display = Display()
+SHOWN_DENIALS = 12
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Judges the whole cluster from what each agent's scan said. Every agent asks for itself and gets the same verdict; one prints it."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        params = checked_arguments(self._task.args, argument_spec("version_gate"))
+        view = ClusterView(variables, cluster=params["cluster"], members=params["members"])
+        try:
+            request = self._request(params, view)
+            readings = [view.reading(name, params["results"]) for name in view.agents]
+            gate = evaluate(request, readings)
+        except DataMinerError as error:
+            raise AnsibleActionFail(str(error)) from error
+        told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
+        if told == variables.get("inventory_hostname"):
+            display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
+        result.update(gate.to_result(), changed=False, cluster=params["cluster"])
+        if not gate.allowed:
+            result.update(failed=True, msg=_denied(gate))
+        return result
+
+    def _request(self, params: dict[str, Any], view: ClusterView) -> Request:
+        name = str(params["package"] or "").replace("\\", "/").rsplit("/", 1)[-1]
+        return Request(
+            purpose=params["purpose"],
+            target=optional_version(params["target"], "dataminer_target_version"),
+            package=parse_package_name(name) if name else None,
+            play_agents=view.here,
+            cluster_agents=view.agents,
+            allow_partial=params["allow_partial"],
+            forks=context.CLIARGS.get("forks"),
+            clock_skew_seconds=params["clock_skew"],
+            package_size=params["package_size"],
+            install_wait_minutes=params["timeout"] // 60,
+            dashboard_gateway=params["dashboard_gateway"],
+            daas=params["daas"],
+        )
+
+
+def _title(params: dict[str, Any], gate: Gate) -> str:
+    goal = f" to {gate.target}" if gate.target else ""
+    cluster = f"cluster {params['cluster']}" if params["cluster"] else "the cluster"
+    return f"Gate of {cluster}: {gate.purpose}{goal}: {'ALLOWED' if gate.allowed else 'DENIED, nothing was changed'}"
+
+
+def _denied(gate: Gate) -> str:
+    """One line per denial: what was found, what is needed, what to do."""
+    lines = []
+    for row in gate.denials[:SHOWN_DENIALS]:
+        where = f"{row.agent}: " if row.agent else ""
+        lines.append(f"{where}{row.rule}: found {row.found}; needed {row.required}; {row.remedy}".rstrip("; "))
+    more = len(gate.denials) - len(lines)
+    return "The gate denies the " + gate.purpose + ", nothing was changed. " + " | ".join(lines) + (f" | and {more} more" if more > 0 else "")

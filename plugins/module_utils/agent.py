@@ -1,0 +1,356 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a scan says about one agent, as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from .apps import App
+from .package import Package
+from .version import Version
+
+_T = TypeVar("_T")
+# Characters of JSON that a list may take in a result, below 100 kB together; `counts` tells of the rest.
+_ROOM = 3_000
+_ROOM_APPS = 46_000  # about 300 apps
+_ROOM_BACKUPS = 10_000
+_ROOM_PACKAGES = 8_000
+_MOST_PREREQUISITES = 10
+_LONGEST = 160  # characters of a name or message in a result
+_LONGEST_TITLE = 80
+_HEADER_KEYS = ("created", "agent", "cluster", "server_version", "web_version", "mode", "purpose")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFact:
+    """A version and where it was read; `version` is None where it couldn't be, then `source` says why."""
+
+    version: Version | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryLine:
+    """A line of VersionHistory.txt.
+
+    `earliest` and `latest` bound the moment in UTC: the file holds local time, and the offset then is unknown by an hour.
+    """
+
+    version: Version
+    local: datetime
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledPackage:
+    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether the install succeeded."""
+
+    package: Package
+    folder: str
+    started: datetime
+    ended: datetime | None
+    completed: bool | None
+    failed_prerequisites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestHead:
+    """Header and trailer of a manifest.
+
+    `intact`: its own checksum matched when the agent read it, and what is used of it has the right types; else `problem` says what is wrong.
+    """
+
+    header: dict[str, object]
+    trailer: dict[str, object]
+    intact: bool
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupFile:
+    """A zip found on the agent. `origin` is `own` or `vendor`; `modified` is UTC; `manifest` is None for vendor-made and unreadable ones."""
+
+    origin: str
+    path: str
+    name: str
+    size: int
+    modified: datetime
+    manifest: ManifestHead | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An agent as DMS.xml lists it."""
+
+    id: int | None
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read."""
+
+    name: str | None
+    self_id: int | None
+    self_address: str | None
+    members: tuple[Member, ...]
+    failover: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    name: str
+    pid: int
+    started: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """An installed module (GQI DxM, Web DcM…) as Windows lists it; `code` is its MSI product code."""
+
+    name: str
+    version: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    processes: tuple[Process, ...]
+    modules: tuple[Module, ...]
+    runtimes: tuple[str, ...]
+    pending_reboot: tuple[str, ...]
+    installer_busy: bool
+    upgrade_running: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """`free` in bytes; `volume` identifies it, so that two paths can be told to share one."""
+
+    path: str
+    free: int
+    volume: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningJob:
+    run_id: str
+    kind: str
+    owner: str
+    started: str
+    work: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastRestore:
+    """The restore that reached its end last: `state` is `released` or `undone`, `backup` the file name of what was restored."""
+
+    run_id: str
+    state: str
+    at: datetime
+    backup: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """`path` is relative to the folder Dashboards, with `/`."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentRow:
+    """Size and digest of one item a backup would hold."""
+
+    path: str
+    files: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentState:
+    """One agent at the moment of a scan. Host facts are None where nothing on the host answers for them."""
+
+    utc: datetime
+    offset_minutes: int
+    language_mode: str | None
+    root: str
+    root_exists: bool
+    server: VersionFact
+    web: VersionFact
+    web_api: str | None
+    history: tuple[HistoryLine, ...]
+    packages: tuple[InstalledPackage, ...]
+    cluster: Cluster
+    apps: tuple[App, ...]
+    loose: tuple[str, ...]
+    dashboards: tuple[Dashboard, ...]
+    has_web_folder: bool
+    backups: tuple[BackupFile, ...]
+    partials: tuple[str, ...]
+    disks: dict[str, Disk]
+    host: HostFacts | None
+    job: RunningJob | None
+    journals: tuple[tuple[str, str], ...] = ()
+    last_restore: LastRestore | None = None
+    content: tuple[ContentRow, ...] | None = None
+    errors: tuple[str, ...] = field(default=())
+
+
+def to_result(state: AgentState) -> dict[str, object]:
+    """The state as plain JSON types: versions in the vendor's notation, times as YYYY-MM-DDTHH:MM:SSZ, sizes in bytes.
+
+    Stays below 100 kB (AWX cuts larger events): lists are cut, `counts` has their true lengths; long texts end in an ellipsis.
+    """
+    return {
+        "utc": time_text(state.utc),
+        "offset_minutes": state.offset_minutes,
+        "language_mode": state.language_mode,
+        "root": {"path": state.root, "exists": state.root_exists},
+        "server": version_result(state.server),
+        "web": version_result(state.web),
+        "web_api": state.web_api,
+        "cluster": _cluster_result(state.cluster),
+        "host": None if state.host is None else _host_result(state.host),
+        "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},
+        "job": None if state.job is None else {"run_id": state.job.run_id, "kind": state.job.kind, "started": state.job.started},
+        "has_web_folder": state.has_web_folder,
+        **_list_results(state),
+        "counts": _counts(state),
+    }
+
+
+def version_result(fact: VersionFact) -> dict[str, object]:
+    """`version` in the vendor's notation or null, `build` and `source`."""
+    version = fact.version
+    return {"version": None if version is None else str(version), "build": version.build if version else None, "source": fact.source}
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """A moment in UTC as YYYY-MM-DDTHH:MM:SSZ."""
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _list_results(state: AgentState) -> dict[str, object]:
+    newest_first = sorted(state.backups, key=lambda backup: backup.modified, reverse=True)
+    return {
+        "packages": _rows(sorted(state.packages, key=lambda package: package.started, reverse=True), _package_result, room=_ROOM_PACKAGES),
+        "apps": _rows(state.apps, _app_result, room=_ROOM_APPS),
+        "dashboards": _rows(state.dashboards, lambda d: {"path": _cut(d.path), "size": d.size, "modified": time_text(d.modified)}),
+        "loose": _rows(state.loose, _cut),
+        "backups": _rows(newest_first, _backup_result, room=_ROOM_BACKUPS),
+        "partials": _rows(state.partials, _cut),
+        "journals": _rows(state.journals, lambda row: {"run_id": row[0], "state": row[1]}),
+        "content": None if state.content is None else _rows(state.content, _content_result),
+        "errors": _rows(state.errors, _cut),
+    }
+
+
+def _counts(state: AgentState) -> dict[str, int]:
+    return {
+        "packages": len(state.packages),
+        "apps": len(state.apps),
+        "app_versions": sum(len(app.version_folders) for app in state.apps),
+        "dashboards": len(state.dashboards),
+        "loose": len(state.loose),
+        "backups": len(state.backups),
+        "partials": len(state.partials),
+        "journals": len(state.journals),
+        "content": len(state.content or ()),
+        "members": len(state.cluster.members),
+        "errors": len(state.errors),
+    }
+
+
+def _rows(values: Sequence[_T], convert: Callable[[_T], object], *, room: int = _ROOM) -> list[object]:
+    """The first rows, as many as fit."""
+    rows: list[object] = []
+    for value in values:
+        row = convert(value)
+        room -= len(json.dumps(row)) + 2
+        if room < 0:
+            break
+        rows.append(row)
+    return rows
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _package_result(package: InstalledPackage) -> dict[str, object]:
+    return {
+        "file_name": _cut(package.package.file_name),
+        "kind": package.package.kind,
+        "version": str(package.package.version),
+        "started": time_text(package.started),
+        "ended": time_text(package.ended),
+        "completed": package.completed,
+        "failed_prerequisites": [_cut(name) for name in package.failed_prerequisites[:_MOST_PREREQUISITES]],
+    }
+
+
+def _app_result(app: App) -> dict[str, object]:
+    return {
+        "name": _cut(app.title)[:_LONGEST_TITLE],
+        "folder": _cut(app.folder),
+        "published": app.info.published if app.info else None,
+        "draft": app.info.draft if app.info else None,
+        "versions": len(app.version_folders),
+        "problem": None if app.info_problem is None else _cut(app.info_problem),
+    }
+
+
+def _backup_result(backup: BackupFile) -> dict[str, object]:
+    """What identifies a backup and tells what it is of; `manifest` is null for the vendor's."""
+    head = backup.manifest
+    known = {key: _plain(head.header.get(key)) for key in _HEADER_KEYS} if head else None
+    return {
+        "origin": backup.origin,
+        "name": _cut(backup.name),
+        "path": _cut(backup.path),
+        "size": backup.size,
+        "modified": time_text(backup.modified),
+        "manifest": None if head is None or known is None else {"intact": head.intact, **known},
+    }
+
+
+def _plain(value: object) -> object:
+    return _cut(value) if isinstance(value, str) else None
+
+
+def _content_result(row: ContentRow) -> dict[str, object]:
+    return {"path": _cut(row.path), "files": row.files, "bytes": row.bytes, "sha256": row.sha256}
+
+
+def _cluster_result(cluster: Cluster) -> dict[str, object]:
+    return {
+        "name": cluster.name,
+        "self_id": cluster.self_id,
+        "self_address": cluster.self_address,
+        "members": _rows(cluster.members, lambda member: {"id": member.id, "address": member.address}),
+        "failover": cluster.failover,
+        "error": cluster.error,
+    }
+
+
+def _host_result(host: HostFacts) -> dict[str, object]:
+    return {
+        "processes": _rows(host.processes, lambda p: {"name": _cut(p.name), "pid": p.pid, "started": time_text(p.started)}),
+        "modules": _rows(host.modules, lambda m: {"name": _cut(m.name), "version": m.version, "code": m.code}),
+        "runtimes": _rows(host.runtimes, _cut),
+        "pending_reboot": _rows(host.pending_reboot, _cut),
+        "installer_busy": host.installer_busy,
+        "upgrade_running": host.upgrade_running,
+    }

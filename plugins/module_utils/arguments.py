@@ -1,0 +1,133 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments of the modules, once for modules and actions. Documentation stands in doc_fragments and in the modules."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+Spec = dict[str, dict[str, Any]]
+
+AGENT: Spec = {
+    "root": {"type": "path", "default": "C:\\Skyline DataMiner"},
+    "work_dir": {"type": "path", "default": "C:\\Skyline DataMiner Web Work"},
+    "backup_dir": {"type": "path", "default": "C:\\Skyline DataMiner Web Backups"},
+    "vendor_backup_dir": {"type": "path"},
+    "host_command": {"type": "list", "elements": "str", "default": []},
+    "agent": {"type": "str"},
+    "server_version": {"type": "raw"},
+    "web_version": {"type": "raw"},
+    "progress_success_pattern": {"type": "str"},
+    "include_web": {"type": "bool", "default": True},
+}
+
+JOB: Spec = {
+    "run_id": {"type": "str"},
+    "owner": {"type": "str"},
+    "wait": {"type": "bool", "default": True},
+    "timeout": {"type": "int", "default": 2700},
+    "poll_interval": {"type": "int", "default": 5},
+    "gate": {"type": "dict"},
+    "follow": {"type": "dict"},
+}
+
+CONTENT: Spec = {"versions": {"type": "str", "choices": ["auto", "all", "latest"], "default": "auto"}}
+
+ZIP: Spec = {
+    "compression_level": {"type": "int", "default": 1},
+    "retries": {"type": "int", "default": 2},
+}
+
+AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}}
+
+BACKUP: Spec = {
+    **AGENT,
+    **JOB,
+    **CONTENT,
+    **ZIP,
+    "keep": {"type": "int", "default": 5},
+    "before": {"type": "raw"},
+}
+
+UPGRADE: Spec = {
+    **AGENT,
+    **JOB,
+    "package": {"type": "path", "required": True},
+    "version": {"type": "raw"},
+    "sha256": {"type": "str"},
+    "installer": {
+        "type": "path",
+        "default": "C:\\Program Files (x86)\\Skyline Communications\\Skyline Taskbar Utility\\SLTaskbarUtility.exe",
+    },
+    "installer_arguments": {"type": "list", "elements": "str", "default": ["-upgrade", "{package}"]},
+    "success_codes": {"type": "list", "elements": "int", "default": [0]},
+}
+
+RESTORE: Spec = {
+    **AGENT,
+    **JOB,
+    **ZIP,
+    "state": {"type": "str", "required": True, "choices": ["chosen", "prepared", "committed", "released", "undone"]},
+    "backup": {"type": "str", "default": "target"},
+    "version": {"type": "raw"},
+    "chosen": {"type": "dict"},
+    "prepared": {"type": "str"},
+    "committed": {"type": "str"},
+    "apps": {"type": "list", "elements": "str", "default": []},
+    "dashboards": {"type": "list", "elements": "str", "default": []},
+    "safety_copy": {"type": "bool", "default": True},
+    "leftovers": {"type": "str", "choices": ["keep", "quarantine"], "default": "keep"},
+    "mtime": {"type": "str", "choices": ["now", "keep"], "default": "now"},
+    "web_service": {"type": "str", "default": "W3SVC"},
+    "deadline": {"type": "int", "default": 900},
+    "again": {"type": "bool", "default": False},
+}
+
+CLUSTER: Spec = {"cluster": {"type": "str", "default": ""}}
+
+VERSION_GATE: Spec = {
+    **CLUSTER,
+    "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
+    "target": {"type": "raw"},
+    "package": {"type": "str", "default": ""},
+    "package_size": {"type": "int", "default": 0},
+    "members": {"type": "list", "elements": "str", "default": []},
+    "results": {"type": "str", "default": "dataminer_scan"},
+    "allow_partial": {"type": "bool", "default": False},
+    "clock_skew": {"type": "int", "default": 60},
+    "timeout": {"type": "int", "default": 2700},
+    "dashboard_gateway": {"type": "bool"},
+    "daas": {"type": "bool", "default": False},
+}
+
+CLUSTER_BARRIER: Spec = {
+    **CLUSTER,
+    "phase": {"type": "str", "required": True},
+    "results": {"type": "str", "required": True},
+    "remedy": {"type": "str", "default": "Mend the cause and run the playbook again: it continues from what is there."},
+}
+
+CLUSTER_VERIFY: Spec = {**CLUSTER, "expected": {"type": "raw"}, "content_equal": {"type": "bool", "default": False}}
+
+RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}
+
+CLUSTER_REPORT: Spec = {"purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]}, "path": {"type": "path"}}
+
+ALL: dict[str, Spec] = {
+    "agent_info": AGENT_INFO,
+    "backup": BACKUP,
+    "upgrade": UPGRADE,
+    "restore": RESTORE,
+    "version_gate": VERSION_GATE,
+    "cluster_barrier": CLUSTER_BARRIER,
+    "cluster_verify": CLUSTER_VERIFY,
+    "restore_gate": RESTORE_GATE,
+    "cluster_report": CLUSTER_REPORT,
+}
+
+
+def argument_spec(module: str) -> Spec:
+    """A copy for one module, to hand to Ansible."""
+    return copy.deepcopy(ALL[module])

@@ -1,0 +1,105 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Use case `backup`: plan, zip, verify, rotate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .agent import AgentState
+from .backup import Plan, Rotation, backup_name, header, plan_backup, plan_rotation
+from .case_common import Args, Result, agent_name, follow, job_result, join, now, optional_version, read_state, run_id_of
+from .host import Host
+from .jobs import JobStatus, size_text
+from .readiness import NoBackupNeeded, no_backup_needed, suspect
+
+SHOWN = 200
+
+
+def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
+    """Start a backup, attach to it, or tell its end. The same call repeated with the returned run id follows the job."""
+    if args.get("run_id"):
+        status = host.poll(args["run_id"], wait)
+        if status.state != "absent":
+            return _told(status)
+    state = read_state(host, args)
+    needless = no_backup_needed(state, optional_version(args.get("before"), "before"))
+    if needless:
+        return _needless(needless)
+    spec, about = backup_spec(state, args, purpose="backup")
+    if check:
+        return {"changed": True, "finished": True, **about, "backup": {"name": spec["name"], "would": True}}
+    return _told(follow(host, host.start(spec, run_id_of(args, "backup")), wait))
+
+
+def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[str, Any], Result]:
+    """The spec of a backup job, and what to tell people of it. A safety copy takes everything and rotates nothing."""
+    safety, moment = purpose == "safety", now()
+    plan = plan_backup(state, versions="all" if safety else args.get("versions", "auto"), include_web=bool(args.get("include_web", True)))
+    agent, doubt = agent_name(args, state), suspect(state)
+    name = backup_name(agent=agent, web_version=state.web.version, when=moment, purpose=purpose)
+    folder = join(args["work_dir"], "safety") if safety else args["backup_dir"]
+    rotation = None if safety else plan_rotation(state.backups, agent=agent, new_name=name, keep=int(args.get("keep", 5)))
+    head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
+    if doubt:
+        head = {**head, "suspect": doubt}
+    about = _about(plan, rotation, doubt)
+    spec = {
+        "kind": "backup",
+        "work": f"backup {folder}",
+        "owner": args.get("owner"),
+        "root": args["root"],
+        "items": [item.to_dict() for item in plan.items],
+        "dest_dir": folder,
+        "name": name,
+        "header": head,
+        "level": int(args.get("compression_level", 1)),
+        "retries": int(args.get("retries", 2)),
+        "rotate": list(rotation.delete) if rotation else [],
+        "about": {**about, "web_version": head["web_version"], "created": head["created"]},
+    }
+    return spec, about
+
+
+def _about(plan: Plan, rotation: Rotation | None, doubt: str | None) -> Result:
+    left_out = [{"folder": row.folder, "name": row.name, "reason": row.reason} for row in plan.left_out]
+    ignored = [f"{name}: {why}" for name, why in rotation.ignored] if rotation else []
+    return {
+        "mode": plan.mode,
+        "mode_reason": plan.mode_reason,
+        "left_out": left_out[:SHOWN],
+        "notes": [*plan.warnings[:SHOWN], *([doubt] if doubt else [])],
+        "rotation": {"delete": list(rotation.delete) if rotation else [], "ignored": ignored[:SHOWN]},
+        "diff": {"before": "", "after": _diff(plan, rotation)},
+    }
+
+
+def _diff(plan: Plan, rotation: Rotation | None) -> str:
+    lines = [f"include {item.path}" + ("" if item.versions is None else f" versions {', '.join(map(str, item.versions)) or 'none'}") for item in plan.items]
+    lines += [f"leave out {row.name} ({row.folder}): {row.reason}" for row in plan.left_out]
+    lines += [f"rotate out {name}" for name in (rotation.delete if rotation else ())]
+    more = [f"… and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
+    return "\n".join([*lines[:SHOWN], *more]) + "\n"
+
+
+def _needless(needless: NoBackupNeeded) -> Result:
+    row = needless.backup
+    found = {"name": row.name, "path": row.path, "zip_size": row.size, "kept": True} if row else None
+    return {"changed": False, "finished": True, "msg": f"No backup made: {needless.reason}", "backup": found, "notes": [], "left_out": []}
+
+
+def _told(status: JobStatus) -> Result:
+    """The job's state as a module's result; raises what the job failed with."""
+    if status.active:
+        return {"changed": True, "finished": False, "job": job_result(status)}
+    if status.state != "done" or status.result is None:
+        raise status.failure()
+    result = dict(status.result)
+    about = result.pop("about", None) or {}
+    made = {key: result[key] for key in ("path", "files", "bytes", "zip_size", "zip_sha256")}
+    made |= {"name": made["path"].replace("\\", "/").rsplit("/", 1)[-1], "web_version": about.get("web_version"), "created": about.get("created")}
+    text = f"{made['files']} files, {size_text(made['bytes'])} in {size_text(made['zip_size'])}, verified: {made['path']}"
+    told = {key: about[key] for key in ("mode", "mode_reason", "left_out", "diff") if key in about}
+    warnings = [*about.get("notes", []), *result.get("notes", []), *(f"not rotated out: {why}" for why in result["not_rotated"])]
+    return {"changed": True, "finished": True, "job": job_result(status), "backup": made, "rotated": result["rotated"], "msg": text, **told, "notes": warnings}

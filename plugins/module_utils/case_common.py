@@ -1,0 +1,128 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the use cases share: arguments made safe, a scan made a state, a job followed to its end."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import secrets
+from datetime import datetime, timezone
+from typing import Any
+
+from .agent import AgentState
+from .agent_versions import DEFAULT_SUCCESS_PATTERN
+from .errors import InvalidInput
+from .host import Host
+from .jobs import JobStatus, progress_text
+from .read_agent import read_agent
+from .version import Version
+
+Args = dict[str, Any]
+Result = dict[str, Any]
+MAX_TEXT = 1024 * 1024
+
+
+def now() -> datetime:
+    return datetime.now(tz=timezone.utc).replace(microsecond=0)
+
+
+def utc_text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def optional_version(value: object, what: str) -> Version | None:
+    """A version from the inventory. None and the empty string (an AWX survey's) mean unset; a float is refused, for YAML has already lost a zero."""
+    if value is None or value == "":
+        return None
+    return Version.parse(value) if isinstance(value, str) else _not_text(value, what)
+
+
+def _not_text(value: object, what: str) -> Version:
+    raise InvalidInput(
+        f"{what} isn't a text",
+        found=f"{value!r}, a {type(value).__name__}: YAML reads an unquoted 10.10 as the number 10.1",
+        needed='a quoted version such as "10.5.4" or "10.4.0 [CU13]"',
+        remedy=f"put {what} in quotes",
+    )
+
+
+def override(value: object, what: str) -> str | None:
+    version = optional_version(value, what)
+    return None if version is None else str(version)
+
+
+def separator(root: str) -> str:
+    """`\\` for a Windows path, else `/`."""
+    return "\\" if re.match(r"[A-Za-z]:|\\\\", root) else "/"
+
+
+def join(folder: str, *parts: str) -> str:
+    mark = separator(folder)
+    return mark.join([folder.rstrip("\\/"), *parts])
+
+
+def scan_request(args: Args, content: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {
+        "root": args["root"],
+        "work_dir": args["work_dir"],
+        "backup_dir": args["backup_dir"],
+        "vendor_backup_dir": args.get("vendor_backup_dir") or join(args["root"], "System Cache", "Web", "Backups"),
+        "host_command": args.get("host_command") or None,
+        "content": content,
+        "max_text": MAX_TEXT,
+        "log_tail": 4096,
+    }
+
+
+def state_of(scan: dict[str, Any], args: Args) -> AgentState:
+    """The state a scan tells of, with what the inventory overrides."""
+    return read_agent(
+        scan,
+        server_version=override(args.get("server_version"), "dataminer_server_version"),
+        web_version=override(args.get("web_version"), "dataminer_web_version"),
+        success_pattern=args.get("progress_success_pattern") or DEFAULT_SUCCESS_PATTERN,
+    )
+
+
+def read_state(host: Host, args: Args, content: list[dict[str, Any]] | None = None) -> AgentState:
+    return state_of(host.scan(scan_request(args, content)), args)
+
+
+def agent_name(args: Args, state: AgentState) -> str:
+    return args.get("agent") or state.cluster.self_address or "agent"
+
+
+def run_id_of(args: Args, kind: str) -> str:
+    """The given run id, else a new one: kind, time, chance."""
+    return args.get("run_id") or f"{kind}-{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def follow(host: Host, status: JobStatus, seconds: float) -> JobStatus:
+    """The job, after its end or `seconds`."""
+    return host.poll(status.run_id, seconds) if status.state == "running" else status
+
+
+def job_result(status: JobStatus) -> Result:
+    """What a module returns of a job: never its bulky result."""
+    return {
+        "run_id": status.run_id,
+        "kind": status.kind,
+        "state": status.state,
+        "attached": status.attached,
+        "started": status.started,
+        "owner": status.owner,
+        "progress": progress_text(status.progress),
+    }
+
+
+def pack(document: Any) -> str:
+    """JSON, compressed, as text: what one task hands to a later one without filling the screen."""
+    return base64.b64encode(gzip.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"), mtime=0)).decode()
+
+
+def unpack(text: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass"))

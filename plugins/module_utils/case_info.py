@@ -1,0 +1,59 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Use case `agent_info`: an agent's state, for people and for the gate."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .agent import AgentState, to_result
+from .backup import plan_backup
+from .case_common import Args, Result, pack, scan_request, state_of
+from .errors import DataMinerError
+from .host import Host
+
+TAIL = 1024
+
+
+def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:
+    """`agent`: what a person reads; `scan`: the document for the gate and the cluster's comparison, packed (`case_common.unpack`)."""
+    scan = host.scan(scan_request(args))
+    state = state_of(scan, args)
+    if args.get("content"):
+        items = content_items(state, args)
+        scan = {**host.scan(scan_request(args, items)), "asked": items}
+        state = state_of(scan, args)
+    return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan)), "overrides": overrides(args)}
+
+
+def overrides(args: Args) -> dict[str, Any]:
+    """The arguments that change how the scan is read, for whoever reads it again."""
+    return {key: args.get(key) for key in ("server_version", "web_version", "progress_success_pattern")}
+
+
+def content_items(state: AgentState, args: Args) -> list[dict[str, Any]]:
+    """What a backup made now would hold; nothing where nothing can be backed up."""
+    try:
+        plan = plan_backup(state, versions=args.get("versions", "auto"), include_web=bool(args.get("include_web", True)))
+    except DataMinerError:
+        return []
+    return [item.to_dict() for item in plan.items]
+
+
+def compact(scan: dict[str, Any]) -> dict[str, Any]:
+    """The scan without what only a backup or restore needs: version histories, folder listings, long logs."""
+    apps = [{**app, "info": _short_info(app["info"]), "dirs": [], "files": []} for app in scan["apps"]]
+    packages = [{**row, "log_tail": row["log_tail"] and row["log_tail"][-TAIL:]} for row in scan["packages"]]
+    texts = {**scan["texts"], "web_config": {"text": None, "error": "missing"}}
+    return {**scan, "apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": []}
+
+
+def _short_info(info: dict[str, Any]) -> dict[str, Any]:
+    try:
+        data = json.loads(info["text"] or "")
+        kept = {key: data.get(key) for key in ("ID", "Name", "PublicVersion", "DraftVersion")}
+    except (ValueError, AttributeError, RecursionError):
+        return {"text": None, "error": info["error"] or "invalid"}
+    return {"text": json.dumps(kept), "error": None}

@@ -1,0 +1,304 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Use case `restore`: choose, prepare, commit, release, undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from .agent import AgentState, BackupFile
+from .case_backup import backup_spec
+from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of, utc_text
+from .choice import choose
+from .entry_names import DEFAULT_LIMITS
+from .errors import InvalidInput, JobFailed, NoSuchJob
+from .host import Host
+from .jobs import JobStatus
+from .readiness import latest_attempt
+from .restore import diff_text, plan_restore, plan_result, quarantine_paths
+
+LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
+
+
+def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
+    """One step of a restore. The same call repeated with the returned run id follows the step's job."""
+    steps: dict[str, Callable[..., Result]] = {
+        "chosen": choose_step,
+        "prepared": prepare_step,
+        "committed": commit_step,
+        "released": release_step,
+        "undone": undo_step,
+    }
+    return steps[args["state"]](host, args, check=check, wait=wait)
+
+
+def _known(host: Host, args: Args, wait: float) -> JobStatus | None:
+    """The job that an earlier call of this step started."""
+    status = host.poll(args["run_id"], wait) if args.get("run_id") else None
+    return None if status is None or status.state == "absent" else status
+
+
+def _running(status: JobStatus) -> Result:
+    return {"changed": True, "finished": False, "job": job_result(status)}
+
+
+def _ended(status: JobStatus) -> Result:
+    """The result of a job that ended well; raises why it didn't."""
+    if status.state != "done" or status.result is None:
+        raise status.failure()
+    return status.result
+
+
+# chosen
+
+
+def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
+    known = _known(host, args, wait)
+    if known:
+        return _running(known) if known.active else _chosen(host, args, _ended(known), check=check, status=known)
+    state = read_state(host, args)
+    target = optional_version(args.get("version"), "version")
+    chosen = choose(
+        state.backups,
+        wanted=args.get("backup") or "target",
+        target=target,
+        history=state.history,
+        packages=state.packages,
+        offset_minutes=state.offset_minutes,
+    )
+    if done := _already(state, chosen.backup, args):
+        return done
+    spec = _verify_spec(args, chosen.backup, copy=not check)
+    spec["about"] = {
+        "name": chosen.backup.name,
+        "origin": chosen.backup.origin,
+        "source": chosen.backup.path,
+        "web_version": str(chosen.web_version) if chosen.web_version else None,
+        "created": utc_text(_made(chosen.backup)),
+        "how": chosen.how,
+        "notes": list(chosen.warnings),
+        "target": str(target) if target else None,
+    }
+    if check:
+        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, check=True, status=None)
+    status = follow(host, host.start(spec, run_id_of(args, "choose")), wait)
+    return _running(status) if status.active else _chosen(host, args, _ended(status), check=False, status=status)
+
+
+def _made(backup: BackupFile) -> datetime:
+    """When the backup was made: by its manifest, else by the file."""
+    said = backup.manifest.header.get("created") if backup.manifest else None
+    if isinstance(said, str):
+        return datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    return backup.modified
+
+
+def _verify_spec(args: Args, backup: BackupFile, *, copy: bool) -> dict[str, Any]:
+    manifest = backup.path[: -len(".zip")] + ".manifest" if backup.manifest else None
+    return {
+        "kind": "verify",
+        "work": f"verify {backup.path}",
+        "owner": args.get("owner"),
+        "path": backup.path,
+        "manifest": manifest,
+        "copy_to": join(args["work_dir"], "aside") if copy else None,
+        "compare_root": args["root"],
+        "limits": LIMITS,
+    }
+
+
+def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None:
+    """The same backup was restored since the last install: doing it again would overwrite what was edited since."""
+    last = state.last_restore
+    if args.get("again") or last is None or last.backup != backup.name or last.state != "released":
+        return None
+    attempt = latest_attempt(state)
+    if attempt and last.at <= (attempt.ended or attempt.started):
+        return None
+    text = f"{backup.name} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; set dataminer_restore_again to do it once more"
+    return {"changed": False, "finished": True, "msg": text, "chosen": {"name": backup.name, "done": True}, "plan": None, "lost": [], "notes": []}
+
+
+def _chosen(host: Host, args: Args, read: Result, *, check: bool, status: JobStatus | None) -> Result:
+    """The plan, from what was read of the zip and from the agent as it is now."""
+    about = dict(read.get("about") or {})
+    state = read_state(host, args)
+    plan = plan_restore(
+        read["entries"],
+        read["infos"],
+        state,
+        backup_created=datetime.strptime(about["created"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc),
+        only_apps=tuple(args.get("apps") or ()),
+        only_dashboards=tuple(args.get("dashboards") or ()),
+        installs=state.packages,
+    )
+    told = plan_result(plan)
+    chosen = {
+        **{key: about[key] for key in ("name", "origin", "source", "web_version", "created", "how", "target")},
+        "zip": read.get("copied") or read["path"],
+        "zip_sha256": read["zip_sha256"],
+        "names_sha256": read["names_sha256"],
+        "size": read["size"],
+        "include": list(plan.include) if plan.include is not None else None,
+        "bytes": plan.bytes,
+        "leftovers": list(quarantine_paths(plan)) if args.get("leftovers") == "quarantine" else [],
+        "digests": plan.digests,
+        "changes": plan.create + plan.replace,
+    }
+    text = f"{about['name']} ({about['how']}): {plan.replace} files to replace, {plan.create} to create, {plan.same} the same; {len(plan.lost)} changes would be lost"
+    warnings = [*about["notes"], *plan.warnings]
+    result: Result = {"changed": not check, "finished": True, "msg": text, "chosen": chosen, "notes": warnings, "diff": {"before": "", "after": diff_text(plan)}}
+    return {**result, **told, **({"job": job_result(status)} if status else {})}
+
+
+# prepared, committed, released
+
+
+def _needed(args: Args, key: str, step: str) -> Any:
+    value = args.get(key)
+    if not value:
+        raise InvalidInput(f"The step {args['state']} needs {key}", found="nothing", needed=f"the result of the step {step}", remedy=f"run the step {step} first")
+    return value
+
+
+def prepare_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
+    known = _known(host, args, wait)
+    if known:
+        return _running(known) if known.active else _prepared(_ended(known), known)
+    chosen = _needed(args, "chosen", "chosen")
+    if chosen.get("done"):
+        return {"changed": False, "finished": True, "msg": "Nothing to prepare: this backup was restored before", "done": True}
+    if check:
+        return {"changed": bool(chosen["changes"]), "finished": True, "msg": f"Would prepare {chosen['name']}", "would": True}
+    status = follow(host, host.start(_prepare_spec(host, args, chosen), run_id_of(args, "prepare")), wait)
+    return _running(status) if status.active else _prepared(_ended(status), status)
+
+
+def _prepare_spec(host: Host, args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
+    safety = backup_spec(read_state(host, args), args, purpose="safety")[0] if args.get("safety_copy", True) else None
+    return {
+        "kind": "prepare",
+        "work": f"prepare {chosen['zip_sha256']}",
+        "owner": args.get("owner"),
+        "zip": chosen["zip"],
+        "zip_sha256": chosen["zip_sha256"],
+        "names_sha256": chosen["names_sha256"],
+        "include": chosen["include"],
+        "root": args["root"],
+        "safety": safety,
+        "mtime": args.get("mtime", "now"),
+        "free_needed": 2 * int(chosen["bytes"]),
+        "limits": LIMITS,
+        "about": {"backup": chosen["name"], "zip_sha256": chosen["zip_sha256"], "web_version": chosen["web_version"], "leftovers": chosen["leftovers"]},
+    }
+
+
+def _prepared(result: Result, status: JobStatus) -> Result:
+    safety = result.get("safety")
+    text = f"{result['rows']} files stand ready, {result['same']} are the same already" + (f"; safety copy {safety['path']}" if safety else "; no safety copy")
+    return {"changed": True, "finished": True, "msg": text, "rows": result["rows"], "safety": safety, "job": job_result(status)}
+
+
+def commit_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
+    """Ends well when the agent has swapped and waits; its web server is down until `released`."""
+    known = _known(host, args, wait)
+    if known is None:
+        chosen = _needed(args, "chosen", "chosen")
+        if chosen.get("done") or check:
+            done = bool(chosen.get("done"))
+            return {"changed": not done and bool(chosen["changes"]), "finished": True, "msg": "Nothing to do" if done else "Would restore", "done": done, "would": check}
+        known = follow(host, host.start(_commit_spec(args, chosen), run_id_of(args, "commit")), wait)
+    if known.state == "running":
+        return _running(known)
+    if known.state != "waiting":
+        return _committed(known, _ended(known))
+    return {"changed": True, "finished": True, "msg": "The files are swapped in; the web server waits for the other agents", "job": job_result(known)}
+
+
+def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
+    prepared = _needed(args, "prepared", "prepared")
+    return {
+        "kind": "commit",
+        "work": f"commit {prepared}",
+        "owner": args.get("owner"),
+        "prepared": prepared,
+        "root": args["root"],
+        "service": args.get("web_service") or None,
+        "host_command": args.get("host_command") or None,
+        "deadline": int(args.get("deadline", 900)),
+        "leftovers": chosen["leftovers"],
+        "backup": chosen["name"],
+        "zip_sha256": chosen["zip_sha256"],
+    }
+
+
+def _committed(status: JobStatus, result: Result) -> Result:
+    """A commit that ended before anybody said so."""
+    if result.get("released_by") == "undo":
+        raise JobFailed("This commit was undone", found=f"{result.get('put_back')} files put back", remedy="run the playbook again")
+    warnings = ["nobody released this agent within the deadline: it started its web server by itself"] if result.get("released_by") == "deadline" else []
+    return {"changed": True, "finished": True, "msg": "The files are swapped in", "job": job_result(status), "notes": warnings, **result}
+
+
+def release_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
+    chosen = args.get("chosen") or {}
+    if check or chosen.get("done"):
+        return {"changed": False, "finished": True, "msg": "Nothing to release", "would": check}
+    run_id = args.get("run_id") or _needed(args, "committed", "committed")
+    status = host.signal(run_id, "release") if not args.get("run_id") else host.poll(run_id, wait)
+    status = host.poll(run_id, wait) if status.active else status
+    if status.active:
+        return _running(status)
+    result = _ended(status)
+    if result.get("released_by") == "undo":
+        raise JobFailed("This agent was undone, not released", remedy="run the playbook again")
+    text = f"Restored: {result['swapped']} files swapped in, {len(result['quarantined'])} left-overs moved away; the web server runs"
+    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), **result}
+
+
+def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
+    """Tell a waiting commit to undo, else undo what it or a dead one left."""
+    known = _known(host, args, wait)
+    if known:
+        return _running(known) if known.active else _undone(_ended(known), known)
+    commit = args.get("committed") or _open_commit(host, args)
+    if commit is None:
+        return {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
+    if check:
+        return {"changed": True, "finished": True, "msg": f"Would undo {commit}", "would": True}
+    status = host.signal(commit, "undo")
+    if status.active:
+        status = host.poll(commit, max(wait, 1))
+        return _running(status) if status.active else _undone(_ended(status), status)
+    if status.result and status.result.get("released_by") == "undo":
+        return _undone(status.result, status)
+    spec = {
+        "kind": "undo",
+        "work": f"undo {commit}",
+        "owner": args.get("owner"),
+        "commit": commit,
+        "root": args["root"],
+        "service": args.get("web_service") or None,
+        "host_command": args.get("host_command") or None,
+    }
+    status = follow(host, host.start(spec, run_id_of({**args, "run_id": None}, "undo")), wait)
+    return _running(status) if status.active else _undone(_ended(status), status)
+
+
+def _open_commit(host: Host, args: Args) -> str | None:
+    state = read_state(host, args)
+    if state.job is not None and state.job.kind == "commit":
+        return state.job.run_id
+    return next((run_id for run_id, journal in state.journals if journal in ("committing", "swapped", "undoing")), None)
+
+
+def _undone(result: Result, status: JobStatus) -> Result:
+    kept = result.get("kept") or []
+    warnings = [f"{len(kept)} files were changed since and stay: {', '.join(kept[:10])}"] if kept else []
+    if "put_back" not in result:
+        raise NoSuchJob(f"{status.run_id} was released, not undone", remedy="undo it with state undone and committed set to its run id")
+    text = f"Undone: {result['put_back']} files put back, {result['removed']} removed; the web server runs"
+    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": warnings, **result}

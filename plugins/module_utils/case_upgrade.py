@@ -1,0 +1,107 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Use case `upgrade`: bring an agent to the web version of a package."""
+
+from __future__ import annotations
+
+from .agent import AgentState
+from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of
+from .errors import Busy, InstallFailed, InvalidInput
+from .host import Host
+from .jobs import JobStatus
+from .package import Package, parse_package_name
+from .readiness import failed_attempt, has_reached
+from .version import Version, same_release
+
+
+def upgrade(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
+    """Install the package, attach to its installation, or tell its end. The same call repeated with the returned run id follows the job."""
+    package, target = wanted(args)
+    if args.get("run_id"):
+        status = host.poll(args["run_id"], wait)
+        if status.state != "absent":
+            return _told(host, args, status, target)
+    state = read_state(host, args)
+    before = str(state.web.version) if state.web.version else None
+    if has_reached(state, target):
+        return {"changed": False, "finished": True, "msg": f"Web version {before} is already installed", "web_before": before, "web_after": before}
+    _check_free(state)
+    if check:
+        return _would(state, before, target, package)
+    status = host.start(_spec(args, before), run_id_of(args, "install"))
+    return _told(host, args, follow(host, status, wait), target)
+
+
+def wanted(args: Args) -> tuple[Package, Version]:
+    """The package and the version it brings: what its name tells, completed by the version the caller names."""
+    name = str(args["package"]).replace("\\", "/").rsplit("/", 1)[-1]
+    package, named = parse_package_name(name), optional_version(args.get("version"), "version")
+    told = package.version
+    if named is None:
+        return package, told
+    if same_release(named, told) is False:
+        raise InvalidInput("The package isn't of the wanted version", found=f"{name} ({told})", needed=str(named), remedy="correct dataminer_package or dataminer_target_version")
+    return package, Version(told.major, told.minor, told.patch, named.cu if told.cu is None else told.cu, told.build or named.build)
+
+
+def _check_free(state: AgentState) -> None:
+    ours = state.job is not None and state.job.kind == "install"
+    if state.host and state.host.upgrade_running and not ours:
+        raise Busy("An upgrade that this collection didn't start runs on this agent", needed="no running upgrade", remedy="wait until it has ended, then run again")
+
+
+def _would(state: AgentState, before: str | None, target: Version, package: Package) -> Result:
+    failed = failed_attempt(state)
+    note = f" (the last attempt, {failed.package.version}, failed)" if failed else ""
+    diff = {"before": f"web version {before or 'unknown'}{note}\n", "after": f"web version {target} by {package.file_name}\n"}
+    return {"changed": True, "finished": True, "msg": f"Would install {target}{note}", "web_before": before, "web_after": str(target), "would": True, "diff": diff}
+
+
+def _spec(args: Args, before: str | None) -> dict[str, object]:
+    package = str(args["package"])
+    return {
+        "kind": "install",
+        "work": f"install {package.lower()}",
+        "owner": args.get("owner"),
+        "argv": [args["installer"], *(part.replace("{package}", package) for part in args["installer_arguments"])],
+        "package": package,
+        "sha256": args.get("sha256") or None,
+        "success_codes": args["success_codes"],
+        "packages_dir": join(args["root"], "Upgrades", "Packages"),
+        "about": {"web_before": before},
+    }
+
+
+def _told(host: Host, args: Args, status: JobStatus, target: Version) -> Result:
+    """The job's state as a module's result. What the installer says isn't believed: the agent is read again."""
+    if status.active:
+        return {"changed": True, "finished": False, "job": job_result(status)}
+    if status.state == "failed":
+        raise status.failure()
+    state = read_state(host, args)
+    if not has_reached(state, target):
+        raise status.failure() if status.state != "done" else _not_reached(state, target)
+    result = status.result or {}
+    before, after = (result.get("about") or {}).get("web_before"), str(state.web.version)
+    text = f"Web version {before or 'unknown'} → {after}"
+    warnings = [] if status.state == "done" else [f"the record of job {status.run_id} was lost, but {after} is installed"]
+    warnings += _backup_warning(state)
+    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), "notes": warnings}
+    return {"changed": True, "finished": True, "job": job_result(status), "msg": text, "web_before": before, "web_after": after, **facts}
+
+
+def _not_reached(state: AgentState, target: Version) -> InstallFailed:
+    return InstallFailed(
+        "The installer ended well, but the agent doesn't run the wanted web version",
+        found=f"{state.web.version or 'no version'} ({state.web.source})",
+        needed=str(target),
+        remedy="compare with the About box; where progress.log says success in other words, set dataminer_progress_success_pattern",
+    )
+
+
+def _backup_warning(state: AgentState) -> list[str]:
+    """Each install should leave a new automatic backup (RN 37413)."""
+    last = max((row.started for row in state.packages), default=None)
+    zips = [row for row in state.backups if row.origin == "vendor" and last and row.modified >= last]
+    return [] if zips else ["the install made no automatic backup in the vendor's folder"]

@@ -1,0 +1,343 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backup to restore: the one made on the target web version, told by its manifest or by the time it was made.
+
+"The most recent" is not it: installing the older package of a downgrade makes one more automatic backup, of content already migrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .agent import BackupFile, HistoryLine, InstalledPackage
+from .backup import NAME_PREFIXES, problem_of_backup
+from .entry_names import fold
+from .errors import AmbiguousBackup, BackupInvalid, InvalidInput, InvalidVersion, NoBackup
+from .manifest import format_time, parse_time
+from .package import FULL, WEB
+from .version import Content, Version, same_release, web_content
+
+TARGET = "target"
+LATEST = "latest"
+
+_SHOWN_CANDIDATES = 30
+_NAME_ONE = "Name the one to restore, by file name or path, with dataminer_backup."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A zip and what is known of it.
+
+    `made` is UTC: the manifest's time, else the file's. `version` is the web version it was made on, None where that can't be told; then `possible`
+    lists what it may be. `how` says how it is known, or why not. `problem`: why it can't be used at all. `suspect`: why its content may be migrated
+    in part. `purpose` is `backup` or `safety`.
+    """
+
+    backup: BackupFile
+    made: datetime
+    version: Version | None
+    possible: tuple[Version, ...]
+    how: str
+    by_manifest: bool
+    purpose: str = "backup"
+    problem: str | None = None
+    suspect: str | None = None
+    remark: str | None = None
+
+    def row(self, offset_minutes: int = 0) -> dict[str, str]:
+        """The candidate as texts for a table; `local` is the agent's own clock, as its file manager shows it."""
+        local = self.made + timedelta(minutes=offset_minutes)
+        version = str(self.version) if self.version else "unknown"
+        note = self.problem or "; ".join(text for text in (self.how, self.suspect) if text)
+        made, local_text = format_time(self.made), f"{local:%Y-%m-%d %H:%M}"
+        size = f"{self.backup.size / 1024**2:.1f} MiB"
+        return {
+            "name": self.backup.name,
+            "path": self.backup.path,
+            "origin": self.backup.origin,
+            "made": made,
+            "local": local_text,
+            "size": size,
+            "version": version,
+            "note": note,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The backup to restore. `how` says why it is this one; `candidates` are all zips, newest first."""
+
+    backup: BackupFile
+    web_version: Version | None
+    how: str
+    warnings: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Event:
+    """Something that set the web version, between two moments (UTC); not `certain` where it may not have happened. `local` orders history lines."""
+
+    version: Version
+    earliest: datetime
+    latest: datetime
+    source: str
+    certain: bool = True
+    local: datetime | None = None
+
+
+def choose(
+    backups: Iterable[BackupFile],
+    *,
+    wanted: str = TARGET,
+    target: Version | None,
+    history: Sequence[HistoryLine],
+    packages: Sequence[InstalledPackage],
+    offset_minutes: int = 0,
+) -> Chosen:
+    """The backup to restore.
+
+    `wanted`: `target`, the backup made on the target web version (by manifest: the release, then the same content; then vendor-made zips by time);
+    `latest`, the newest of all; or the file name or path of one. `offset_minutes` is the agent's offset from UTC, for the listings.
+    Raises NoBackup and AmbiguousBackup, which list the candidates; BackupInvalid when the one named can't be used; InvalidInput for a missing target.
+    """
+    candidates = list_candidates(backups, history=history, packages=packages)
+    if wanted == TARGET and target is None:
+        raise InvalidInput(
+            "The backup of the target version can't be chosen without a target version", remedy="Set the target version, or name a backup."
+        )
+    if not wanted.strip():
+        raise InvalidInput("The backup to restore has an empty name", needed=f"{TARGET}, {LATEST}, or a file name or path", remedy=_NAME_ONE)
+    table = _Table(candidates, target, offset_minutes)
+    if wanted == LATEST:
+        return table.latest()
+    return table.by_target(target) if wanted == TARGET and target else table.by_name(wanted)
+
+
+def list_candidates(backups: Iterable[BackupFile], *, history: Sequence[HistoryLine], packages: Sequence[InstalledPackage]) -> tuple[Candidate, ...]:
+    """All zips with what is known of them, newest first."""
+    events = _events(history, packages)
+    candidates = [_candidate(backup, events, packages) for backup in backups]
+    return tuple(sorted(candidates, key=lambda candidate: (candidate.made, candidate.by_manifest, candidate.backup.path), reverse=True))
+
+
+def _candidate(backup: BackupFile, events: Sequence[_Event], packages: Sequence[InstalledPackage]) -> Candidate:
+    header = backup.manifest.header if backup.manifest else {}
+    made = parse_time(header.get("created")) or backup.modified
+    problem = _problem(backup)
+    stated = _stated_version(header.get("web_version")) if not problem else None
+    version, possible, how = (stated, (), "its manifest names the web version") if stated else _in_force(events, made)
+    return Candidate(
+        backup=backup,
+        made=made,
+        version=None if problem else version,
+        possible=() if problem else possible,
+        how=how,
+        by_manifest=stated is not None,
+        purpose="safety" if header.get("purpose") == "safety" else "backup",
+        problem=problem,
+        suspect=str(header["suspect"]) if header.get("suspect") else _suspect(events, packages, made),
+        remark=_downgrade(events, made),
+    )
+
+
+def _problem(backup: BackupFile) -> str | None:
+    """Why the zip can't be used. One without a manifest can, unless its name is one of ours: then the manifest was lost, or it isn't finished."""
+    if backup.manifest is None and not backup.name.startswith(tuple(f"{prefix}_" for prefix in NAME_PREFIXES.values())):
+        return None
+    return problem_of_backup(backup)
+
+
+def _stated_version(text: object) -> Version | None:
+    try:
+        return Version.parse(text)
+    except InvalidVersion:
+        return None
+
+
+def _events(history: Sequence[HistoryLine], packages: Sequence[InstalledPackage]) -> tuple[_Event, ...]:
+    """What set the web version: completed Web and Full packages, and lines of VersionHistory.txt that no Full package explains.
+
+    A full upgrade overrides every web upgrade before it (RN 43676). A package whose outcome isn't known may have set it, and so may a Full package
+    that VersionHistory.txt doesn't know of, where there is one: then the two contradict each other.
+    """
+    relevant = [package for package in packages if package.package.kind in (FULL, WEB) and package.completed is not False]
+    explained = _explained(history, [package for package in relevant if package.package.kind == FULL])
+    events = [_package_event(package, told=not history or package.package.kind == WEB or package in explained.values()) for package in relevant]
+    events += [_line_event(line) for number, line in enumerate(history) if number not in explained]
+    return tuple(events)
+
+
+def _explained(history: Sequence[HistoryLine], full: Sequence[InstalledPackage]) -> dict[int, InstalledPackage]:
+    """Lines, by index, and the Full package that explains each: of the same release, run since the line before, explaining no other."""
+    explained: dict[int, InstalledPackage] = {}
+    before: HistoryLine | None = None
+    for number, line in sorted(enumerate(history), key=lambda pair: pair[1].local):
+        for package in sorted(full, key=lambda package: package.started, reverse=True):
+            began_in_time = package.started <= line.latest and (before is None or _end(package) >= before.earliest)
+            if began_in_time and package not in explained.values() and same_release(package.package.version, line.version) is True:
+                explained[number] = package
+                break
+        before = line
+    return explained
+
+
+def _end(package: InstalledPackage) -> datetime:
+    return package.ended or package.started
+
+
+def _package_event(package: InstalledPackage, *, told: bool) -> _Event:
+    """The version changed when the install ended: the automatic backup is made during it, and holds what was there before."""
+    version, certain = package.package.version, package.completed is True and package.ended is not None and told
+    source = f"{version} by {package.package.file_name}"
+    if package.completed is None or package.ended is None:
+        return _Event(version=version, earliest=package.started, latest=_end(package), certain=False, source=f"{source}, whose outcome isn't known")
+    source += "" if told else ", of which VersionHistory.txt says nothing"
+    return _Event(version=version, earliest=package.ended, latest=package.ended, certain=certain, source=source)
+
+
+def _line_event(line: HistoryLine) -> _Event:
+    source = f"{line.version} by the line of {line.local:%Y-%m-%d %H:%M:%S} in VersionHistory.txt (local time, to within an hour)"
+    return _Event(version=line.version, earliest=line.earliest, latest=line.latest, source=source, local=line.local)
+
+
+def _in_force(events: Sequence[_Event], moment: datetime) -> tuple[Version | None, tuple[Version, ...], str]:
+    """The web version at a moment, or what it may have been; and how that is known, or why not."""
+    begun = [event for event in events if event.earliest < moment]
+    last = [event for event in begun if not any(_overrides(other, event, moment) for other in begun)]
+    if not last:
+        return None, (), "it is older than every install on record" if events else "no install is on record"
+    told = " or ".join(event.source for event in last)
+    bounded = any(event.certain and event.latest < moment for event in last)
+    if bounded and all(same_release(last[0].version, event.version) is True for event in last):
+        return last[0].version, (), f"by its time: {told}"
+    return None, tuple(event.version for event in last), f"its version can't be told by its time: {told}" + ("" if bounded else ", or older")
+
+
+def _overrides(later: _Event, earlier: _Event, moment: datetime) -> bool:
+    """Whether `later` surely happened between `earlier` and the moment."""
+    if not later.certain or later.latest >= moment:
+        return False
+    if later.local and earlier.local:
+        return later.local > earlier.local
+    return later.earliest > earlier.latest
+
+
+def _suspect(events: Sequence[_Event], packages: Sequence[InstalledPackage], moment: datetime) -> str | None:
+    """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""
+    for package in packages:
+        failed = package.completed is False and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
+        redone = any(event.certain and event.earliest >= package.started and event.latest < moment for event in events)
+        if failed and _end(package) < moment and not redone:
+            return f"made after the install of {package.package.version} failed: its content may be migrated in part"
+    return None
+
+
+def _downgrade(events: Sequence[_Event], moment: datetime) -> str | None:
+    """A remark where the version in force was reached by a downgrade: content migrated before it stays so unless it was restored."""
+    past = sorted((event for event in events if event.certain and event.latest < moment), key=lambda event: event.latest)
+    if not past[1:] or not _is_newer(past[-2].version, past[-1].version):
+        return None
+    return f"it was made after a downgrade from {past[-2].version} to {past[-1].version}: unless content was restored then, it is migrated content"
+
+
+def _is_newer(a: Version, b: Version) -> bool:
+    if a.web_ordinal is not None and b.web_ordinal is not None:
+        return a.web_ordinal > b.web_ordinal
+    return a > b
+
+
+class _Table:
+    """The candidates, newest first, and the three ways to choose among them."""
+
+    def __init__(self, candidates: tuple[Candidate, ...], target: Version | None, offset_minutes: int) -> None:
+        self.candidates = candidates
+        self.target = target
+        self.offset = offset_minutes
+        self.usable = [candidate for candidate in candidates if not candidate.problem and candidate.purpose == "backup"]
+
+    def by_target(self, target: Version) -> Chosen:
+        exact = [candidate for candidate in self.usable if candidate.version and same_release(candidate.version, target) is True]
+        alike = [candidate for candidate in self.usable if candidate.version and web_content(candidate.version, target) is Content.SAME]
+        ranked = [[c for c in group if c.by_manifest is by_manifest] for by_manifest in (True, False) for group in (exact, alike)]
+        for group in [[c for c in group if not c.suspect] for group in ranked] + ranked:
+            if group:
+                return self.chosen(group[0], f"the newest backup made on {group[0].version}; {group[0].how}")
+        possible = [candidate for candidate in self.usable if _may_be(candidate, target)]
+        if possible:
+            raise AmbiguousBackup(
+                f"No backup was surely made on web version {target}, but {len(possible)} may have been.",
+                found=self.listed(possible),
+                remedy=_NAME_ONE,
+            )
+        raise self.none(f"No backup was made on web version {target}.", needed=f"a backup made on {target}, or on a release with the same content")
+
+    def latest(self) -> Chosen:
+        if not self.usable:
+            raise self.none("There is no backup that can be used.", needed="at least one")
+        passed = [c for c in self.candidates[: self.candidates.index(self.usable[0])] if c.problem]
+        warnings = [f"{c.backup.name} is newer, but can't be used: {c.problem}." for c in passed]
+        return self.chosen(self.usable[0], "the newest of all, as was asked for", warnings)
+
+    def by_name(self, wanted: str) -> Chosen:
+        name = _path_key(wanted)
+        found = [c for c in self.candidates if _path_key(c.backup.path) == name] or [c for c in self.candidates if _path_key(c.backup.name) == name]
+        if not found:
+            raise self.none(f'There is no backup "{wanted}".', needed="the file name or path of one that is there")
+        if len(found) > 1:
+            raise AmbiguousBackup(f'{len(found)} backups are called "{wanted}".', found=self.listed(found), remedy="Give the whole path.")
+        if found[0].problem and found[0].backup.manifest:
+            raise BackupInvalid(f"{found[0].backup.name} can't be used: {found[0].problem}.", found=self.listed(self.candidates), remedy=_NAME_ONE)
+        return self.chosen(found[0], "named by its file name or path")
+
+    def chosen(self, candidate: Candidate, how: str, warnings: Sequence[str] = ()) -> Chosen:
+        return Chosen(
+            backup=candidate.backup,
+            web_version=candidate.version,
+            how=how,
+            warnings=(*warnings, *self.warnings(candidate)),
+            candidates=self.candidates,
+        )
+
+    def warnings(self, candidate: Candidate) -> list[str]:
+        name, version, target = candidate.backup.name, candidate.version, self.target
+        warnings = []
+        if target and version is None:
+            warnings.append(f"Whether {name} was made on {target} isn't known: {candidate.how}.")
+        elif target and version and same_release(version, target) is not True:
+            alike = "has the same content by the vendor's word" if web_content(version, target) is Content.SAME else "may need another migration"
+            warnings.append(f"{name} was made on {version}, not on {target}: it {alike}.")
+        if candidate.backup.manifest is None:
+            warnings.append(f"{name} has no manifest: what it should hold, and the version it was made on, can't be proved.")
+        if candidate.purpose == "safety":
+            warnings.append(f"{name} is a safety copy: it holds the content as it was before a restore.")
+        warnings += [f"{name}: {text}." for text in (candidate.suspect, candidate.remark) if text]
+        newer = [c for c in self.usable if target and c.suspect and c.made > candidate.made and _fits(c, target) and not candidate.suspect]
+        return warnings + [f"{c.backup.name} is newer, but was passed over: {c.suspect}." for c in newer]
+
+    def none(self, message: str, *, needed: str) -> NoBackup:
+        found = self.listed(self.candidates) or "no zip at all"
+        return NoBackup(message, found=found, needed=needed, remedy=f"{_NAME_ONE} Or copy a backup into the backup folder, and run again.")
+
+    def listed(self, candidates: Sequence[Candidate]) -> str:
+        """Name, date, size, version and note of each, for a message."""
+        rows = [candidate.row(self.offset) for candidate in candidates[:_SHOWN_CANDIDATES]]
+        more = [f"and {len(candidates) - len(rows)} more"] if len(candidates) > len(rows) else []
+        return "; ".join([f"{row['name']} ({row['made']}, {row['size']}, web version {row['version']}: {row['note']})" for row in rows] + more)
+
+
+def _fits(candidate: Candidate, target: Version) -> bool:
+    return candidate.version is not None and web_content(candidate.version, target) is Content.SAME
+
+
+def _may_be(candidate: Candidate, target: Version) -> bool:
+    """Whether one of the versions it may have been made on is the target, or can't be told from it (an unknown CU)."""
+    versions = (candidate.version,) if candidate.version else candidate.possible
+    return any(same_release(version, target) is not False or web_content(version, target) is Content.SAME for version in versions)
+
+
+def _path_key(path: str) -> str:
+    return fold(path.strip().replace("\\", "/"))

@@ -1,0 +1,110 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The typed exceptions of the collection.
+
+Each says what was found, what was needed and what to do. They are raised below and translated to Ansible once, at the edge.
+"""
+
+from __future__ import annotations
+
+
+class DataMinerError(Exception):
+    """An error a person can act on.
+
+    `found`, `needed` and `remedy` are sentences or fragments of one; the message joins them.
+    """
+
+    def __init__(self, message: str, *, found: str = "", needed: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.found = found
+        self.needed = needed
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        parts += [f"Found: {self.found}"] if self.found else []
+        parts += [f"Needed: {self.needed}"] if self.needed else []
+        parts += [f"What to do: {self.remedy}"] if self.remedy else []
+        return " | ".join(parts)
+
+    def to_dict(self) -> dict[str, str]:
+        """The error as plain JSON types, with `type` naming the class; `from_dict` is the way back."""
+        return {"type": type(self).__name__, "message": self.message, "found": self.found, "needed": self.needed, "remedy": self.remedy}
+
+
+class InvalidVersion(DataMinerError):
+    """A text that is no DataMiner version; the message quotes it."""
+
+
+class InvalidInput(DataMinerError):
+    """An argument that can't be used."""
+
+
+class InvalidScan(DataMinerError):
+    """A scan document of an unknown shape."""
+
+
+class ScriptFailed(DataMinerError):
+    """A script that failed on a Windows agent for a reason nobody foresaw; `found` is what PowerShell said."""
+
+
+class InvalidManifest(DataMinerError):
+    """A backup's manifest that is malformed, of an unknown schema, or doesn't match its own checksum."""
+
+
+class UnsafeEntry(DataMinerError):
+    """An entry of a zip that must not be extracted."""
+
+
+class BackupInvalid(DataMinerError):
+    """A backup that doesn't hold what it should."""
+
+
+class NoBackup(DataMinerError):
+    """No backup fits; the message lists the candidates."""
+
+
+class AmbiguousBackup(DataMinerError):
+    """More than one backup fits, or it can't be told; the message lists the candidates."""
+
+
+class Busy(DataMinerError):
+    """Another job runs on the agent."""
+
+
+class NoSuchJob(DataMinerError):
+    """A run id nobody started."""
+
+
+class JobFailed(DataMinerError):
+    """A job that ended in failure, or that died."""
+
+
+class NotEnoughSpace(DataMinerError):
+    """The volume can't hold what the job would write."""
+
+
+class ChangedMeanwhile(DataMinerError):
+    """Files vanished, were locked or changed while they were read."""
+
+
+class InstallFailed(DataMinerError):
+    """The installer ended with a code that doesn't mean success."""
+
+
+class ServiceFailed(DataMinerError):
+    """A service didn't stop or start."""
+
+
+class Refused(DataMinerError):
+    """A safety rule forbids it."""
+
+
+def from_dict(data: dict[str, str]) -> DataMinerError:
+    """The error a `to_dict` described; an unknown type becomes a `JobFailed`."""
+    kind = globals().get(data.get("type", ""), JobFailed)
+    if not (isinstance(kind, type) and issubclass(kind, DataMinerError)):
+        kind = JobFailed
+    return kind(data.get("message", ""), found=data.get("found", ""), needed=data.get("needed", ""), remedy=data.get("remedy", ""))

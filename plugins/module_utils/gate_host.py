@@ -1,0 +1,188 @@
+"""The rules of an agent's machine and of its DataMiner folder: is it fit to be worked on, now?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from .agent import HostFacts
+from .gate_values import BACKUP, CHANGES, DOWNGRADE, PURPOSES, UPGRADE, WORK, Case, Finding, Request, Rule, denied, not_applicable, passed, warned
+from .jobs import OPEN_JOURNAL_STATES, size_text
+
+CONTENT_FACTOR = {UPGRADE: 3.0, DOWNGRADE: 2.0, BACKUP: 1.0}
+"""How often the content must fit beside itself. Upgrade: our zip, the vendor's temporary copy, its zip. Restore: what is staged, the safety copy."""
+
+OWN_JOBS = {
+    UPGRADE: ("backup", "verify", "install"),
+    DOWNGRADE: ("backup", "verify", "install", "prepare", "commit", "undo"),
+    BACKUP: ("backup", "verify"),
+}
+"""The jobs that a run for a purpose starts: the next run attaches to one that is still under way."""
+
+FIT_LANGUAGE_MODES = (None, "FullLanguage")
+_SHOWN = 3
+_RESTORING = ("commit", "undo")
+_UNREAD = "nothing on the host answered for it"
+
+
+def _root(case: Case) -> Finding:
+    return passed(case.state.root) if case.state.root_exists else denied(f"{case.state.root} doesn't exist")
+
+
+def _language_mode(case: Case) -> Finding:
+    mode = case.state.language_mode
+    found = f"PowerShell runs in {mode}" if mode else "no PowerShell is involved"
+    return passed(found) if mode in FIT_LANGUAGE_MODES else denied(found)
+
+
+def _host_facts(case: Case) -> Finding:
+    if case.state.host is None:
+        return warned("processes, modules, runtimes, pending reboots and running installers weren't read")
+    return passed("read")
+
+
+def _job(case: Case) -> Finding:
+    job = case.state.job
+    if job is None:
+        return passed("no job of this collection is running")
+    found = f"{job.kind} job {job.run_id} of {job.owner or 'an unknown owner'} since {job.started or 'an unknown time'}"
+    if job.kind in OWN_JOBS.get(case.request.purpose, ()):
+        return warned(found, remedy="nothing: this run attaches to it if it is the same work, and doesn't start a second one")
+    return denied(found)
+
+
+def _journal(case: Case) -> Finding:
+    """A journal that is open while no restore runs: that one broke off, perhaps half way, perhaps with the web server stopped."""
+    job = case.state.job
+    found = [f"restore {run_id} is {state}" for run_id, state in case.state.journals if state in OPEN_JOURNAL_STATES]
+    if not found:
+        return passed("no restore broke off")
+    if job is not None and job.kind in _RESTORING:
+        return passed(f"{'; '.join(found)}, and {job.kind} job {job.run_id} is at it")
+    return warned("; ".join(found), remedy="nothing: this run is to recover it") if case.request.recover else denied("; ".join(found))
+
+
+def _pending_reboot(case: Case) -> Finding:
+    host = case.state.host
+    if host is None:
+        return not_applicable(_UNREAD)
+    if not host.pending_reboot:
+        return passed("no reboot is pending")
+    found = f"pending: {'; '.join(host.pending_reboot)}"
+    return warned(found, remedy="see again after the install: it may be its own") if _own_install(case) else denied(found)
+
+
+def _installer_busy(case: Case) -> Finding:
+    host = case.state.host
+    return _running(case, host, busy=host is not None and host.installer_busy, what="Windows Installer")
+
+
+def _upgrade_running(case: Case) -> Finding:
+    host = case.state.host
+    return _running(case, host, busy=host is not None and host.upgrade_running, what="DataMiner upgrade")
+
+
+def _running(case: Case, host: HostFacts | None, *, busy: bool, what: str) -> Finding:
+    if host is None:
+        return not_applicable(_UNREAD)
+    if not busy:
+        return passed(f"no {what} is at work")
+    own = _own_install(case)
+    found = f"a {what} is at work"
+    return warned(f"{found}, that of {own}", remedy="nothing: this run attaches to that job") if own else denied(found)
+
+
+def _own_install(case: Case) -> str:
+    """The running install of this collection that a run for this purpose attaches to, if any."""
+    job = case.state.job
+    return f"install job {job.run_id}" if job and job.kind == "install" and case.request.purpose in CHANGES else ""
+
+
+def _last_package(case: Case) -> Finding:
+    if not case.state.packages:
+        return not_applicable("no package was ever installed, as far as its folders tell")
+    last = max(case.state.packages, key=lambda row: row.started)
+    found = f"{last.package.file_name}, started {last.started:%Y-%m-%d %H:%M} UTC"
+    if _own_install(case):
+        return not_applicable(f"{found}: an install is running")
+    if last.completed is None:
+        return not_applicable(f"{found}: nothing tells whether it succeeded")
+    if last.completed:
+        return passed(f"{found}: succeeded")
+    why = f" (prerequisites: {', '.join(last.failed_prerequisites)})" if last.failed_prerequisites else ""
+    return warned(f"{found}: nothing says that it succeeded{why}")
+
+
+def _space(case: Case) -> Finding:
+    """Each volume is asked for what the work writes there. Without the size of the content only the package can be checked."""
+    needs, unread = _needs(case)
+    if unread:
+        return warned(f"free space wasn't read for {', '.join(unread)}", remedy="nothing: it is checked again when the job starts")
+    free = {disk.volume: disk for _, disk in sorted(case.state.disks.items(), reverse=True)}
+    found = "; ".join(f"{free[volume].path}: {size_text(free[volume].free)} free" for volume in sorted(needs))
+    required = "; ".join(f"{size_text(need)} on the volume of {free[volume].path}" for volume, need in sorted(needs.items()) if need)
+    if any(free[volume].free < need for volume, need in needs.items()):
+        return denied(found, required=required)
+    if case.state.content is None:
+        return warned(f"{found}; the size of the content isn't known yet", remedy="nothing: it is checked again when the job starts")
+    return passed(found, required=required)
+
+
+def _needs(case: Case) -> tuple[dict[str, float], list[str]]:
+    """Bytes needed by volume, and the names of disks that weren't read."""
+    content = sum(row.bytes for row in case.state.content or ())
+    needs: dict[str, float] = defaultdict(float)
+    shares = _shares(case.request)
+    for name, (times, extra) in shares.items():
+        if name in case.state.disks:
+            needs[case.state.disks[name].volume] += times * content + extra
+    return needs, [name for name in shares if name not in case.state.disks]
+
+
+def _shares(request: Request) -> dict[str, tuple[float, int]]:
+    """By disk: how often the content goes there, and what else. Of an upgrade's copies one is our zip, the others are the vendor's."""
+    factor = CONTENT_FACTOR[request.purpose] if request.content_factor is None else request.content_factor
+    if request.purpose == BACKUP:
+        return {"backup_dir": (factor, 0)}
+    if request.purpose == DOWNGRADE:
+        return {"work_dir": (factor, 0), "root": (0.0, request.package_size)}
+    ours = min(factor, 1.0)
+    return {"backup_dir": (ours, 0), "root": (factor - ours, request.package_size)}
+
+
+def _scan_errors(case: Case) -> Finding:
+    errors = case.state.errors
+    if not errors:
+        return passed("everything was read")
+    more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+    return warned("; ".join(errors[:_SHOWN]) + more)
+
+
+_ROOT = "set dataminer_root to the DataMiner folder of this agent; is DataMiner installed there?"
+_LANGUAGE = "exempt the account from the policy (AppLocker, WDAC) that restricts PowerShell, or use another account"
+_FACTS = "on a POSIX host, set dataminer_host_command; on Windows, see the scan's errors"
+_JOURNAL = "finish or undo that restore first (dataminer.web.restore, state: undone); the web server may still be stopped"
+_RUNNING = "wait until it has ended; never abort it"
+_LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
+_SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
+_FULL = "PowerShell in FullLanguage"
+
+HOST_RULES = (
+    Rule("root", "the DataMiner folder", "design", _root, _ROOT, purposes=PURPOSES),
+    Rule("language-mode", _FULL, "design", _language_mode, _LANGUAGE, purposes=PURPOSES),
+    Rule("host-facts", "the facts of the host are read", "design", _host_facts, _FACTS, purposes=PURPOSES),
+    Rule("job", "no job of another kind is running", "design", _job, "wait until it has ended, then run again", purposes=PURPOSES),
+    Rule("journal", "no restore that broke off", "design", _journal, _JOURNAL, purposes=PURPOSES),
+    Rule(
+        "upgrade-running",
+        "never a second upgrade while one runs",
+        "docs",
+        _upgrade_running,
+        "wait until it has ended; never abort it",
+        purposes=PURPOSES,
+    ),
+    Rule("installer-busy", "no other installation", "design", _installer_busy, "wait until it has ended, then run again", purposes=CHANGES),
+    Rule("pending-reboot", "no pending reboot", "design", _pending_reboot, "reboot the agent first", purposes=(*CHANGES, "status"), denies=CHANGES),
+    Rule("last-package", "the last package was installed well", "RN 37033", _last_package, _LAST, purposes=PURPOSES),
+    Rule("free-space", "room for the copies that are made", "design", _space, _SPACE, purposes=WORK),
+    Rule("scan-errors", "everything is readable", "design", _scan_errors, "give the account access to it, or mend the file", purposes=PURPOSES),
+)

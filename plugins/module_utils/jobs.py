@@ -1,0 +1,78 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs as values: what is started on an agent, and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from .errors import DataMinerError, JobFailed, from_dict
+
+State = Literal["running", "waiting", "done", "failed", "dead", "absent"]
+
+# A commit's journal, in order. Between "committing" and "released" the agent's web server is stopped.
+OPEN_JOURNAL_STATES = ("committing", "swapped", "undoing")
+CLOSED_JOURNAL_STATES = ("released", "undone")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """What is known of a job.
+
+    `state`: `running`; `waiting` (a commit that has swapped and waits for a word); `done`; `failed`; `dead` (its process is gone, its result was
+    never written); `absent` (nobody started it). `progress` holds `files`, `bytes` and their totals, and `text`, as far as known.
+    """
+
+    run_id: str
+    kind: str
+    state: State
+    started: str = ""
+    owner: str = ""
+    attached: bool = False
+    progress: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("running", "waiting")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> JobStatus:
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
+
+    def failure(self) -> DataMinerError:
+        """Why the job didn't end well."""
+        if self.state == "failed" and self.error:
+            return from_dict(self.error)
+        return JobFailed(
+            f"The {self.kind} job {self.run_id} {'ended without a result' if self.state == 'dead' else 'is ' + self.state}",
+            found=f"last progress: {progress_text(self.progress) or 'none'}",
+            needed="a job that ended by itself",
+            remedy="see its log in the working folder on the agent (jobs/" + self.run_id + "/log.txt), then run the playbook again: it continues from what is there",
+        )
+
+
+def size_text(count: float) -> str:
+    """Bytes for people: 1.5 GB."""
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def progress_text(progress: dict[str, Any]) -> str:
+    """A progress for people: `copying: 120 of 400 files, 1.5 of 3.0 MB`."""
+    parts: list[str] = []
+    if progress.get("total_files"):
+        parts.append(f"{progress.get('files', 0)} of {progress['total_files']} files")
+    if progress.get("total_bytes"):
+        parts.append(f"{size_text(progress.get('bytes', 0))} of {size_text(progress['total_bytes'])}")
+    text = str(progress.get("text", ""))
+    return ": ".join(part for part in (text, ", ".join(parts)) if part)

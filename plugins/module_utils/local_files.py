@@ -1,0 +1,150 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files on a POSIX host: durable writes, texts, walks that never follow a link."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .agent_files import decode_text
+
+CHUNK = 1024 * 1024
+
+
+def utc_text(timestamp: float) -> str:
+    """Seconds since the epoch as the scan document writes times."""
+    return datetime.fromtimestamp(timestamp, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace `path` by rename, so that a reader sees the old bytes or the new ones."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(data)
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
+    partial.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    write_atomic(path, json.dumps(value, ensure_ascii=False).encode(), durable=durable)
+
+
+def read_json(path: Path) -> Any:
+    """The value, or None where the file is missing or half a file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def read_text(path: Path | None, limit: int) -> dict[str, str | None]:
+    """A `Text` of the scan document."""
+    if path is None:
+        return {"text": None, "error": "missing"}
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except FileNotFoundError:
+        return {"text": None, "error": "missing"}
+    except OSError:
+        return {"text": None, "error": "unreadable"}
+    if len(data) > limit:
+        return {"text": None, "error": "too large"}
+    return {"text": decode_text(data), "error": None}
+
+
+def read_tail(path: Path, count: int) -> str | None:
+    """The last `count` bytes as text, or None where there is no such file."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+            size = stream.seek(0, os.SEEK_END)
+            offset = max(0, size - count) & ~1
+            stream.seek(offset)
+            data = stream.read(count + 1)
+    except OSError:
+        return None
+    mark = next((m for m in (b"\xff\xfe", b"\xfe\xff") if start.startswith(m)), b"") if offset else b""
+    return decode_text(mark + data)
+
+
+def find(root: Path, *parts: str) -> Path | None:
+    """The entry with that name, without regard to case where the exact one is missing, as Windows would."""
+    current = root
+    for part in parts:
+        exact = current / part
+        if not exact.exists():
+            match = [name for name in _names(current) if name.lower() == part.lower()]
+            if not match:
+                return None
+            exact = current / match[0]
+        current = exact
+    return current
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder), key=utf16_key)
+    except OSError:
+        return []
+
+
+def utf16_key(name: str) -> bytes:
+    """Sorts by UTF-16 code units, the one order that every adapter can produce."""
+    return name.encode("utf-16-be", "surrogatepass")
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of a folder in the common order."""
+    with os.scandir(folder) as found:
+        return sorted(found, key=lambda entry: utf16_key(entry.name))
+
+
+def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All files and links below `folder`; links aren't followed."""
+    for entry in entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(Path(entry.path))
+        else:
+            yield entry
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder of our own, read-only files and folders included."""
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for base, folders, files in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(base).chmod(0o700)
+        for name in files:
+            (Path(base) / name).unlink()
+        for name in folders:
+            path = Path(base) / name
+            path.unlink() if path.is_symlink() else path.rmdir()
+    folder.rmdir()

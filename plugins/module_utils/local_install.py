@@ -1,0 +1,79 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job `install` on a POSIX host: the vendor's installer as a process of its own, never aborted."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from .errors import InstallFailed, InvalidInput
+from .local_files import read_tail, sha256_file, utc_text
+from .local_jobs import Job
+
+LOG_TAIL = 4096
+
+
+def run_install(job: Job) -> dict[str, Any]:
+    """Check the package, run the installer to its end, judge its exit code.
+
+    The installer gets a session of its own and the lock: it goes on when this process dies, and nobody starts a second one meanwhile.
+    """
+    spec = job.spec
+    check_package(job, Path(spec["package"]), spec.get("sha256"))
+    started = utc_text(time.time())
+    log = job.folder / "installer.log"
+    job.progress(text=f"installing {Path(spec['package']).name}")
+    with log.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                spec["argv"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(job.lock,), cwd=job.folder
+            )
+        except OSError as error:
+            raise InvalidInput(
+                "The installer can't be started", found=f"{spec['argv'][0]}: {error.strerror}", needed="the Taskbar Utility", remedy="set dataminer_installer"
+            ) from error
+    rc = _wait(job, process, Path(spec["packages_dir"]), started)
+    tail = progress_tail(Path(spec["packages_dir"]), started)
+    if rc not in spec["success_codes"]:
+        said = tail or read_tail(log, LOG_TAIL) or "nothing"
+        raise InstallFailed(
+            f"The installer ended with code {rc}",
+            found=f"the end of its log: {said.strip()[-LOG_TAIL:]}",
+            needed=f"one of the codes {', '.join(map(str, spec['success_codes']))}",
+            remedy="mend what the log names, then run the playbook again: agents that are done stay as they are",
+        )
+    return {"rc": rc, "log_tail": tail or read_tail(log, LOG_TAIL) or "", "started": started, "finished": utc_text(time.time())}
+
+
+def check_package(job: Job, package: Path, sha256: str | None) -> None:
+    """Before anything else: the package is there, and is the one that was meant."""
+    if not package.is_file():
+        raise InvalidInput("The package isn't on this agent", found=f"no file {package}", needed="a .dmupgrade file", remedy="set dataminer_package to its path")
+    if sha256:
+        job.progress(text="checking the package")
+        found = sha256_file(package)
+        if found != sha256.lower():
+            raise InvalidInput(
+                f"{package.name} isn't the package that was meant", found=f"SHA-256 {found}", needed=f"SHA-256 {sha256.lower()}", remedy="download it again"
+            )
+
+
+def _wait(job: Job, process: subprocess.Popen[bytes], packages: Path, started: str) -> int:
+    begun = time.monotonic()
+    while True:
+        try:
+            return process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            line = (progress_tail(packages, started) or "").strip().rsplit("\n", 1)[-1]
+            job.progress(text=f"installing for {time.monotonic() - begun:.0f} s" + (f": {line[-160:].strip()}" if line else ""))
+
+
+def progress_tail(packages: Path, started: str) -> str | None:
+    """The end of the newest progress.log written since `started`."""
+    found = [log for folder in (packages.iterdir() if packages.is_dir() else []) for log in folder.glob("progress.log")]
+    fresh = [log for log in found if utc_text(log.stat().st_mtime) >= started]
+    return read_tail(max(fresh, key=lambda log: log.stat().st_mtime), LOG_TAIL) if fresh else None

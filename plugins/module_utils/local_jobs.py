@@ -1,0 +1,145 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs on a POSIX host: started detached, carried out by themselves, their end written down."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import DataMinerError, InvalidInput, JobFailed
+from .jobs import JobStatus
+from .local_files import utc_text, write_json
+from .local_store import JobStore
+
+PROGRESS_EVERY = 0.3  # seconds
+
+
+class Job:
+    """What a job knows of itself while it runs. `lock` is the open lock, to hand on to a process that must not be started twice."""
+
+    def __init__(self, store: JobStore, run_id: str, spec: dict[str, Any], lock: int) -> None:
+        self.store, self.run_id, self.spec, self.lock = store, run_id, spec, lock
+        self.folder = store.folder(run_id)
+        self._facts: dict[str, Any] = {}
+        self._written = 0.0
+
+    def progress(self, **facts: Any) -> None:
+        """Tell how far it is; writes at most a few times a second."""
+        self._facts.update(facts)
+        if "text" in facts or time.monotonic() - self._written > PROGRESS_EVERY:
+            self._written = time.monotonic()
+            write_json(self.folder / "progress.json", self._facts, durable=False)
+
+    def advance(self, files: int, count: int) -> None:
+        """`files` more files and `count` more bytes are done."""
+        self.progress(files=self._facts.get("files", 0) + files, bytes=self._facts.get("bytes", 0) + count)
+
+    def flush(self) -> None:
+        write_json(self.folder / "progress.json", self._facts, durable=False)
+
+    def log(self, text: str) -> None:
+        print(f"{utc_text(time.time())} {text}", flush=True)
+
+
+Runner = Callable[[Job], dict[str, Any]]
+
+
+def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str, Runner]) -> JobStatus:
+    """Start `spec` detached, or attach; see `host.Host.start`."""
+    if spec["kind"] not in runners:
+        raise InvalidInput("No such job", found=repr(spec["kind"]), needed=", ".join(sorted(runners)), remedy="use a newer version of the collection")
+    known = store.status(run_id)
+    if known.state != "absent":
+        return store.status(run_id, attached=True)
+    lock = store.take_lock()
+    if lock is None:
+        return _attach(store, spec)
+    try:
+        folder = store.folder(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "spec.json", spec)
+        store.record(run_id, _record(spec, run_id))
+        _detach(lambda: _carry_out(Job(store, run_id, spec, lock), runners[spec["kind"]]), folder / "log.txt", lock)
+    finally:
+        os.close(lock)
+    return store.status(run_id)
+
+
+def _attach(store: JobStore, spec: dict[str, Any]) -> JobStatus:
+    holder = store.running_job()
+    if holder and holder["kind"] == spec["kind"] and holder["work"] == spec.get("work"):
+        return store.status(str(holder["run_id"]), attached=True)
+    raise store.busy()
+
+
+def _record(spec: dict[str, Any], run_id: str) -> dict[str, Any]:
+    owner = spec.get("owner") or f"{getpass.getuser()}@{socket.gethostname()}"
+    return {"run_id": run_id, "kind": spec["kind"], "owner": owner, "started": utc_text(time.time()), "work": spec.get("work", "")}
+
+
+def _detach(work: Callable[[], None], log: Path, lock: int) -> None:
+    """Run `work` in a process that outlives this one: a session of its own, no inherited handle but the lock."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if os.fork():
+            os._exit(0)
+        _redirect(log, lock)
+        work()
+    except BaseException:  # nobody is left to tell but the log
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _redirect(log: Path, lock: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.closerange(3, lock)
+    os.closerange(lock + 1, 4096)
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+
+
+def _carry_out(job: Job, runner: Runner) -> None:
+    """Run the job and write its end: a result, or an error that says what happened."""
+    try:
+        job.log(f"start {job.spec['kind']}")
+        end: dict[str, Any] = {"result": {**runner(job), "about": job.spec.get("about")}}
+    except DataMinerError as error:
+        end = {"error": error.to_dict()}
+    except BaseException as error:
+        traceback.print_exc()
+        end = {"error": _unexpected(job, error).to_dict()}
+    with contextlib.suppress(OSError):
+        job.flush()
+    job.log(f"end {'with an error' if 'error' in end else 'well'}")
+    write_json(job.folder / "result.json", end)
+    job.store.prune()
+
+
+def _unexpected(job: Job, error: BaseException) -> DataMinerError:
+    place = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    return JobFailed(
+        f"The {job.spec['kind']} job failed",
+        found=f"{type(error).__name__}: {error.strerror if isinstance(error, OSError) else error}{place}",
+        remedy=f"see {job.folder / 'log.txt'} on the agent",
+    )

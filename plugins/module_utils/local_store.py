@@ -1,0 +1,143 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The working folder of a POSIX agent: the lock, job folders, journals."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import Busy, InvalidInput
+from .jobs import CLOSED_JOURNAL_STATES, OPEN_JOURNAL_STATES, JobStatus, State
+from .local_files import read_json, remove_tree, write_json
+
+KEEP_JOBS = 30
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class JobStore:
+    """Reads and writes the job records below one working folder.
+
+    Whether a job lives is told by the lock it holds open, not by a process id, which another process may have by now. An installer inherits the
+    lock, so that it still counts as running when the job that started it was killed.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.jobs = work / "jobs"
+
+    def folder(self, run_id: str) -> Path:
+        if not RUN_ID.fullmatch(run_id):
+            raise InvalidInput(
+                "A run id can't be used as a folder name", found=repr(run_id), needed="letters, digits, dots, dashes", remedy="choose another run_id"
+            )
+        return self.jobs / run_id
+
+    def take_lock(self) -> int | None:
+        """The open lock, or None while another process holds it."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.work / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        for _attempt in range(5):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            time.sleep(0.02)  # somebody may only be looking
+        os.close(handle)
+        return None
+
+    def locked(self) -> bool:
+        try:
+            handle = os.open(self.work / "lock", os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def running_job(self) -> dict[str, Any] | None:
+        """Who holds the lock: run_id, kind, owner, started, work."""
+        if not self.locked():
+            return None
+        record = read_json(self.work / "lock.json")
+        unknown = {"run_id": "unknown", "kind": "unknown", "owner": "unknown", "started": "", "work": ""}
+        return {**unknown, **record} if isinstance(record, dict) else unknown
+
+    def record(self, run_id: str, record: dict[str, Any]) -> None:
+        """Note who holds the lock, in the job's own folder too."""
+        write_json(self.folder(run_id) / "state.json", record)
+        write_json(self.work / "lock.json", record)
+
+    def status(self, run_id: str, *, attached: bool = False) -> JobStatus:
+        folder = self.folder(run_id)
+        holder = self.running_job()  # before the result is looked for: a job writes its result, then lets the lock go
+        record, ended = read_json(folder / "state.json"), read_json(folder / "result.json")
+        if not isinstance(record, dict):
+            return JobStatus(run_id=run_id, kind="", state="absent")
+        known: dict[str, Any] = {key: record.get(key, "") for key in ("kind", "started", "owner")}
+        progress = read_json(folder / "progress.json") or {}
+        if isinstance(ended, dict):
+            state: State = "failed" if ended.get("error") else "done"
+            return JobStatus(run_id=run_id, state=state, attached=attached, progress=progress, result=ended.get("result"), error=ended.get("error"), **known)
+        state = "dead"
+        if holder and holder["run_id"] == run_id:
+            state = "waiting" if self.journal(run_id) == "swapped" else "running"
+        return JobStatus(run_id=run_id, state=state, attached=attached, progress=progress, **known)
+
+    def journal(self, run_id: str) -> str | None:
+        found = read_json(self.folder(run_id) / "journal.json")
+        return str(found["state"]) if isinstance(found, dict) and "state" in found else None
+
+    def write_journal(self, run_id: str, state: str, **facts: Any) -> None:
+        write_json(self.folder(run_id) / "journal.json", {"state": state, **facts})
+
+    def _folders(self) -> Iterator[tuple[dict[str, Any], Path]]:
+        """Job folders, newest first."""
+        found = []
+        for folder in self.jobs.iterdir() if self.jobs.is_dir() else []:
+            record = read_json(folder / "state.json")
+            if isinstance(record, dict):
+                found.append((record, folder))
+        yield from sorted(found, key=lambda pair: (str(pair[0].get("started")), pair[1].name), reverse=True)
+
+    def job_rows(self) -> list[dict[str, Any]]:
+        rows = []
+        for record, folder in list(self._folders())[:20]:
+            rows.append({"run_id": folder.name, "kind": record.get("kind"), "state": self.status(folder.name).state, "started": record.get("started")})
+        return rows
+
+    def journal_rows(self) -> list[dict[str, str]]:
+        rows = [(folder.name, self.journal(folder.name)) for _record, folder in self._folders()]
+        return [{"run_id": name, "state": state} for name, state in rows if state]
+
+    def last_restore(self) -> dict[str, Any] | None:
+        """The journal of the restore that reached its end last: run_id, state, at, backup, zip_sha256."""
+        found = [(folder.name, read_json(folder / "journal.json")) for _record, folder in self._folders()]
+        ended = [{"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES]
+        newest = max(ended, key=lambda row: str(row.get("at")), default=None)
+        return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256")}
+
+    def prune(self) -> None:
+        """Forget old jobs; one with an open journal is never forgotten."""
+        for _record, folder in list(self._folders())[KEEP_JOBS:]:
+            if self.journal(folder.name) not in OPEN_JOURNAL_STATES:
+                remove_tree(folder)
+
+    def busy(self) -> Busy:
+        holder = self.running_job() or {}
+        return Busy(
+            "Another job runs on this agent",
+            found=f"{holder.get('kind', 'unknown')} job {holder.get('run_id', 'unknown')} of {holder.get('owner', 'unknown')}, started {holder.get('started', 'unknown')}",
+            needed="an agent without a running job",
+            remedy="wait until it has ended, then run again; a running upgrade is never aborted",
+        )

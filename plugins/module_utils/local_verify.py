@@ -1,0 +1,176 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a zip whole on a POSIX host: every entry against its CRC, its manifest and the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .agent_files import decode_text
+from .entry_names import DEFAULT_LIMITS, Entry, Limits, SafeEntry, check_entries, names_digest
+from .errors import BackupInvalid, InvalidManifest
+from .local_files import find, sha256_file, utc_text
+from .local_zip import ZipReader, batches, in_order
+from .manifest import FileRow, compare, parse_manifest
+
+MAX_INFO = 1024 * 1024
+SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadEntry:
+    """An entry that was read to its end. `path` is where it goes, `name` what the zip calls it."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadZip:
+    """A zip of which every byte was read."""
+
+    size: int
+    sha256: str
+    names_sha256: str
+    entries: tuple[ReadEntry, ...]
+
+
+Advance = Callable[[int, int], None]
+
+
+def nothing(files: int, count: int) -> None:
+    """Nobody wants to know the progress."""
+
+
+def safe_entries(reader: ZipReader, limits: Limits = DEFAULT_LIMITS) -> list[tuple[zipfile.ZipInfo, SafeEntry]]:
+    """The files of the zip, after all its names were found safe."""
+    found = reader.entries()
+    safe = check_entries([_entry(info) for info in found], limits)
+    by_name = {info.orig_filename: info for info in found}
+    return [(by_name[entry.name], entry) for entry in safe]
+
+
+def _entry(info: zipfile.ZipInfo) -> Entry:
+    return Entry(
+        name=info.orig_filename,
+        size=info.file_size,
+        compressed=info.compress_size,
+        flags=info.flag_bits,
+        external_attr=info.external_attr,
+        create_system=info.create_system,
+        method=info.compress_type,
+        crc=info.CRC,
+    )
+
+
+def read_zip(path: Path, *, limits: Limits = DEFAULT_LIMITS, advance: Advance = nothing) -> ReadZip:
+    """Read every entry of `path` on all cores, and the file itself."""
+    with ZipReader(path) as reader:
+        pairs = safe_entries(reader, limits)
+        rows: list[ReadEntry] = []
+
+        def read(batch: list[tuple[zipfile.ZipInfo, SafeEntry]]) -> list[ReadEntry]:
+            return [_read(reader, info, entry) for info, entry in batch]
+
+        for done in in_order(read, batches(pairs, lambda pair: pair[0].file_size)):
+            rows += done
+            advance(len(done), sum(row.size for row in done))
+    size, digest = path.stat().st_size, sha256_file(path)
+    return ReadZip(size=size, sha256=digest, names_sha256=names_digest(row.name for row in rows), entries=tuple(rows))
+
+
+def _read(reader: ZipReader, info: zipfile.ZipInfo, entry: SafeEntry) -> ReadEntry:
+    digest = hashlib.sha256()
+    for chunk in reader.chunks(info):
+        digest.update(chunk)
+    return ReadEntry(name=entry.name, path=entry.path, size=info.file_size, sha256=digest.hexdigest())
+
+
+def verify(spec: dict[str, Any], *, advance: Advance = nothing) -> dict[str, Any]:
+    """The read-only part of a `verify` job: the result document without `copied`."""
+    path = Path(spec["path"])
+    read = read_zip(path, limits=Limits(**(spec.get("limits") or {})), advance=advance)
+    head = check_manifest(path, Path(spec["manifest"]), read) if spec.get("manifest") else None
+    root = Path(spec["compare_root"]) if spec.get("compare_root") else None
+    rows = list(in_order(lambda entry: _compared(entry, root), read.entries))
+    return {
+        "path": str(path),
+        "size": read.size,
+        "zip_sha256": read.sha256,
+        "names_sha256": read.names_sha256,
+        "header": head,
+        "entries": rows,
+        "infos": _infos(path, read.entries, root),
+    }
+
+
+def check_manifest(path: Path, manifest_path: Path, read: ReadZip) -> dict[str, object]:
+    """The manifest's header, when everything it says is so; `BackupInvalid` tells extra, missing and changed apart."""
+    try:
+        with manifest_path.open("rb") as stream:
+            manifest = parse_manifest(stream)
+    except OSError as error:
+        raise InvalidManifest(f"The manifest of {path.name} can't be read", found=str(error.strerror), needed=str(manifest_path)) from error
+    found = compare(manifest.rows, [FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in read.entries])
+    told = {"extra": found.extra, "missing": found.missing, "changed": found.changed}
+    problems = [f"{len(paths)} {kind} ({', '.join(paths[:SHOWN])})" for kind, paths in told.items() if paths]
+    if manifest.trailer.get("zip_sha256") != read.sha256:
+        problems.append("another SHA-256 of the whole zip")
+    if problems:
+        raise BackupInvalid(
+            f"{path.name} doesn't hold what its manifest says", found="; ".join(problems), needed="the same files", remedy="choose another backup, or copy this one again"
+        )
+    return manifest.header
+
+
+def _compared(entry: ReadEntry, root: Path | None) -> list[Any]:
+    """A row of `entries`: name, path, size, sha256, state, modified, disk size."""
+    base = [entry.name, entry.path, entry.size, entry.sha256]
+    place = find(root, *entry.path.split("/")) if root else None
+    if place is None or place.is_symlink() or not place.is_file():
+        return [*base, "create" if root else None, None, None]
+    about = place.stat()
+    same = about.st_size == entry.size and sha256_file(place) == entry.sha256
+    return [*base, "same" if same else "replace", utc_text(about.st_mtime), about.st_size]
+
+
+def _infos(path: Path, entries: Iterable[ReadEntry], root: Path | None) -> dict[str, list[str | None]]:
+    """App.info.json by app folder: its text in the zip and on the disk."""
+    wanted = [entry for entry in entries if _is_info(entry.path) and entry.size <= MAX_INFO]
+    found: dict[str, list[str | None]] = {}
+    with ZipReader(path) as reader:
+        by_name = {info.orig_filename: info for info in reader.entries()}
+        for entry in wanted:
+            text = decode_text(b"".join(reader.chunks(by_name[entry.name])))
+            found[entry.path.split("/")[1]] = [text, _disk_text(root, entry.path)]
+    return found
+
+
+def _is_info(path: str) -> bool:
+    parts = path.split("/")
+    return len(parts) == 3 and parts[0] == "Applications" and parts[2].lower() == "app.info.json"
+
+
+def _disk_text(root: Path | None, path: str) -> str | None:
+    place = find(root, *path.split("/")) if root else None
+    if place is None or not place.is_file() or place.stat().st_size > MAX_INFO:
+        return None
+    with place.open("rb") as stream:
+        return decode_text(stream.read(MAX_INFO))
+
+
+def entry_bytes(reader: ZipReader, info: zipfile.ZipInfo, write: Callable[[bytes], object]) -> str:
+    """Stream an entry through `write`; gives its SHA-256."""
+    digest = hashlib.sha256()
+    for chunk in reader.chunks(info):
+        digest.update(chunk)
+        write(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,182 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run did to each agent, told from the results that its tasks left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .agent import AgentState
+from .cluster import MODULES, WEB_PROCESSES, restarted
+from .jobs import size_text
+from .report import AgentSummary, summary
+from .version import Version
+
+Results = Mapping[str, Mapping[str, Any] | None]
+
+# The variables that the roles register, in the order of the phases.
+PHASES = {
+    "dataminer_scan": "reading",
+    "dataminer_gate": "gate",
+    "dataminer_recovered": "recovery",
+    "dataminer_backup_result": "backup",
+    "dataminer_restore_chosen": "choice of the backup",
+    "dataminer_loss": "acceptance of the loss",
+    "dataminer_upgrade_result": "install",
+    "dataminer_restore_prepared": "preparation",
+    "dataminer_restore_committed": "restore",
+    "dataminer_restore_undone": "undoing",
+    "dataminer_restore_released": "release",
+    "dataminer_after": "reading again",
+    "dataminer_verified": "verification",
+}
+LAST_OF = {"upgrade": "dataminer_verified", "downgrade": "dataminer_verified", "backup": "dataminer_backup_result", "status": "dataminer_verified"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRun:
+    """One agent in a run: its results by variable, and its state before and after, None where it wasn't read."""
+
+    name: str
+    results: Results
+    before: AgentState | None
+    after: AgentState | None
+
+
+def summarise(run: AgentRun, *, purpose: str, check: bool) -> AgentSummary:
+    """The agent's row of the summary."""
+    now = run.after or run.before
+    would = (run.results.get("dataminer_upgrade_result") or {}).get("would")
+    goal = (run.results.get("dataminer_upgrade_result") or {}).get("web_after") if would else None
+    return AgentSummary(
+        agent=run.name,
+        server=_version(now.server.version) if now else None,
+        web_before=_version(run.before.web.version) if run.before else None,
+        web_after=str(goal) if goal else _version(now.web.version) if now else None,
+        backup=_backup(run.results),
+        content=_content(run),
+        verdict=_verdict(run.results, purpose=purpose, check=check),
+    )
+
+
+def failed_phase(results: Results) -> tuple[str, str] | None:
+    """The first phase that failed on this agent, and the first line of why; a phase that only stopped for others doesn't count."""
+    for key, phase in PHASES.items():
+        result = results.get(key)
+        if result and (result.get("failed") or result.get("unreachable")):
+            said = str(result.get("msg") or "no message").strip().splitlines()[0]
+            return ("unreachable" if result.get("unreachable") else phase), said
+    return None
+
+
+def _verdict(results: Results, *, purpose: str, check: bool) -> str:
+    failed = failed_phase(results)
+    if failed and failed[0] == "gate":
+        return "denied by the gate, unchanged"
+    if failed and failed[0] == "unreachable":
+        return "UNREACHABLE"
+    if failed:
+        return f"FAILED: {failed[0]}"
+    if results.get("dataminer_scan") is None:
+        return "NOT READ: unreachable"
+    barrier = results.get("dataminer_barrier")
+    if barrier and barrier.get("failed"):
+        return f"stopped after {barrier.get('phase')}: another agent failed"
+    if results.get(LAST_OF[purpose]) is None:
+        return "NOT FINISHED"
+    if purpose == "status":
+        return "in step"
+    changed = any((result or {}).get("changed") for key, result in results.items() if key not in ("dataminer_scan", "dataminer_after"))
+    return ("would change" if check else "done") if changed else "unchanged"
+
+
+def _version(version: Version | None) -> str:
+    return str(version) if version else "unknown"
+
+
+def _backup(results: Results) -> str | None:
+    chosen = (results.get("dataminer_restore_chosen") or {}).get("chosen")
+    if chosen:
+        return f"restored before: {chosen['name']}" if chosen.get("done") else f"{chosen['name']}"
+    result = results.get("dataminer_backup_result") or {}
+    made = result.get("backup")
+    if not made:
+        return "none needed" if result.get("finished") else None
+    if made.get("would"):
+        return f"would make {made['name']}"
+    return f"{'kept' if made.get('kept') else 'verified'}, {size_text(made['zip_size'])}: {made['name']}"
+
+
+def _content(run: AgentRun) -> str | None:
+    if run.after is None or run.after.content is None:
+        return None
+    if run.before is None or run.before.content is None:
+        return None
+    before, after = {row.path: row.sha256 for row in run.before.content}, {row.path: row.sha256 for row in run.after.content}
+    changed = sum(1 for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return f"{changed} of {len(after)} items changed" if changed else f"{len(after)} items, unchanged"
+
+
+def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool) -> str:
+    """Everything the end of a run says of one cluster: table, failures, notes, what is left to do."""
+    told = list(runs)
+    parts = [
+        f"Summary of {'cluster ' + name if name else 'the cluster'}: {purpose}{' (check mode: nothing was changed)' if check else ''}",
+        summary(summarise(run, purpose=purpose, check=check) for run in told),
+        _failures(told),
+        _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
+        _grouped("Restarted beside the web server", _restarts(told)),
+        _modules(told) if purpose == "downgrade" else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _failures(runs: Iterable[AgentRun]) -> str:
+    lines = []
+    for run in runs:
+        failed = failed_phase(run.results)
+        if failed and failed[0] != "gate":
+            lines.append(f"{run.name} failed ({failed[0]}): {failed[1]}")
+    return "\n".join(lines)
+
+
+def _notes(run: AgentRun) -> list[str]:
+    notes = [note for key in PHASES for note in (run.results.get(key) or {}).get("notes") or []]
+    return list(dict.fromkeys(notes))
+
+
+def _grouped(title: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """One line a text, with all the agents it is about."""
+    agents: dict[str, list[str]] = {}
+    for agent, text in pairs:
+        agents.setdefault(text, []).append(agent)
+    return "\n".join(f"{title} ({', '.join(names)}): {text}" for text, names in agents.items())
+
+
+def _restarts(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
+    found = [(run.name, restarted(run.before.host, run.after.host, except_for=WEB_PROCESSES)) for run in runs if run.before and run.after]
+    return [(name, ", ".join(names)) for name, names in found if names]
+
+
+def _modules(runs: Iterable[AgentRun]) -> str:
+    """Since the collection doesn't reinstall modules, the operator is told what is there and what to do."""
+    rows = []
+    for run in runs:
+        state = run.after or run.before
+        if state is None or state.host is None:
+            rows.append(f"  {run.name}: module versions weren't read")
+            continue
+        found = [f"{what} {module.version}" for what, prefix in MODULES.items() for module in state.host.modules if module.name.startswith(prefix)]
+        rows.append(f"  {run.name}: {', '.join(found) or 'neither is installed'}")
+    return "\n".join(
+        [
+            "The GQI DxM and the Web DcM were NOT reinstalled: this collection doesn't do that. An older web package leaves the newer modules in place.",
+            *rows,
+            "Do this on every agent, before users come back: uninstall the current GQI DxM (and the Web DcM for a target from 10.5.11 or 10.5.0 [CU8]), install the MSI that",
+            r"belongs to the restored version from C:\Skyline DataMiner\Tools\ModuleInstallers (GQI DxM: its folder Web), after making sure that it is there;",
+            r"keep C:\Program Files\Skyline Communications\DataMiner GQI\appsettings.custom.json; then restart W3SVC.",
+        ]
+    )

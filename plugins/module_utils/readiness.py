@@ -1,0 +1,73 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether an agent has reached a web version, and whether it needs a backup before it goes there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .agent import AgentState, BackupFile, InstalledPackage
+from .version import Version, same_release
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoBackupNeeded:
+    """Why none is made now; `backup` is the one that serves instead, if any."""
+
+    reason: str
+    backup: BackupFile | None = None
+
+
+def latest_attempt(state: AgentState) -> InstalledPackage | None:
+    """The Full or Web package that was started last, whether it succeeded or not."""
+    relevant = [row for row in state.packages if row.package.kind in ("Full", "Web")]
+    return max(relevant, key=lambda row: row.started, default=None)
+
+
+def failed_attempt(state: AgentState) -> InstalledPackage | None:
+    """The last attempt, when nothing says that it succeeded: the content may be half migrated."""
+    last = latest_attempt(state)
+    return last if last is not None and last.completed is False else None
+
+
+def has_reached(state: AgentState, target: Version) -> bool:
+    """The agent runs `target`, and no later attempt failed half way."""
+    return state.web.version is not None and same_release(state.web.version, target) is True and failed_attempt(state) is None
+
+
+def no_backup_needed(state: AgentState, target: Version | None) -> NoBackupNeeded | None:
+    """A reason to make no backup before an upgrade to `target`, or None.
+
+    After a failed attempt the content may be half migrated: a backup of it, under the version from before, would be taken for a good one later. The
+    one from before the attempt serves.
+    """
+    if target is None:
+        return None
+    if has_reached(state, target):
+        return NoBackupNeeded(reason=f"the agent already runs {target}")
+    failed = failed_attempt(state)
+    if failed is None:
+        return None
+    before = [row for row in own_backups(state) if row.modified <= failed.started and _on_current(row, state)]
+    newest = max(before, key=lambda row: row.modified, default=None)
+    if newest is None:
+        return None
+    reason = f"the install of {failed.package.version} failed, so the content may be half migrated; the backup from before it serves"
+    return NoBackupNeeded(reason=reason, backup=newest)
+
+
+def own_backups(state: AgentState) -> list[BackupFile]:
+    """Backups of ours whose manifest is intact."""
+    return [row for row in state.backups if row.manifest is not None and row.manifest.intact and row.manifest.header.get("purpose") == "backup"]
+
+
+def _on_current(row: BackupFile, state: AgentState) -> bool:
+    said = row.manifest.header.get("web_version") if row.manifest else None
+    return isinstance(said, str) and state.web.version is not None and same_release(Version.parse(said), state.web.version) is not False
+
+
+def suspect(state: AgentState) -> str | None:
+    """What a backup made now should say against itself, or None."""
+    failed = failed_attempt(state)
+    return f"made after a failed install of {failed.package.version}: its content may be half migrated" if failed else None

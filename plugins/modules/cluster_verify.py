@@ -1,0 +1,67 @@
+#!/usr/bin/python
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_verify
+short_description: Prove that the agents of a cluster run the same web apps
+version_added: 0.1.0
+author: dataminer.web contributors (@dataminer-web)
+description:
+  - Compares the agents of a cluster, as M(dataminer.web.agent_info) read them after a change, with each other and with the version they should run.
+  - Tells which app or dashboard differs on which agent, and which process was restarted that shouldn't have been.
+  - Runs on the controller and changes nothing. Reads the variables RV(ignore:dataminer_after) and RV(ignore:dataminer_scan) of each agent.
+extends_documentation_fragment:
+  - dataminer.web.agent.controller
+options:
+  cluster:
+    description: Name of the cluster, as in the variable C(dataminer_cluster) of its hosts.
+    type: str
+    default: ''
+  expected:
+    description: Web version that every agent should run.
+    type: raw
+  content_equal:
+    description: Whether differing content is a failure. Otherwise it is news.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Prove that the agents are in step
+  dataminer.web.cluster_verify:
+    cluster: "{{ dataminer_cluster }}"
+    expected: "10.5.9"
+"""
+
+RETURN = r"""
+in_step:
+  description: Whether the agents run the same web apps.
+  returned: always
+  type: bool
+differences:
+  description: What differs, with its value on each agent. Severity V(ignore:fail) or V(ignore:news).
+  returned: always
+  type: list
+  elements: dict
+restarted:
+  description: Processes that were restarted since the first reading, other than the web server.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.arguments import argument_spec
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec("cluster_verify"), supports_check_mode=True)
+    module.fail_json(msg="dataminer.web.cluster_verify runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook")
+
+
+if __name__ == "__main__":
+    main()

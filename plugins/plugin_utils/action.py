@@ -1,0 +1,117 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base of the action plugins: arguments checked, the agent reached by its own kind of host, jobs followed to their end."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils.arguments import argument_spec
+from ..module_utils.errors import DataMinerError
+from ..module_utils.permission import check_permission
+
+display = Display()
+NAMESPACE = "dataminer.web"
+SAY_EVERY = 15.0  # seconds between lines of progress
+LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
+
+
+def checked_arguments(args: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, converted and with defaults; core checks them for modules only."""
+    result = ArgumentSpecValidator(spec).validate({key: value for key, value in args.items() if value is not None})
+    if result.error_messages:
+        raise AnsibleActionFail("; ".join(result.error_messages))
+    return dict(result.validated_parameters)
+
+
+class AgentAction(ActionBase):  # type: ignore[misc]
+    """Work on one agent: here for a Windows host, by the module of the same name elsewhere."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    module = ""
+    changes = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.variables = task_vars or {}
+        try:
+            params = self._parameters()
+            outcome = self._followed(params)
+        except DataMinerError as error:
+            outcome = {"failed": True, "changed": False, "msg": str(error), "error": error.to_dict()}
+        result.update(outcome)
+        return result
+
+    def _agent(self) -> str:
+        return str(self.variables.get("inventory_hostname", ""))
+
+    def _parameters(self) -> dict[str, Any]:
+        if self._task.delegate_to:
+            raise AnsibleActionFail(f"{NAMESPACE}.{self.module} works on the agent itself; found delegate_to: {self._task.delegate_to}. Run it on that host instead")
+        params = checked_arguments(self._task.args, argument_spec(self.module))
+        params["agent"] = params.get("agent") or self._agent()
+        if self.changes:
+            params["owner"] = params.get("owner") or f"{getpass.getuser()}@{socket.gethostname()}"
+            if not self._task.check_mode:
+                check_permission(params.get("gate"), module=self.module, agent=self._agent(), params=params)
+            params["gate"] = None
+        return params
+
+    def _followed(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Call until the job has ended, if the task waits. With `follow`, an earlier result of the same module, go on from there."""
+        earlier = params.pop("follow", None)
+        if earlier and earlier.get("finished", True):
+            return dict(earlier)
+        if earlier:
+            params["run_id"] = earlier["job"]["run_id"]
+        begun = said = time.monotonic()
+        outcome = self._call(params)
+        while params.get("wait") and not outcome.get("failed") and outcome.get("finished") is False:
+            job = outcome["job"]
+            if time.monotonic() - begun > params["timeout"]:
+                return {**outcome, "failed": True, "msg": _too_long(job, params["timeout"])}
+            if time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                display.display(f"  {self._agent()}: {job['progress'] or job['state']}")
+            outcome = self._again({**params, "run_id": job["run_id"]})
+        return outcome
+
+    def _again(self, params: dict[str, Any]) -> dict[str, Any]:
+        """One more look at a running job. A lost connection says nothing about the job: connect anew and look again."""
+        for attempt in range(LOST_CONNECTIONS):
+            try:
+                return self._call(params)
+            except AnsibleConnectionFailure:
+                if attempt == LOST_CONNECTIONS - 1:
+                    raise
+                display.warning(f"{self._agent()}: connection lost, the job goes on; connecting again")
+                self._connection.reset()
+                time.sleep(params["poll_interval"])
+        raise AssertionError("unreachable")
+
+    def _call(self, params: dict[str, Any]) -> dict[str, Any]:
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+            return self._call_windows(params)
+        result: dict[str, Any] = self._execute_module(module_name=f"{NAMESPACE}.{self.module}", module_args=params, task_vars=self.variables)
+        result.pop("invocation", None)
+        return result
+
+    def _call_windows(self, params: dict[str, Any]) -> dict[str, Any]:
+        raise AnsibleActionFail(f"{NAMESPACE}.{self.module} can't work on Windows agents yet. Found: {self._agent()} reached by a Windows shell")
+
+
+def _too_long(job: dict[str, Any], timeout: int) -> str:
+    return (
+        f"The {job['kind']} job {job['run_id']} hasn't ended after {timeout} s. It goes on by itself on the agent: {job['progress'] or job['state']}. "
+        "Nothing is lost: run the playbook again and it follows this job; set dataminer_timeout to wait longer"
+    )

@@ -1,0 +1,87 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an action sees of the other agents of its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ..module_utils.agent import AgentState
+from ..module_utils.case_common import state_of, unpack
+from ..module_utils.errors import DataMinerError
+from ..module_utils.gate_values import Reading
+
+
+class ClusterView:
+    """The inventory's agents of one cluster, and the results that tasks registered for each.
+
+    Results are looked up with care: an agent that was unreachable, failed or was never asked has none, and that is an answer too.
+    """
+
+    def __init__(self, variables: Mapping[str, Any], *, cluster: str, members: Iterable[str]) -> None:
+        self.hostvars = variables.get("hostvars") or {}
+        self.play = tuple(str(name) for name in variables.get("ansible_play_hosts_all") or ())
+        self.cluster = cluster
+        candidates = sorted({str(name) for name in members} | set(self.play))
+        self.agents = tuple(name for name in candidates if self.variable(name, "dataminer_cluster", "") == cluster)
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """The cluster's agents that this run works on."""
+        return tuple(name for name in self.agents if name in self.play)
+
+    def variable(self, name: str, key: str, default: Any = None) -> Any:
+        try:
+            host = self.hostvars[name]
+            return host.get(key, default)
+        except Exception:  # a variable that can't be templated is as good as none
+            return default
+
+    def result(self, name: str, key: str) -> dict[str, Any] | None:
+        found = self.variable(name, key)
+        return dict(found) if isinstance(found, Mapping) else None
+
+    def reading(self, name: str, key: str) -> Reading:
+        """The agent as `agent_info` read it, or why it wasn't read."""
+        result = self.result(name, key)
+        problem = problem_of(result)
+        if result is None or problem:
+            outside = "" if name in self.play else "not in this run (see --limit)"
+            return Reading(name=name, state=None, problem=outside or problem)
+        try:
+            return Reading(name=name, state=state_of_result(result), scanned_at=moment(result.get("scanned_at")))
+        except (DataMinerError, KeyError, ValueError) as error:
+            return Reading(name=name, state=None, problem=f"its scan can't be used: {error}")
+
+    def states(self, key: str) -> dict[str, AgentState]:
+        readings = [self.reading(name, key) for name in self.here]
+        return {reading.name: reading.state for reading in readings if reading.state is not None}
+
+
+def problem_of(result: Mapping[str, Any] | None) -> str | None:
+    """Why a registered result is no success."""
+    if result is None:
+        return "not read: unreachable, or the task was skipped"
+    if result.get("unreachable"):
+        return f"unreachable: {_first_line(result)}"
+    if result.get("failed"):
+        return f"failed: {_first_line(result)}"
+    return "skipped" if result.get("skipped") else None
+
+
+def _first_line(result: Mapping[str, Any]) -> str:
+    return str(result.get("msg") or "no message").strip().splitlines()[0][:500]
+
+
+def state_of_result(result: Mapping[str, Any]) -> AgentState:
+    """The state in a result of `agent_info`."""
+    return state_of(unpack(str(result["scan"])), dict(result.get("overrides") or {}))
+
+
+def moment(text: object) -> datetime | None:
+    if not isinstance(text, str) or not text:
+        return None
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)

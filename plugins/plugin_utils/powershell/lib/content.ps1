@@ -1,0 +1,79 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+From the items of a backup to files and digests. Needs the functions of files.ps1.
+#>
+
+function Test-App([string]$folder, $item) {
+    $parts = $item.path.Split([char]'/')
+    if ($parts.Length -ne 2 -or $parts[0] -ne 'Applications') { return $false }
+    $place = Find-Entry $folder $parts
+    return [bool]$place -and [IO.Directory]::Exists($place)
+}
+
+# A version folder that the item leaves out. Numbers compare as text, since a name may hold any number.
+function Test-Skipped([string]$name, $versions) {
+    if ($null -eq $versions -or $name -notmatch '^version_0*(\d+)\z') { return $false }
+    return @($versions | ForEach-Object { "$_" }) -cnotcontains $Matches[1]
+}
+
+function Get-ItemFile([string]$folder, $item) {
+    $place = Find-Entry $folder $item.path.Split([char]'/')
+    if (-not $place) { Add-Problem $item.path 'vanished'; return }
+    $entry = [IO.FileInfo]::new($place)
+    if ([IO.Directory]::Exists($place)) { $entry = [IO.DirectoryInfo]::new($place) }
+    if (Test-Link $entry) { Add-Problem $item.path 'is a link: not followed' }
+    elseif ($entry -is [IO.DirectoryInfo]) { Get-ItemFileBelow $entry $item.path $item.versions }
+    else { @{ path = $item.path; file = $entry } }
+}
+
+function Get-ItemFileBelow([IO.DirectoryInfo]$folder, [string]$path, $versions) {
+    foreach ($entry in (Get-Entry $folder.FullName)) {
+        $inner = $path + '/' + $entry.Name
+        if (Test-Link $entry) { Add-Problem $inner 'is a link: not followed' }
+        elseif ($entry -is [IO.FileInfo]) { @{ path = $inner; file = $entry } }
+        elseif (-not (Test-Skipped $entry.Name $versions)) { Get-ItemFileBelow $entry $inner $null }
+    }
+}
+
+# Size and digest as they were read, or null where they couldn't be.
+function Read-Digest([Security.Cryptography.HashAlgorithm]$hash, $row) {
+    try {
+        $stream = Open-File $row.file.FullName
+        try { return @{ size = $stream.Length; sha256 = (ConvertTo-Hex $hash.ComputeHash($stream)) } } finally { $stream.Dispose() }
+    }
+    catch { Add-Problem $row.path $_; return $null }
+}
+
+function Get-FolderRow([Security.Cryptography.HashAlgorithm]$hash, [string]$path, $found) {
+    $paths = [string[]]@(foreach ($row in $found) { $row.path })
+    [Array]::Sort($paths, $found, [StringComparer]::Ordinal)
+    $lines = [Text.StringBuilder]::new()
+    $files = $bytes = [long]0
+    foreach ($row in $found) {
+        $read = Read-Digest $hash $row
+        if ($null -eq $read) { continue }
+        [void]$lines.Append($read.sha256).Append(' ').Append($read.size).Append(' ').Append($row.path).Append("`n")
+        $files++
+        $bytes += $read.size
+    }
+    $whole = ConvertTo-Hex $hash.ComputeHash([Text.Encoding]::UTF8.GetBytes($lines.ToString()))
+    return [ordered]@{ path = $path; files = $files; bytes = $bytes; sha256 = $whole }
+}
+
+function Get-FileRow([Security.Cryptography.HashAlgorithm]$hash, $found) {
+    foreach ($row in $found) {
+        $read = Read-Digest $hash $row
+        if ($null -ne $read) { [ordered]@{ path = $row.path; files = 1; bytes = $read.size; sha256 = $read.sha256 } }
+    }
+}
+
+function Get-ContentRow([string]$folder, $items) {
+    $hash = [Security.Cryptography.SHA256]::Create()
+    foreach ($item in $items) {
+        $found = @(Get-ItemFile $folder $item)
+        if (Test-App $folder $item) { Get-FolderRow $hash $item.path $found } else { Get-FileRow $hash $found }
+    }
+}

@@ -1,0 +1,152 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Paths, folders, texts and times. Needs $problems (a list), $onWindows, $longPaths.
+#>
+
+# powershell.exe takes \\?\ in .NET calls, another process that hosts PowerShell may not: asked once, of a folder that is always there.
+function Test-LongPath {
+    return $onWindows -and [IO.Directory]::Exists('\\?\' + [Environment]::SystemDirectory)
+}
+
+function Get-FullPath([string]$path) {
+    $full = [IO.Path]::GetFullPath($path)
+    if ($full.Length -gt [IO.Path]::GetPathRoot($full).Length) { $full = $full.TrimEnd([IO.Path]::DirectorySeparatorChar) }
+    return $full
+}
+
+function Get-LongPath([string]$path) {
+    $full = Get-FullPath $path
+    if (-not $longPaths -or $full.StartsWith('\\?\')) { return $full }
+    if ($full.StartsWith('\\')) { return '\\?\UNC\' + $full.Substring(2) }
+    return '\\?\' + $full
+}
+
+function Get-ShownPath([string]$path) {
+    if ($path.StartsWith('\\?\UNC\')) { return '\\' + $path.Substring(8) }
+    if ($path.StartsWith('\\?\')) { return $path.Substring(4) }
+    return $path
+}
+
+function Add-Problem([string]$path, $problem) {
+    $exception = $problem
+    if ($problem -is [Management.Automation.ErrorRecord]) { $exception = $problem.Exception.GetBaseException().Message }
+    $problems.Add([ordered]@{ path = Get-ShownPath $path; message = "$exception" })
+}
+
+function Test-Entry([string]$path) {
+    return [IO.File]::Exists($path) -or [IO.Directory]::Exists($path)
+}
+
+# The entry with that name, without regard to case where the exact one is missing, as Windows would; null where there is none.
+function Find-Entry([string]$folder, [string[]]$parts) {
+    $current = $folder
+    foreach ($part in $parts) {
+        $next = [IO.Path]::Combine($current, $part)
+        if (-not (Test-Entry $next)) {
+            $next = $null
+            if (-not $onWindows) { $next = Find-OtherCase $current $part }
+            if ($null -eq $next) { return $null }
+        }
+        $current = $next
+    }
+    return $current
+}
+
+function Find-OtherCase([string]$folder, [string]$name) {
+    if (-not [IO.Directory]::Exists($folder)) { return $null }
+    $found = [IO.Directory]::GetFileSystemEntries($folder)
+    [Array]::Sort($found, [StringComparer]::Ordinal)
+    foreach ($path in $found) {
+        if ([IO.Path]::GetFileName($path).Equals($name, [StringComparison]::OrdinalIgnoreCase)) { return $path }
+    }
+    return $null
+}
+
+# The entries of a folder, sorted by the UTF-16 code units of their names: the one order that every adapter can produce.
+function Get-Entry([string]$folder) {
+    if (-not $folder) { return , @() }
+    try { $found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() }
+    catch { Add-Problem $folder $_; return , @() }
+    $names = [string[]]::new($found.Length)
+    for ($i = 0; $i -lt $found.Length; $i++) { $names[$i] = $found[$i].Name }
+    [Array]::Sort($names, $found, [StringComparer]::Ordinal)
+    return , $found
+}
+
+# Deduplicated and offline files are reparse points too, but are files like any other: only what redirects to another name is a link.
+function Test-Link([IO.FileSystemInfo]$entry) {
+    if (-not ($entry.Attributes -band [IO.FileAttributes]::ReparsePoint)) { return $false }
+    return $entry -is [IO.DirectoryInfo] -or $entry.LinkType -eq 'SymbolicLink'
+}
+
+function Test-Folder([IO.FileSystemInfo]$entry) { return $entry -is [IO.DirectoryInfo] -and -not (Test-Link $entry) }
+
+function Test-File([IO.FileSystemInfo]$entry) { return $entry -is [IO.FileInfo] -and -not (Test-Link $entry) }
+
+function Test-Suffix([string]$name, [string]$suffix) { return $name.EndsWith($suffix, [StringComparison]::OrdinalIgnoreCase) }
+
+function Get-TimeText([DateTime]$utc) {
+    return $utc.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", [Globalization.CultureInfo]::InvariantCulture)
+}
+
+# Others may go on reading, writing, renaming and deleting the file: a scan is in nobody's way.
+function Open-File([string]$path) {
+    return [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete')
+}
+
+function Read-Stream([IO.Stream]$stream, [long]$count) {
+    $data = [byte[]]::new([Math]::Max(0, [Math]::Min($count, $stream.Length - $stream.Position)))
+    $done = 0
+    while ($done -lt $data.Length) {
+        $read = $stream.Read($data, $done, $data.Length - $done)
+        if ($read -eq 0) { [Array]::Resize([ref]$data, $done) }
+        $done += $read
+    }
+    return , $data
+}
+
+function ConvertFrom-Bytes([byte[]]$data) {
+    $start = [BitConverter]::ToString($data, 0, [Math]::Min(3, $data.Length))
+    if ($start -eq 'EF-BB-BF') { return [Text.Encoding]::UTF8.GetString($data, 3, $data.Length - 3) }
+    if ($start.StartsWith('FF-FE')) { return [Text.Encoding]::Unicode.GetString($data, 2, $data.Length - 2) }
+    if ($start.StartsWith('FE-FF')) { return [Text.Encoding]::BigEndianUnicode.GetString($data, 2, $data.Length - 2) }
+    return [Text.Encoding]::UTF8.GetString($data)
+}
+
+# A Text of the scan document.
+function Read-Text([string]$path, [int]$limit) {
+    if (-not $path) { return [ordered]@{ text = $null; error = 'missing' } }
+    try {
+        $stream = Open-File $path
+        try { $data = Read-Stream $stream ($limit + 1) } finally { $stream.Dispose() }
+    }
+    catch {
+        $cause = $_.Exception.GetBaseException()
+        $missing = $cause -is [IO.FileNotFoundException] -or $cause -is [IO.DirectoryNotFoundException]
+        return [ordered]@{ text = $null; error = $(if ($missing) { 'missing' } else { 'unreadable' }) }
+    }
+    if ($data.Length -gt $limit) { return [ordered]@{ text = $null; error = 'too large' } }
+    return [ordered]@{ text = (ConvertFrom-Bytes $data); error = $null }
+}
+
+# The last bytes as text, or null where the file can't be read. The start is even, so that UTF-16 stays in step.
+function Read-Tail([string]$path, [int]$count) {
+    try {
+        $stream = Open-File $path
+        try {
+            $mark = Read-Stream $stream 2
+            $offset = [Math]::Max(0, $stream.Length - $count)
+            $offset -= $offset % 2
+            [void]$stream.Seek($offset, [IO.SeekOrigin]::Begin)
+            $data = Read-Stream $stream ($count + 1)
+        }
+        finally { $stream.Dispose() }
+    }
+    catch { return $null }
+    $utf16 = $mark.Length -eq 2 -and ($mark[0] + $mark[1]) -eq 509 -and [Math]::Abs($mark[0] - $mark[1]) -eq 1
+    if ($offset -gt 0 -and $utf16) { $data = [byte[]]($mark + $data) }
+    return ConvertFrom-Bytes $data
+}

@@ -1,0 +1,79 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+The lock, job records and journals of the working folder. Needs the functions of files.ps1 and json.ps1.
+#>
+
+# A job holds the lock open for its whole life, and an installer inherits it: whether it can be opened tells, not a process id that another has by now.
+function Test-Locked([string]$path) {
+    if (-not [IO.File]::Exists($path)) { return $false }
+    try {
+        [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]::Read).Dispose()
+        return $false
+    }
+    catch [IO.IOException] { return $true }
+}
+
+function Get-RunningJob([string]$folder) {
+    if (-not (Test-Locked ([IO.Path]::Combine($folder, 'lock')))) { return $null }
+    $job = [ordered]@{ run_id = 'unknown'; kind = 'unknown'; owner = 'unknown'; started = ''; work = '' }
+    $record = Read-JsonFile ([IO.Path]::Combine($folder, 'lock.json'))
+    if ($null -ne $record) { foreach ($key in @($job.Keys)) { if ($record.ContainsKey($key)) { $job[$key] = $record[$key] } } }
+    return $job
+}
+
+function Get-JobState([string]$folder, [bool]$holdsLock) {
+    $ended = Read-JsonFile ([IO.Path]::Combine($folder, 'result.json'))
+    if ($null -ne $ended) { return $(if ($ended['error']) { 'failed' } else { 'done' }) }
+    if (-not $holdsLock) { return 'dead' }
+    return $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' })
+}
+
+function Get-JournalState([string]$folder) {
+    $journal = Read-JsonFile ([IO.Path]::Combine($folder, 'journal.json'))
+    if ($null -eq $journal) { return $null }
+    return $journal['state']
+}
+
+# Job folders as @{ folder; name; record }, newest first.
+function Get-JobFolder([string]$folder) {
+    $jobs = [IO.Path]::Combine($folder, 'jobs')
+    if (-not [IO.Directory]::Exists($jobs)) { return , @() }
+    $found = @(foreach ($entry in (Get-Entry $jobs)) {
+            $record = Read-JsonFile ([IO.Path]::Combine($entry.FullName, 'state.json'))
+            if ($null -ne $record) { @{ folder = $entry.FullName; name = $entry.Name; record = $record } }
+        })
+    $keys = [string[]]@(foreach ($job in $found) { "$($job.record['started'])`0$($job.name)" })
+    [Array]::Sort($keys, $found, [StringComparer]::Ordinal)
+    [Array]::Reverse($found)
+    return , $found
+}
+
+function Get-JobRow($jobs, $running) {
+    for ($i = 0; $i -lt [Math]::Min($jobs.Length, $jobLimit); $i++) {
+        $job = $jobs[$i]
+        $holdsLock = $null -ne $running -and $running.run_id -ceq $job.name
+        [ordered]@{ run_id = $job.name; kind = $job.record['kind']; state = (Get-JobState $job.folder $holdsLock); started = $job.record['started'] }
+    }
+}
+
+function Get-JournalRow($jobs) {
+    foreach ($job in $jobs) {
+        $state = Get-JournalState $job.folder
+        if ($state) { [ordered]@{ run_id = $job.name; state = $state } }
+    }
+}
+
+# The journal of the restore that reached its end last.
+function Get-LastRestore($jobs) {
+    $last = $null
+    foreach ($job in $jobs) {
+        $journal = Read-JsonFile ([IO.Path]::Combine($job.folder, 'journal.json'))
+        if ($null -eq $journal -or @('released', 'undone') -cnotcontains $journal['state']) { continue }
+        if ($null -ne $last -and [string]::CompareOrdinal($journal['at'], $last.at) -le 0) { continue }
+        $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup']; zip_sha256 = $journal['zip_sha256'] }
+    }
+    return $last
+}

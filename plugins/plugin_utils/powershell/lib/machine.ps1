@@ -1,0 +1,142 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Disks, processes, modules, runtimes: what Windows itself answers. Needs the functions of files.ps1.
+#>
+
+# Free space where the path is, or where it would be created. A share has no drive to ask: it counts as full, and that is said.
+function Get-DiskRow([string]$path) {
+    $place = $path
+    while (-not (Test-Entry (Get-LongPath $place)) -and [IO.Path]::GetDirectoryName($place)) { $place = [IO.Path]::GetDirectoryName($place) }
+    $disk = [ordered]@{ path = $path; free = [long]0; volume = (Find-Volume $place) }
+    try { $disk.free = [IO.DriveInfo]::new($disk.volume).AvailableFreeSpace }
+    catch { Add-Problem $path $_ }
+    return $disk
+}
+
+function Find-Volume([string]$path) {
+    if ($onWindows) { return [IO.Path]::GetPathRoot($path).ToUpperInvariant() }
+    $longest = '/'
+    foreach ($drive in [IO.DriveInfo]::GetDrives()) {
+        $inside = ($path + '/').StartsWith($drive.Name.TrimEnd([char]'/') + '/', [StringComparison]::Ordinal)
+        if ($inside -and $drive.Name.Length -gt $longest.Length) { $longest = $drive.Name }
+    }
+    return $longest
+}
+
+function Open-Key([string]$name, [Microsoft.Win32.RegistryView]$view) {
+    return [Microsoft.Win32.RegistryKey]::OpenBaseKey([Microsoft.Win32.RegistryHive]::LocalMachine, $view).OpenSubKey($name)
+}
+
+function Get-RegistryView { return [Microsoft.Win32.RegistryView]::Registry64, [Microsoft.Win32.RegistryView]::Registry32 }
+
+# Modules as Windows lists them for uninstalling, from both views of the registry; the names are fixed by the vendor.
+function Get-ModuleRow {
+    foreach ($view in (Get-RegistryView)) {
+        $list = Open-Key 'SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall' $view
+        if ($null -eq $list) { continue }
+        foreach ($code in $list.GetSubKeyNames()) {
+            $key = $list.OpenSubKey($code)
+            $name = "$($key.GetValue('DisplayName'))"
+            if ($name.StartsWith('DataMiner', [StringComparison]::OrdinalIgnoreCase)) {
+                [ordered]@{ name = $name; version = "$($key.GetValue('DisplayVersion'))"; code = $code }
+            }
+        }
+    }
+}
+
+# .NET runtimes: what their installer notes (in the 32-bit view), and what is on the disk.
+function Get-Runtime {
+    $found = [Collections.Generic.SortedSet[string]]::new([StringComparer]::Ordinal)
+    foreach ($view in (Get-RegistryView)) {
+        $key = Open-Key 'SOFTWARE\dotnet\Setup\InstalledVersions\x64\sharedfx\Microsoft.NETCore.App' $view
+        if ($null -ne $key) { foreach ($name in $key.GetValueNames()) { [void]$found.Add($name) } }
+    }
+    $folder = [IO.Path]::Combine([Environment]::GetFolderPath('ProgramFiles'), 'dotnet', 'shared', 'Microsoft.NETCore.App')
+    if ([IO.Directory]::Exists($folder)) {
+        foreach ($path in [IO.Directory]::GetDirectories($folder)) { [void]$found.Add([IO.Path]::GetFileName($path)) }
+    }
+    $found | Where-Object { $_ -match '^\d' }
+}
+
+function Get-PendingReboot {
+    $view = [Microsoft.Win32.RegistryView]::Registry64
+    $windows = 'SOFTWARE\Microsoft\Windows\CurrentVersion'
+    if (Open-Key "$windows\Component Based Servicing\RebootPending" $view) { 'Component Based Servicing' }
+    if (Open-Key "$windows\WindowsUpdate\Auto Update\RebootRequired" $view) { 'Windows Update' }
+    $session = Open-Key 'SYSTEM\CurrentControlSet\Control\Session Manager' $view
+    if ($null -ne $session -and @($session.GetValue('PendingFileRenameOperations') | Where-Object { $_ }).Length) { 'Pending file renames' }
+}
+
+# Windows Installer holds this mutex while it installs. The service keeps it a while longer without holding it.
+function Test-InstallerBusy {
+    $mutex = $null
+    try { if (-not [Threading.Mutex]::TryOpenExisting('Global\_MSIExecute', [ref]$mutex)) { return $false } }
+    catch [UnauthorizedAccessException] { return $true }
+    try {
+        try { $free = $mutex.WaitOne(0) } catch [Threading.AbandonedMutexException] { $free = $true }
+        if ($free) { $mutex.ReleaseMutex() }
+        return -not $free
+    }
+    finally { $mutex.Dispose() }
+}
+
+# Processes of the agent and of its web server; no start time for one that is protected, or ends just now.
+function Get-AgentProcess {
+    foreach ($process in [Diagnostics.Process]::GetProcesses()) {
+        $name = $process.ProcessName
+        if ($name -ne 'w3wp' -and -not $name.StartsWith('SL', [StringComparison]::OrdinalIgnoreCase)) { continue }
+        $started = $null
+        try { $started = Get-TimeText $process.StartTime.ToUniversalTime() } catch [Exception] { $started = $null }
+        @{ name = $name; pid = $process.Id; session = $process.SessionId; started = $started }
+    }
+}
+
+# When our newest install ended, or '' where none did: what its package folder's log says is no upgrade that still runs.
+function Get-InstallEnd($jobs) {
+    $ends = foreach ($job in $jobs) {
+        $path = [IO.Path]::Combine($job.folder, 'result.json')
+        if ($job.record['kind'] -eq 'install' -and [IO.File]::Exists($path)) { Get-TimeText ([IO.File]::GetLastWriteTimeUtc($path)) }
+    }
+    $newest = ''
+    foreach ($end in $ends) { if ([string]::CompareOrdinal($end, $newest) -gt 0) { $newest = $end } }
+    return $newest
+}
+
+# Three signs, each of which counts. A process SLUpgrade. A Taskbar Utility without a desktop (session 0): the icon in somebody's taskbar is the
+# same program, but always has one. A progress.log written these last minutes, unless an install of ours ended since: an upgrade that was started
+# by hand or from Cube shows no process of its own, and one that ended a moment ago is worth waiting for.
+function Test-UpgradeRunning($processes, $packages, $jobs) {
+    foreach ($process in $processes) {
+        if ($process.name -eq 'SLUpgrade' -or ($process.name -eq 'SLTaskbarUtility' -and $process.session -eq 0)) { return $true }
+    }
+    $after = Get-InstallEnd $jobs
+    $recent = Get-TimeText ([DateTime]::UtcNow.AddMinutes(-$logQuietMinutes))
+    foreach ($package in $packages) {
+        $written = $package.modified
+        if ($written -and [string]::CompareOrdinal($written, $recent) -ge 0 -and [string]::CompareOrdinal($written, $after) -gt 0) { return $true }
+    }
+    return $false
+}
+
+function Get-HostFact($packages, $jobs) {
+    if (-not $onWindows) { return $null }
+    $processes = @(Get-AgentProcess)
+    $keys = [string[]]@(foreach ($process in $processes) { "$($process.name) $("$($process.pid)".PadLeft(10))" })
+    [Array]::Sort($keys, $processes, [StringComparer]::Ordinal)
+    return [ordered]@{
+        processes = @(foreach ($process in $processes) { [ordered]@{ name = $process.name; pid = $process.pid; started = $process.started } })
+        modules = @(Get-ModuleRow)
+        runtimes = @(Get-Runtime)
+        pending_reboot = @(Get-PendingReboot)
+        installer_busy = Test-InstallerBusy
+        upgrade_running = Test-UpgradeRunning $processes $packages $jobs
+    }
+}
+
+function Get-Clock {
+    $now = [DateTime]::UtcNow
+    return [ordered]@{ utc = Get-TimeText $now; offset_minutes = [int][Math]::Floor([TimeZoneInfo]::Local.GetUtcOffset($now).TotalMinutes) }
+}

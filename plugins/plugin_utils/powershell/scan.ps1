@@ -1,0 +1,134 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Reads everything the collection needs to know of one DataMiner Agent, in one pass. Writes nothing.
+
+.DESCRIPTION
+Hands over the scan document of docs/architecture.md: texts, names, sizes and times, without judging them. DMS.xml and DataMiner.xml
+are parsed here because they hold credentials; only names, ids and addresses of agents leave the machine.
+
+$Ansible.Result is @{ encoding; document }: 'plain' JSON, JSON that went through gzip and base64 where it is large, or 'refused' with the
+language mode where PowerShell runs locked down and .NET can't be called.
+
+.PARAMETER root
+The agent's folder, C:\Skyline DataMiner.
+
+.PARAMETER work_dir
+The working folder of jobs.
+
+.PARAMETER backup_dir
+Where our own backups are.
+
+.PARAMETER vendor_backup_dir
+Where the agent puts its own.
+
+.PARAMETER content
+Items to hash, as @{ path; versions }; null for none.
+
+.PARAMETER max_text
+Bytes; a larger text isn't read.
+
+.PARAMETER log_tail
+Bytes of each progress.log, from its end.
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param(
+    [Parameter(Mandatory)][string]$root,
+    [Parameter(Mandatory)][string]$work_dir,
+    [Parameter(Mandatory)][string]$backup_dir,
+    [Parameter(Mandatory)][string]$vendor_backup_dir,
+    [object[]]$content = $null,
+    [int]$max_text = 1048576,
+    [int]$log_tail = 4096
+)
+
+$Ansible.Changed = $false
+$languageMode = "$($ExecutionContext.SessionState.LanguageMode)"
+if ($languageMode -ne 'FullLanguage') {
+    $Ansible.Result = @{ encoding = 'refused'; document = $languageMode }
+    return
+}
+$ErrorActionPreference = 'Stop'
+Add-Type -AssemblyName System.Runtime.Serialization
+
+$problems = [Collections.Generic.List[object]]::new()
+$onWindows = [Environment]::OSVersion.Platform -eq [PlatformID]::Win32NT
+$plainLimit = 4096         # characters; a longer document is packed
+$dllLimit = 67108864
+$jobLimit = 20
+$jsonLimit = 67108864
+$logQuietMinutes = 5
+
+. "$PSScriptRoot/lib/files.ps1"
+. "$PSScriptRoot/lib/json.ps1"
+. "$PSScriptRoot/lib/cluster.ps1"
+. "$PSScriptRoot/lib/agent.ps1"
+. "$PSScriptRoot/lib/backups.ps1"
+. "$PSScriptRoot/lib/jobs.ps1"
+. "$PSScriptRoot/lib/content.ps1"
+. "$PSScriptRoot/lib/machine.ps1"
+
+function Get-Document {
+    $agent = Get-LongPath $root
+    $work = Get-LongPath $work_dir
+    $own = Get-LongPath $backup_dir
+    $jobs = Get-JobFolder $work
+    $running = Get-RunningJob $work
+    $applications = Get-Entry (Find-Entry $agent 'Applications')
+    $packageFolders = Get-Entry (Find-Entry $agent 'Upgrades', 'Packages')
+    $packages = @(foreach ($entry in $packageFolders) { if (Test-Folder $entry) { Get-PackageRow $entry } })
+    $document = [ordered]@{
+        schema = 1
+        clock = Get-Clock
+        language_mode = $languageMode
+        root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }
+        texts = [ordered]@{
+            version_history = Read-Text (Find-Entry $agent 'Upgrades', 'VersionHistory.txt') $max_text
+            web_config = Read-Text (Find-Entry $agent 'Webpages', 'API', 'Web.config') $max_text
+        }
+        cluster = Read-Cluster $agent
+        apps = @(foreach ($entry in $applications) { if (Test-Folder $entry) { Get-AppRow $entry } })
+        loose = @(foreach ($entry in $applications) { if (Test-File $entry) { $entry.Name } })
+        dashboards = @(Get-DashboardRow (Find-Entry $agent 'Dashboards'))
+        web = [bool](Find-Entry $agent 'Web')
+        packages = $packages
+        web_api = Get-WebApiVersion (Find-Entry $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
+        backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own)
+        partials = @(Get-PartialRow $own)
+        disk = [ordered]@{
+            backup_dir = Get-DiskRow (Get-FullPath $backup_dir)
+            work_dir = Get-DiskRow (Get-FullPath $work_dir)
+            root = Get-DiskRow (Get-FullPath $root)
+        }
+        host = Get-HostFact $packages $jobs
+        job = $running
+        jobs = @(Get-JobRow $jobs $running)
+        journals = @(Get-JournalRow $jobs)
+        last_restore = Get-LastRestore $jobs
+        content = $(if ($null -ne $content) { , @(Get-ContentRow $agent $content) })
+        errors = $problems
+    }
+    return $document
+}
+
+function Compress-Text([string]$text) {
+    $memory = [IO.MemoryStream]::new()
+    $packer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionMode]::Compress)
+    $data = [Text.Encoding]::UTF8.GetBytes($text)
+    $packer.Write($data, 0, $data.Length)
+    $packer.Dispose()
+    return [Convert]::ToBase64String($memory.ToArray())
+}
+
+$longPaths = Test-LongPath
+# Control characters that JSON forbids, and halves of surrogate pairs, which UTF-8 can't carry but a name may hold.
+$unsafe = [regex]::new('[\x00-\x1F]|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]')
+$escape = [Text.RegularExpressions.MatchEvaluator] { param($match) '\u{0:x4}' -f [int]$match.Value[0] }
+
+$out = [Text.StringBuilder]::new()
+Write-Json $out (Get-Document)
+$text = $out.ToString()
+if ($text.Length -le $plainLimit) { $Ansible.Result = @{ encoding = 'plain'; document = $text } }
+else { $Ansible.Result = @{ encoding = 'gzip+base64'; document = (Compress-Text $text) } }

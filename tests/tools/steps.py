@@ -1,0 +1,168 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of the check.
+
+Those without a suffix run in `.venv`; those with one, like `unit@2.21`, in the environment at the other end of the supported range of
+ansible-core.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import artifact
+import sanity
+from outcome import Outcome, Run, Step, execute, from_junit
+from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environment, other_environment, python_version
+
+PACKAGE = "ansible_collections.dataminer.web.plugins"
+Commands = Callable[[Environment], list[list[str]]]
+
+
+def other_core() -> str:
+    """The end of the range that `.venv` doesn't cover: on Python 3.11 that has ansible-core 2.19, later ones have 2.21."""
+    return "2.21" if sys.version_info < (3, 12) else "2.19"
+
+
+def all_steps() -> list[Step]:
+    """Every step, in the order in which they are started: what is quick or slow alone first, what takes all cores last."""
+    core = other_core()
+    main = main_environment
+    other = partial(other_environment, core)
+    return [
+        Step("venv", "the environment .venv", partial(make_main, main)),
+        Step(f"venv@{core}", f"the environment for ansible-core {core}", partial(make_other, core)),
+        Step("ruff", "ruff check", tool(main, ruff), needs=("venv",)),
+        Step("format", "ruff format --check", tool(main, formatting), needs=("venv",)),
+        Step("build", "the artifact holds what it should", artifact_step, needs=("venv",)),
+        Step("sanity", "ansible-test sanity on the installed artifact", sanity_step(main), needs=("build",)),
+        Step(f"sanity@{core}", f"the same on ansible-core {core}", sanity_step(other), needs=("build", f"venv@{core}")),
+        Step("mypy", "mypy --strict on the core", tool(main, types), needs=("venv",)),
+        Step("yamllint", "yamllint --strict", tool(main, yaml), needs=("venv",)),
+        Step("ansible-lint", "ansible-lint, profile production", tool(main, ansible_lint), needs=("venv",)),
+        Step("changelog", "antsibull-changelog lint", tool(main, changelog), needs=("venv",)),
+        Step("shell", "bash -n on shell scripts", tool(main, shell), needs=("venv",)),
+        Step("docs", "documentation of every plugin and role", docs_step, needs=("build",)),
+        Step("installed", "playbooks by their installed names", installed_step, needs=("build",)),
+        *(step for name in ("unit", "conformance", "integration") for step in pytest_steps(name, core, main, other)),
+    ]
+
+
+def pytest_steps(name: str, core: str, main: Callable[[], Environment], other: Callable[[], Environment | None]) -> list[Step]:
+    return [
+        Step(name, f"tests/{name}", partial(pytest_step, name, main), cores=2, needs=("venv",)),
+        Step(f"{name}@{core}", f"tests/{name} on ansible-core {core}", partial(pytest_step, name, other), cores=2, needs=(f"venv@{core}",)),
+    ]
+
+
+def make_main(env: Callable[[], Environment], run: Run, log: Path) -> Outcome:
+    ensure(env(), TEST)
+    return Outcome()
+
+
+def make_other(core: str, run: Run, log: Path) -> Outcome:
+    env = other_environment(core)
+    if env is None:
+        found = f"no Python {' or '.join(PYTHONS[core])} that can make environments, on PATH or under pyenv"
+        return Outcome(unavailable=True, reasons=(f"ansible-core {core}: {found}",))
+    ensure(env, LANE, core=core)
+    return Outcome()
+
+
+def environ(env: Environment, **more: str) -> Mapping[str, str]:
+    """The environment of a step: the tools of the virtual environment first, Ansible's own files inside the checkout."""
+    path = f"{env.path / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "ANSIBLE_HOME": str(ROOT / ".cache" / "ansible"), "NO_COLOR": "1", "PY_COLORS": "0", **more}
+
+
+def tool(env: Callable[[], Environment], commands: Commands) -> Callable[[Run, Path], Outcome]:
+    """A step of commands that all have to end with 0."""
+
+    def action(run: Run, log: Path) -> Outcome:
+        statuses = [execute(argv, log, cwd=run.root, env=environ(env())) for argv in commands(env())]
+        return Outcome(failed=1) if any(statuses) else Outcome(passed=1)
+
+    return action
+
+
+def ruff(env: Environment) -> list[list[str]]:
+    return [[env.tool("ruff"), "check", "--no-fix", "."]]
+
+
+def formatting(env: Environment) -> list[list[str]]:
+    return [[env.tool("ruff"), "format", "--check", "."]]
+
+
+def types(env: Environment) -> list[list[str]]:
+    """The core under the name it is imported by; the tools as the scripts they are."""
+    core = [env.tool("mypy"), "-p", f"{PACKAGE}.module_utils"]
+    return [core, [env.tool("mypy"), "tests/tools"]]
+
+
+def yaml(env: Environment) -> list[list[str]]:
+    return [[env.tool("yamllint"), "--strict", "."]]
+
+
+def ansible_lint(env: Environment) -> list[list[str]]:
+    """Roles are read on their own, away from playbooks/collections: so its link is named."""
+    return [["env", f"ANSIBLE_COLLECTIONS_PATH={ROOT / 'playbooks' / 'collections'}", env.tool("ansible-lint"), "--offline", "--nocolor", "-q"]]
+
+
+def changelog(env: Environment) -> list[list[str]]:
+    tool_name = env.tool("antsibull-changelog")
+    return [[tool_name, "lint"], [tool_name, "lint-changelog-yaml", "changelogs/changelog.yaml"]]
+
+
+def shell(env: Environment) -> list[list[str]]:
+    scripts = [ROOT / ".ci" / "run", *(path for folder in ("tests", "playbooks", "plugins") for path in ROOT.glob(f"{folder}/**/*.sh"))]
+    return [["bash", "-n", str(path)] for path in scripts if path.is_file()]
+
+
+def pytest_step(name: str, env: Callable[[], Environment | None], run: Run, log: Path) -> Outcome:
+    """One folder of tests, on as many processes as there are cores."""
+    found = env()
+    assert found  # the step that made the environment came before
+    if not list(run.root.glob(f"tests/{name}/**/test_*.py")):
+        return Outcome(skipped=1, reasons=(f"tests/{name} holds no tests",))
+    report = run.temp / f"{log.stem}.xml"
+    options = ["-n", "2", "--dist", "worksteal", "-q", "-rs", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider"]
+    status = execute([str(found.python), "-m", "pytest", f"tests/{name}", *options], log, cwd=run.root, env=environ(found))
+    return from_junit(report, status)
+
+
+def artifact_step(run: Run, log: Path) -> Outcome:
+    env = main_environment()
+    built = artifact.build(env, run, log, environ(env))
+    problems = artifact.problems(run.root, built)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"{problem}\n" for problem in problems)
+    artifact.install(env, built, artifact.installed(run), log, environ(env))
+    return Outcome(failed=1) if problems else Outcome(passed=1)
+
+
+def sanity_step(env: Callable[[], Environment | None]) -> Callable[[Run, Path], Outcome]:
+    def action(run: Run, log: Path) -> Outcome:
+        found = env()
+        assert found  # the step that made the environment came before
+        version = python_version(found.base)
+        assert version
+        folder = run.temp / log.stem
+        artifact.install(found, artifact.built(run), folder, log, environ(found))
+        return sanity.check(found, version, artifact.collection(folder), log)
+
+    return action
+
+
+def docs_step(run: Run, log: Path) -> Outcome:
+    env = main_environment()
+    return artifact.check_docs(env, artifact.installed(run), log, environ(env))
+
+
+def installed_step(run: Run, log: Path) -> Outcome:
+    env = main_environment()
+    return artifact.check_playbooks(env, artifact.installed(run), log, environ(env))
