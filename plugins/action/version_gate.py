@@ -64,6 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             install_wait_minutes=params["timeout"] // 60,
             dashboard_gateway=params["dashboard_gateway"],
             daas=params["daas"],
+            recover=params["purpose"] == "downgrade",
         )
 
 

@@ -225,6 +225,7 @@ def to_result(state: AgentState) -> dict[str, object]:
         "host": None if state.host is None else _host_result(state.host),
         "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},
         "job": None if state.job is None else {"run_id": state.job.run_id, "kind": state.job.kind, "started": state.job.started},
+        "last_restore": None if state.last_restore is None else _restore_result(state.last_restore),
         "has_web_folder": state.has_web_folder,
         **_list_results(state),
         "counts": _counts(state),
@@ -332,6 +333,10 @@ def _plain(value: object) -> object:
 
 def _content_result(row: ContentRow) -> dict[str, object]:
     return {"path": _cut(row.path), "files": row.files, "bytes": row.bytes, "sha256": row.sha256}
+
+
+def _restore_result(record: LastRestore) -> dict[str, object]:
+    return {"run_id": record.run_id, "state": record.state, "at": time_text(record.at), "backup": _cut(record.backup)}
 
 
 def _cluster_result(cluster: Cluster) -> dict[str, object]:

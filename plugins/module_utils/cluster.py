@@ -78,8 +78,8 @@ class Barrier:
 def in_step(readings: Mapping[str, AgentState], *, expected: Version | None = None, expected_content_equal: bool = False) -> InStep:
     """Whether all agents run one web version, the `expected` one if given, with the same modules and content.
 
-    In step means the same release: the same content from another package fails, and so does what can't be told. Content (`state.content`) is migrated at
-    install *and* when somebody opens it (RN 36435), so differing content is news after an upgrade; right after a restore it fails
+    In step means the same release: the same content from another package fails, and so does what can't be told. Content (`state.content`) is
+    migrated at install *and* when somebody opens it (RN 36435), so differing content is news after an upgrade; right after a restore it fails
     (`expected_content_equal`). Differing server versions are news: the gate judges those.
     """
     states = dict(sorted(readings.items()))
@@ -125,7 +125,7 @@ def _web_differences(facts: Mapping[str, VersionFact], expected: Version | None)
 
 def _disagreement(versions: Sequence[Version]) -> str | None:
     """What speaks against all versions being one release; every pair is looked at, as an unknown CU agrees with nothing for certain."""
-    distinct = sorted({(version, version.build): version for version in versions}.values())
+    distinct = sorted(set(versions))
     pairs = [(a, b) for number, a in enumerate(distinct) for b in distinct[number + 1 :]]
     differing = [(a, b) for a, b in pairs if same_release(a, b) is False]
     if differing and all(web_content(a, b) is Content.SAME for a, b in differing):
@@ -245,7 +245,7 @@ _SIGNS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("unreachable", bool, "unreachable"),
     ("failed", bool, "failed"),
     ("skipped", bool, "skipped"),
-    ("finished", lambda value: value is False or value == 0, "not finished"),
+    ("finished", lambda value: value in (False, 0), "not finished"),
 )
 
 

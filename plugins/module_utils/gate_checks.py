@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
-from .agent import InstalledPackage, Process, VersionFact
+from .agent import InstalledPackage, VersionFact
 from .gate_values import DOWNGRADE, STATUS, UPGRADE, Case, Direction, Finding, Request, denied, not_applicable, passed, warned
 from .package import FULL, WEB
 from .version import Threshold, Version, least_month, same_release
@@ -301,16 +301,3 @@ def steps(case: Case) -> Finding:
     (major, minor), (to_major, to_minor) = case.web.baseline, case.target.baseline
     found = f"from {case.web} to {case.target}"
     return warned(found) if major != to_major or minor - to_minor > 1 else passed(found)
-
-
-# Afterwards
-
-RESTARTS_WITH_WEB = ("w3wp", "dataminer gqi", "dataminer web", "dataminergqi", "dataminerweb")
-"""Processes that a web upgrade does restart: the web server's workers and the modules it installs. Names without `.exe`, in lower case."""
-
-
-def restarted(before: Iterable[Process], after: Iterable[Process], *, may: tuple[str, ...] = RESTARTS_WITH_WEB) -> tuple[str, ...]:
-    """The rule `no-restart` (docs): a web upgrade leaves all other DataMiner processes alone. The names of those that ended or restarted, sorted."""
-    alive = {(process.name.lower(), process.pid, process.started) for process in after}
-    gone = {p.name for p in before if (p.name.lower(), p.pid, p.started) not in alive}
-    return tuple(sorted(name for name in gone if name.lower().removesuffix(".exe") not in may))

@@ -22,7 +22,7 @@ def _once(finding: Finding) -> Findings:
 
 
 def _read(case: ClusterCase) -> Findings:
-    """One row per agent: one that nobody read can't be judged, and may not run the same version. Where nothing is installed, only the play's matter."""
+    """One row per agent: one that nobody read can't be judged. Where nothing is installed, only those of the play matter."""
     answers: Findings = []
     for reading in case.readings:
         needed = case.request.purpose in CHANGES or reading.name in case.request.play_agents
@@ -186,13 +186,13 @@ _WEB_STEP = "expect this run to bring all agents to one web version; where a ver
 _CLOCKS = "synchronise the clocks: DataMiner decides by time which file is newer"
 
 CLUSTER_RULES = (
-    ClusterRule("read", "every agent of the cluster is read", "design", _read, _READ, denies=PURPOSES),
-    ClusterRule("limit", "the whole cluster in one run", "design", _limit, _LIMIT, purposes=WORK),
-    ClusterRule("forks", "as many forks as agents", "design", _forks, _FORKS, purposes=WORK),
-    ClusterRule("dms", "DMS.xml and DataMiner.xml are readable", "design", _dms, _DMS),
-    ClusterRule("missing", "every agent of DMS.xml is in the inventory", "design", _missing, _MISSING),
-    ClusterRule("doubled", "every agent is in the inventory once", "design", _doubled, _DOUBLED),
-    ClusterRule("unlisted", "every agent is in the DMS.xml of the others", "design", _unlisted, _UNLISTED),
+    ClusterRule("read", "every agent of the cluster is read", "collection", _read, _READ, denies=PURPOSES),
+    ClusterRule("limit", "the whole cluster in one run", "collection", _limit, _LIMIT, purposes=WORK),
+    ClusterRule("forks", "as many forks as agents", "collection", _forks, _FORKS, purposes=WORK),
+    ClusterRule("dms", "DMS.xml and DataMiner.xml are readable", "collection", _dms, _DMS),
+    ClusterRule("missing", "every agent of DMS.xml is in the inventory", "collection", _missing, _MISSING),
+    ClusterRule("doubled", "every agent is in the inventory once", "collection", _doubled, _DOUBLED),
+    ClusterRule("unlisted", "every agent is in the DMS.xml of the others", "collection", _unlisted, _UNLISTED),
     ClusterRule("failover", "both hosts of a Failover pair, not the virtual IP", "docs", _failover, _FAILOVER),
     ClusterRule("same-server", "one server version on all agents", "docs", _server, _IN_STEP),
     ClusterRule("same-version", "one web version on all agents", "docs", _web, _WEB_STEP),

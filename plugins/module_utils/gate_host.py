@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 
 from .agent import HostFacts
-from .gate_values import BACKUP, CHANGES, DOWNGRADE, PURPOSES, UPGRADE, WORK, Case, Finding, Request, Rule, denied, not_applicable, passed, warned
+from .gate_values import (
+    BACKUP,
+    CHANGES,
+    DOWNGRADE,
+    PURPOSES,
+    STATUS,
+    UPGRADE,
+    WORK,
+    Case,
+    Finding,
+    Request,
+    Rule,
+    denied,
+    not_applicable,
+    passed,
+    warned,
+)
 from .jobs import OPEN_JOURNAL_STATES, size_text
 
 CONTENT_FACTOR = {UPGRADE: 3.0, DOWNGRADE: 2.0, BACKUP: 1.0}
@@ -161,28 +177,24 @@ _ROOT = "set dataminer_root to the DataMiner folder of this agent; is DataMiner 
 _LANGUAGE = "exempt the account from the policy (AppLocker, WDAC) that restricts PowerShell, or use another account"
 _FACTS = "on a POSIX host, set dataminer_host_command; on Windows, see the scan's errors"
 _JOURNAL = "finish or undo that restore first (dataminer.web.restore, state: undone); the web server may still be stopped"
+_WAIT = "wait until it has ended, then run again"
 _RUNNING = "wait until it has ended; never abort it"
 _LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
+_REBOOT = "reboot the agent first"
+_ERRORS = "give the account access to it, or mend the file"
 _SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
 _FULL = "PowerShell in FullLanguage"
 
 HOST_RULES = (
-    Rule("root", "the DataMiner folder", "design", _root, _ROOT, purposes=PURPOSES),
-    Rule("language-mode", _FULL, "design", _language_mode, _LANGUAGE, purposes=PURPOSES),
-    Rule("host-facts", "the facts of the host are read", "design", _host_facts, _FACTS, purposes=PURPOSES),
-    Rule("job", "no job of another kind is running", "design", _job, "wait until it has ended, then run again", purposes=PURPOSES),
-    Rule("journal", "no restore that broke off", "design", _journal, _JOURNAL, purposes=PURPOSES),
-    Rule(
-        "upgrade-running",
-        "never a second upgrade while one runs",
-        "docs",
-        _upgrade_running,
-        "wait until it has ended; never abort it",
-        purposes=PURPOSES,
-    ),
-    Rule("installer-busy", "no other installation", "design", _installer_busy, "wait until it has ended, then run again", purposes=CHANGES),
-    Rule("pending-reboot", "no pending reboot", "design", _pending_reboot, "reboot the agent first", purposes=(*CHANGES, "status"), denies=CHANGES),
+    Rule("root", "the DataMiner folder", "collection", _root, _ROOT, purposes=PURPOSES),
+    Rule("language-mode", _FULL, "collection", _language_mode, _LANGUAGE, purposes=PURPOSES),
+    Rule("host-facts", "the facts of the host are read", "collection", _host_facts, _FACTS, purposes=PURPOSES),
+    Rule("job", "no job of another kind is running", "collection", _job, _WAIT, purposes=PURPOSES),
+    Rule("journal", "no restore that broke off", "collection", _journal, _JOURNAL, purposes=PURPOSES),
+    Rule("upgrade-running", "never a second upgrade while one runs", "docs", _upgrade_running, _RUNNING, purposes=PURPOSES),
+    Rule("installer-busy", "no other installation", "collection", _installer_busy, _WAIT, purposes=CHANGES),
+    Rule("pending-reboot", "no pending reboot", "collection", _pending_reboot, _REBOOT, purposes=(*CHANGES, STATUS), denies=CHANGES),
     Rule("last-package", "the last package was installed well", "RN 37033", _last_package, _LAST, purposes=PURPOSES),
-    Rule("free-space", "room for the copies that are made", "design", _space, _SPACE, purposes=WORK),
-    Rule("scan-errors", "everything is readable", "design", _scan_errors, "give the account access to it, or mend the file", purposes=PURPOSES),
+    Rule("free-space", "room for the copies that are made", "collection", _space, _SPACE, purposes=WORK),
+    Rule("scan-errors", "everything is readable", "collection", _scan_errors, _ERRORS, purposes=PURPOSES),
 )

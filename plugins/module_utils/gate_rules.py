@@ -38,7 +38,7 @@ _ASSISTANT = "updated only where an older one is present, never downgraded since
 _NO_DCM = "web packages never hold it on 10.4.0"
 
 REQUEST_RULES = (
-    ClusterRule("target", "a target version, a package, or both of one release", "design", once(check.target), _TARGET, purposes=CHANGES),
+    ClusterRule("target", "a target version, a package, or both of one release", "collection", once(check.target), _TARGET, purposes=CHANGES),
     ClusterRule("daas", "an agent whose server can be reached: DaaS gives no access", "docs", once(check.daas), _DAAS, denies=PURPOSES),
     ClusterRule("kind", "web upgrades take Web packages only", "docs", once(check.kind), _NOT_WEB, purposes=CHANGES),
     ClusterRule("track", "a web package of either track will do", "docs", once(check.track), purposes=CHANGES),
@@ -50,8 +50,8 @@ REQUEST_RULES = (
 )
 
 RULES = (
-    Rule("server-version", "a known server version", "design", check.server_known, _SERVER, purposes=PURPOSES, denies=CHANGES),
-    Rule("web-version", "a known web version", "design", check.web_known, _WEB, purposes=PURPOSES, denies=CHANGES),
+    Rule("server-version", "a known server version", "collection", check.server_known, _SERVER, purposes=PURPOSES, denies=CHANGES),
+    Rule("web-version", "a known web version", "collection", check.web_known, _WEB, purposes=PURPOSES, denies=CHANGES),
     Rule("separate", f"web-only upgrades exist from server {SEPARATE} on", "docs", check.server_at_least(SEPARATE), _FULL),
     Rule("baseline-10.5", f"web 10.5 needs server {SERVER_10_4} or later", "RN 41395", check.baseline(5, SERVER_10_4), _FULL),
     Rule("baseline-10.6", f"web 10.6 needs server {SERVER_10_5} or later", "RN 44103", check.baseline(6, SERVER_10_5), _FULL),
@@ -61,7 +61,7 @@ RULES = (
     Rule("dotnet-modules", _RUNTIME, "RN 44800, 44820", check.dotnet_modules(DOTNET_10_MODULES, GQI)),
     Rule("core-features", "what needs new core features comes with the server only", "docs", check.core_features, purposes=(*CHANGES, STATUS)),
     Rule("full-overrides", "a full upgrade overrides every earlier web upgrade", "docs, RN 43676", check.full_overrides, _WEB, purposes=PURPOSES),
-    Rule("direction", "an upgrade goes forward, a restore goes back", "design", check.direction),
+    Rule("direction", "an upgrade goes forward, a restore goes back", "collection", check.direction),
     Rule("step-by-step", "going back over several major versions goes step by step", "docs", check.steps, "go back one major version at a time"),
 )
-# Two more rules are judged elsewhere: same-version in gate_cluster, and no-restart after the upgrade, by gate_checks.restarted.
+# Two more rules are judged elsewhere: same-version in gate_cluster; no-restart, once the upgrade is done, by cluster.restarted.

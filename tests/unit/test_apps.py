@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.apps import AppInfo, AppVersion, InvalidAppInfo, parse_app, parse_app_info
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SINCE_10_5_2 = """{"__type":"Skyline.DataMiner.Web.Common.v1.DMADynamicApplicationVersionInfo",
 "Versions":[{"__type":"Skyline.DataMiner.Web.Common.v1.DMADynamicApplicationVersion","Version":179,"CreatedAt":1768383193493,
 "CreatedBy":"DOMAIN\\\\user","Type":"Published"}],"PublicVersion":179,"DraftVersion":0,"Sections":null,"Security":null,
 "ID":"0f5c8a1e-7d0b-4d3a-9a39-3a6f5f2a1c11","Name":"Ground stations","Description":null,"Color":"rgb(71,38,210)","Icon":"Satellite"}"""
-BEFORE_10_5_2 = (
-    '{"__type":"Skyline.DataMiner.Web.Common.v1.DMAApplicationVersionInfo","PublicVersion":3,"DraftVersion":4,"Sections":[],"Security":{"AllowView":[]}}'
-)
+BEFORE_10_5_2 = """{"__type":"Skyline.DataMiner.Web.Common.v1.DMAApplicationVersionInfo","PublicVersion":3,"DraftVersion":4,
+"Sections":[],"Security":{"AllowView":[]}}"""
 
 
 def test_an_info_with_version_history() -> None:
@@ -60,7 +59,9 @@ def test_a_missing_key_is_null() -> None:
     assert (info.published, info.draft, info.versions) == (None, None, None)
 
 
-@pytest.mark.parametrize("value", ["true", "false", "1.5", '"x"', '""', '"1.0"', "[]", "{}", "[1]", "1e400", "-1e400", "NaN", "9" * 30, "2147483648", '"٣"'])
+@pytest.mark.parametrize(
+    "value", ["true", "false", "1.5", '"x"', '""', '"1.0"', "[]", "{}", "[1]", "1e400", "-1e400", "NaN", "9" * 30, "2147483648", '"٣"']
+)
 @pytest.mark.parametrize("key", ["PublicVersion", "DraftVersion"])
 def test_what_is_no_version_number(key: str, value: str) -> None:
     with pytest.raises(InvalidAppInfo, match=key):
@@ -149,6 +150,7 @@ def test_a_history_row_without_number_is_skipped() -> None:
     assert info.versions == (AppVersion(number=2, created=None, author=None),)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_an_info_or_a_typed_error(text: str) -> None:
     app = parse_app("f", info_text=text, info_error=None, dirs=[], files=[])
@@ -162,6 +164,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["PublicVersion", "DraftVersion", "Versions", "ID", "Name", "Sections"]), JSON))
 def test_any_values_are_an_info_or_a_typed_error(data: dict[str, object]) -> None:
     app = parse_app("f", info_text=json.dumps(data), info_error=None, dirs=[], files=[])
@@ -176,12 +179,33 @@ def test_an_app_and_its_folders() -> None:
         "guid",
         info_text=SINCE_10_5_2,
         info_error=None,
-        dirs=["version_179", "Version_2", "VERSION_10", "assets", "version_", "version_x", "version_1a", "my version_1", "version_-1", "version_1.bak"],
+        dirs=[
+            "version_179",
+            "Version_2",
+            "VERSION_10",
+            "assets",
+            "version_",
+            "version_x",
+            "version_1a",
+            "my version_1",
+            "version_-1",
+            "version_1.bak",
+        ],
         files=["app.info.JSON", "notes.txt", "version_5"],
     )
     assert app.version_folders == {2: "Version_2", 10: "VERSION_10", 179: "version_179"}
     assert list(app.version_folders) == [2, 10, 179]
-    assert set(app.others) == {"assets", "version_", "version_x", "version_1a", "my version_1", "version_-1", "version_1.bak", "notes.txt", "version_5"}
+    assert set(app.others) == {
+        "assets",
+        "version_",
+        "version_x",
+        "version_1a",
+        "my version_1",
+        "version_-1",
+        "version_1.bak",
+        "notes.txt",
+        "version_5",
+    }
     assert app.title == "Ground stations"
     assert (app.info_problem, app.info_unread) == (None, False)
 

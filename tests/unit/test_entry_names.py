@@ -19,7 +19,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.entry_names import (
     shown,
 )
 from ansible_collections.dataminer.web.plugins.module_utils.errors import BackupInvalid, UnsafeEntry
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 GOOD = "Applications/0f5c8a1e-7d0b-4d3a-9a39-3a6f5f2a1c11/version_7/pages/a.dmadb.json"
@@ -310,6 +310,7 @@ def test_the_digest_of_names_sorts_by_utf16() -> None:
     assert names_digest(names) == hashlib.sha256("".join(f"{name}\n" for name in ordered).encode()).hexdigest()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), unique=True))
 def test_the_digest_of_names_goes_by_the_set(names: list[str]) -> None:
     shuffled = names[:]
@@ -319,15 +320,21 @@ def test_the_digest_of_names_goes_by_the_set(names: list[str]) -> None:
 
 
 PARTS = st.one_of(
-    st.sampled_from(["..", ".", "", "C:", "NUL", "con.txt", "Applications", "web", "a", "A", "x ", "x.", "\\", "..\\..", "version_7", "\ud800", "COM¹"]),
+    st.sampled_from(
+        ["..", ".", "", "C:", "NUL", "con.txt", "Applications", "web", "a", "A", "x ", "x.", "\\", "..\\..", "version_7", "\ud800", "COM¹"]
+    ),
     st.text(max_size=8),
     st.text(alphabet="ab./\\: ", max_size=8),
 )
 NAMES = st.builds(
-    lambda root, parts, end: "/".join([root, *parts]) + end, st.sampled_from([*ROOTS, "web", "", "..", "C:"]), st.lists(PARTS, max_size=4), st.sampled_from(["", "/", "\\"])
+    lambda root, parts, end: "/".join([root, *parts]) + end,
+    st.sampled_from([*ROOTS, "web", "", "..", "C:"]),
+    st.lists(PARTS, max_size=4),
+    st.sampled_from(["", "/", "\\"]),
 )
 
 
+@settings(deadline=None)
 @given(st.lists(NAMES, max_size=6))
 def test_what_is_accepted_stays_beneath_the_roots(names: list[str]) -> None:
     """Whatever the names: an accepted path is relative, beneath a known root, and one file of its own to Windows."""
@@ -350,12 +357,14 @@ def test_what_is_accepted_stays_beneath_the_roots(names: list[str]) -> None:
     assert not any(other.startswith(key + "/") for key in keys for other in keys)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_shown_name_prints(name: str) -> None:
     assert all(char.isprintable() for char in shown(name))
     shown(name).encode()
 
 
+@settings(deadline=None)
 @given(NAMES)
 def test_a_path_found_good_is_accepted_in_a_zip(name: str) -> None:
     path = "Web/" + name

@@ -23,7 +23,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.manifest import (
     read_head,
     row_line,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 HEADER: dict[str, object] = {
@@ -105,6 +105,7 @@ DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 ANY_ROWS = st.lists(st.builds(FileRow, path=GOOD_PATHS, size=st.integers(0, 2**50), sha256=DIGESTS), max_size=8, unique_by=lambda row: fold(row.path))
 
 
+@settings(deadline=None)
 @given(rows=ANY_ROWS, name=st.text(), warnings=st.lists(st.text()))
 def test_any_rows_make_the_round_trip(rows: list[FileRow], name: str, warnings: list[str]) -> None:
     header = {**HEADER, "cluster": name, "warnings": warnings}
@@ -114,6 +115,7 @@ def test_any_rows_make_the_round_trip(rows: list[FileRow], name: str, warnings: 
     assert (manifest.trailer["files"], manifest.trailer["bytes"]) == (len(rows), sum(row.size for row in rows))
 
 
+@settings(deadline=None)
 @given(path=st.text())
 def test_any_path_is_written_readably_or_refused(path: str) -> None:
     row = FileRow(path=path, size=1, sha256="a" * 64)
@@ -124,6 +126,7 @@ def test_any_path_is_written_readably_or_refused(path: str) -> None:
     assert parse_manifest(data).rows == (row,)
 
 
+@settings(deadline=None)
 @given(position=st.integers(0, len(written()) - 1), bit=st.integers(0, 7))
 def test_no_flipped_bit_passes(position: int, bit: int) -> None:
     data = bytearray(written())
@@ -132,6 +135,7 @@ def test_no_flipped_bit_passes(position: int, bit: int) -> None:
         parse_manifest(bytes(data))
 
 
+@settings(deadline=None)
 @given(length=st.integers(0, len(written()) - 1))
 def test_no_cut_passes(length: int) -> None:
     with pytest.raises(InvalidManifest):
@@ -209,7 +213,7 @@ def without(key: str) -> str:
         (written() + b"\n", "lines follow its trailer"),
         (written().replace(b"\n", b"\r\n"), "schema version"),
         (written()[: written().rindex(b"sha256")], "cut off"),
-        (written().replace(b" 10 ", b" 11 "), "counts 2 files of 30 bytes"),
+        (written().replace(b" 10 ", b" 11 "), "its checksum is .* changed or damaged"),
         (written().replace(b"App.info", b"App.Info"), "its checksum is [0-9a-f]{64}, but its bytes give [0-9a-f]{64}"),
     ],
 )
@@ -238,7 +242,9 @@ def test_lines_that_are_not_ended_do_not_pass() -> None:
         (ROWS, (ROWS[0], FileRow(path="Web/x", size=1, sha256="b" * 64)), (("Web/x",), (ROWS[1].path,), ())),
     ],
 )
-def test_extra_missing_and_changed_are_told_apart(rows: tuple[FileRow, ...], found: tuple[FileRow, ...], expected: tuple[tuple[str, ...], ...]) -> None:
+def test_extra_missing_and_changed_are_told_apart(
+    rows: tuple[FileRow, ...], found: tuple[FileRow, ...], expected: tuple[tuple[str, ...], ...]
+) -> None:
     comparison = compare(rows, iter(found))
     assert comparison == Comparison(extra=expected[0], missing=expected[1], changed=expected[2])
     assert comparison.same is not any(expected)

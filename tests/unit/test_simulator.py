@@ -29,7 +29,7 @@ from simulator.packages import make_package, open_package
 SUCCESS = re.compile(r"(?i)upgrade (succeeded|completed|finished)")
 DMS = "{http://www.skyline.be/config/dms}"
 NOW = time.time()  # one moment for all clusters, so that their content is made up once
-FEW = content.APPS[1:]  # without the one that has most of the versions
+FEW = [spec for spec in content.APPS if spec.name in ("Überwachung Köln & Réseau", "Ticket Triage", "Broken Info")]  # small trees are quick ones
 TESTS = Path(__file__).resolve().parents[1]
 
 Make = Callable[..., Cluster]

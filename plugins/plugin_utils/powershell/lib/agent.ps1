@@ -30,9 +30,7 @@ function Get-FileBelow([string]$folder, [string]$path) {
 
 function Get-DashboardRow([string]$folder) {
     $found = @(if ($folder) { Get-FileBelow $folder '' | Where-Object { Test-Suffix $_.path '.dmadb.json' } })
-    $paths = [string[]]@(foreach ($row in $found) { $row.path })
-    [Array]::Sort($paths, $found, [StringComparer]::Ordinal)
-    foreach ($row in $found) {
+    foreach ($row in (Get-Sorted @(foreach ($row in $found) { $row.path }) $found)) {
         [ordered]@{ path = $row.path; size = $row.file.Length; modified = (Get-TimeText $row.file.LastWriteTimeUtc) }
     }
 }

@@ -48,11 +48,9 @@ function Read-Digest([Security.Cryptography.HashAlgorithm]$hash, $row) {
 }
 
 function Get-FolderRow([Security.Cryptography.HashAlgorithm]$hash, [string]$path, $found) {
-    $paths = [string[]]@(foreach ($row in $found) { $row.path })
-    [Array]::Sort($paths, $found, [StringComparer]::Ordinal)
     $lines = [Text.StringBuilder]::new()
     $files = $bytes = [long]0
-    foreach ($row in $found) {
+    foreach ($row in (Get-Sorted @(foreach ($row in $found) { $row.path }) $found)) {
         $read = Read-Digest $hash $row
         if ($null -eq $read) { continue }
         [void]$lines.Append($read.sha256).Append(' ').Append($read.size).Append(' ').Append($row.path).Append("`n")

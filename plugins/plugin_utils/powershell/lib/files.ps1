@@ -65,15 +65,19 @@ function Find-OtherCase([string]$folder, [string]$name) {
     return $null
 }
 
-# The entries of a folder, sorted by the UTF-16 code units of their names: the one order that every adapter can produce.
+# The values in the order of their keys' UTF-16 code units: the one order that every adapter can produce. Without the casts PowerShell chooses a
+# generic Sort by the type of the first value.
+function Get-Sorted([string[]]$keys, [object[]]$values) {
+    [Array]::Sort([Array]$keys, [Array]$values, [Collections.IComparer][StringComparer]::Ordinal)
+    return , $values
+}
+
+# The entries of a folder, sorted by name.
 function Get-Entry([string]$folder) {
     if (-not $folder) { return , @() }
     try { $found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() }
     catch { Add-Problem $folder $_; return , @() }
-    $names = [string[]]::new($found.Length)
-    for ($i = 0; $i -lt $found.Length; $i++) { $names[$i] = $found[$i].Name }
-    [Array]::Sort($names, $found, [StringComparer]::Ordinal)
-    return , $found
+    return Get-Sorted @(foreach ($entry in $found) { $entry.Name }) $found
 }
 
 # Deduplicated and offline files are reparse points too, but are files like any other: only what redirects to another name is a link.

@@ -45,10 +45,9 @@ function Get-JobFolder([string]$folder) {
             $record = Read-JsonFile ([IO.Path]::Combine($entry.FullName, 'state.json'))
             if ($null -ne $record) { @{ folder = $entry.FullName; name = $entry.Name; record = $record } }
         })
-    $keys = [string[]]@(foreach ($job in $found) { "$($job.record['started'])`0$($job.name)" })
-    [Array]::Sort($keys, $found, [StringComparer]::Ordinal)
-    [Array]::Reverse($found)
-    return , $found
+    $sorted = Get-Sorted @(foreach ($job in $found) { "$($job.record['started'])`0$($job.name)" }) $found
+    [Array]::Reverse([Array]$sorted)
+    return , $sorted
 }
 
 function Get-JobRow($jobs, $running) {

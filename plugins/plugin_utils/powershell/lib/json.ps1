@@ -52,6 +52,7 @@ function Read-JsonFile([string]$path) {
         $quotas = [Xml.XmlDictionaryReaderQuotas]::Max
         $document = [Xml.XmlDocument]::new()
         $document.XmlResolver = $null
+        $document.PreserveWhitespace = $true
         $document.Load([Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader($data, $quotas))
     }
     catch { return $null }

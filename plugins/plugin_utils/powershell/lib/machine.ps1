@@ -124,8 +124,7 @@ function Test-UpgradeRunning($processes, $packages, $jobs) {
 function Get-HostFact($packages, $jobs) {
     if (-not $onWindows) { return $null }
     $processes = @(Get-AgentProcess)
-    $keys = [string[]]@(foreach ($process in $processes) { "$($process.name) $("$($process.pid)".PadLeft(10))" })
-    [Array]::Sort($keys, $processes, [StringComparer]::Ordinal)
+    $processes = Get-Sorted @(foreach ($process in $processes) { "$($process.name) $("$($process.pid)".PadLeft(10))" }) $processes
     return [ordered]@{
         processes = @(foreach ($process in $processes) { [ordered]@{ name = $process.name; pid = $process.pid; started = $process.started } })
         modules = @(Get-ModuleRow)

@@ -1,0 +1,167 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore would lose: changes made since the backup. When it isn't sure whether something is one, it counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from .agent import InstalledPackage
+from .apps import INFO_NAME, VERSION_FOLDER, AppInfo, AppVersion
+from .entry_names import fold
+from .package import FULL, WEB
+from .restore_values import AppPair, Entry, Lost, kind_of, title_of, version_text
+
+_GRACE = timedelta(minutes=10)
+_LONGEST_INSTALL = timedelta(hours=6)
+_HISTORY_KEYS = ("Versions", "PublicVersion", "DraftVersion")
+_CODE_LETTERS = "BCDFGHJKMNPQRSTVWXYZ"  # no vowels: no words; no digits: YAML can't take a code for a number
+_CODE_LENGTH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """When the backup was made, and when installs wrote to the content by themselves."""
+
+    backup: datetime
+    installs: tuple[tuple[datetime, datetime], ...]
+
+    def judge(self, modified: datetime | None) -> Literal["changed", "migrated", "older"]:
+        """What a differing file is by its last write. The vendor's zip may carry the time of its end, so some minutes before count as after."""
+        if modified is None:
+            return "changed"
+        if any(start <= modified <= end for start, end in self.installs):
+            return "migrated"
+        return "changed" if modified >= self.backup - _GRACE else "older"
+
+
+def clock_of(backup_created: datetime, installs: Iterable[InstalledPackage]) -> Clock:
+    """When installs migrated files: from the start until shortly after the end (RN 36435).
+
+    An install whose end isn't known, or that seems to have taken longer than any does, explains nothing.
+    """
+    known = [(p.started, p.ended) for p in installs if p.ended is not None and p.package.kind in (FULL, WEB)]
+    windows = tuple((start, end + _GRACE) for start, end in known if start <= end <= start + _LONGEST_INSTALL)
+    return Clock(backup=backup_created, installs=windows)
+
+
+def app_losses(app: AppPair, clock: Clock) -> list[Lost]:
+    """What App.info.json tells: versions made since, published and draft moved, settings changed."""
+    if app.on_disk is None:
+        return []
+    return [*_later_versions(app, app.on_disk, clock), *_moved(app, app.on_disk)]
+
+
+def _later_versions(app: AppPair, disk: AppInfo, clock: Clock) -> Iterator[Lost]:
+    """Versions that App.info.json on disk lists and the zip's doesn't.
+
+    A zip's without a history (before 10.5.2) says nothing of what it doesn't hold: then those made before the backup aren't new.
+    """
+    listed = listed_versions(app)
+    for version in disk.versions or ():
+        old = app.zipped is not None and app.zipped.versions is None and version.created is not None and version.created < clock.backup - _GRACE
+        if version.number > 0 and version.number not in listed and not old:
+            yield _app_loss(app, f"version_{version.number}", version, f"version {version.number} isn't known to the backup")
+
+
+def listed_versions(app: AppPair) -> frozenset[int]:
+    """Version numbers that the zip holds or its App.info.json names."""
+    info = app.zipped
+    named = {row.number for row in info.versions or ()} | {info.published or 0, info.draft or 0} if info else set()
+    return app.held | {number for number in named if number > 0}
+
+
+def _moved(app: AppPair, disk: AppInfo) -> Iterator[Lost]:
+    zipped = app.zipped
+    for what, now, then in (
+        ("published version", disk.published, zipped.published if zipped else None),
+        ("draft", disk.draft, zipped.draft if zipped else None),
+    ):
+        if version_text(now) != version_text(then):
+            about = next((row for row in disk.versions or () if row.number == now), None)
+            yield _app_loss(app, INFO_NAME, about, f"{what} goes from {version_text(now)} to {version_text(then)}")
+
+
+def _app_loss(app: AppPair, name: str, about: AppVersion | None, why: str) -> Lost:
+    return Lost(
+        kind="app",
+        title=app.title,
+        path=f"Applications/{app.folder}/{name}",
+        when=about.created if about else None,
+        author=about.author if about else None,
+        why=why,
+    )
+
+
+def file_losses(entries: Iterable[Entry], apps: Mapping[str, AppPair], clock: Clock) -> list[Lost]:
+    """Files whose content differs and that were written after the backup, an app's together for each version folder.
+
+    `apps` is keyed by the folded folder name. App.info.json counts where more than its history differs, which `app_losses` tells.
+    """
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.state == "replace" and clock.judge(entry.modified) == "changed":
+            groups.setdefault(_group(entry.path), []).append(entry)
+    return [lost for (folder, path), group in groups.items() if (lost := _files_loss(apps.get(fold(folder)), path, group))]
+
+
+def _group(path: str) -> tuple[str, str]:
+    """The app's folder ("" outside of apps), and the path under which the file is told."""
+    parts = path.split("/")
+    if parts[0] != "Applications" or len(parts) < 3:  # noqa: PLR2004
+        return "", path
+    return parts[1], "/".join(parts[:3])
+
+
+def _files_loss(app: AppPair | None, path: str, group: Sequence[Entry]) -> Lost | None:
+    times = [entry.modified for entry in group]
+    newest = max((time for time in times if time), default=None)
+    if app is not None and fold(path.rpartition("/")[2]) == fold(INFO_NAME):
+        why = "its settings (name, access, sections…) changed"
+        return None if _history_alone(app.texts) else Lost(kind="app", title=app.title, path=path, when=newest, author=None, why=why)
+    files = "1 file" if len(group) == 1 else f"{len(group)} files"
+    why = f"{files} changed, or migrated when opened"
+    if app is not None:
+        match = VERSION_FOLDER.fullmatch(path.rpartition("/")[2])
+        why = f"version {int(match[1])}: {why}" if match else why
+        return Lost(kind="app", title=app.title, path=path, when=newest, author=None, why=why)
+    return Lost(kind=kind_of(path), title=title_of(path), path=path, when=newest, author=None, why="changed, or migrated when opened")
+
+
+def _history_alone(texts: tuple[str | None, str | None]) -> bool:
+    """Whether two App.info.json differ in nothing but their history; False where one can't be read."""
+    try:
+        documents = [json.loads(text.removeprefix("\ufeff"), strict=False) if text is not None else None for text in texts]
+    except (ValueError, RecursionError):
+        return False
+    kept = [{key: value for key, value in document.items() if key not in _HISTORY_KEYS} for document in documents if isinstance(document, dict)]
+    return len(kept) == len(texts) and kept[0] == kept[1]
+
+
+def losses_digest(lost: Iterable[Lost]) -> str:
+    """SHA-256 (hex) of an agent's losses whatever their order; empty where there are none."""
+    lines = sorted(json.dumps([item.kind, item.title, item.path, str(item.when), item.author, item.why]) for item in lost)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
+
+
+def loss_code(losses: Mapping[str, Iterable[Lost] | str]) -> str:
+    """The short code by which people accept exactly these losses on exactly these agents; empty where nothing is lost.
+
+    By agent: its losses, or their `losses_digest`. The order of agents and items doesn't matter; agents that lose nothing don't count.
+    """
+    digests = {agent: lost if isinstance(lost, str) else losses_digest(lost) for agent, lost in losses.items()}
+    rows = sorted([agent, digest] for agent, digest in digests.items() if digest)
+    if not rows:
+        return ""
+    number = int.from_bytes(hashlib.sha256(json.dumps(rows).encode()).digest(), "big")
+    letters = []
+    for _ in range(_CODE_LENGTH):
+        number, letter = divmod(number, len(_CODE_LETTERS))
+        letters.append(_CODE_LETTERS[letter])
+    return "".join(letters)

@@ -1,0 +1,111 @@
+"""The lanes of the conformance suite: the same tree, read by each adapter in each engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ansible_collections.dataminer.web.plugins.module_utils import local_scan
+from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
+from harness import Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
+
+LANES = ("posix", "powershell", "windows")
+
+
+@dataclass
+class Lane:
+    """One way to reach an agent whose files the test can also reach by itself.
+
+    `home` is a folder of the test's own; `native` turns a path below it into what the adapter is told. `engine` is None where no PowerShell runs.
+    """
+
+    name: str
+    home: Path
+    native: Callable[[Path], str]
+    scanner: Callable[[dict[str, Any]], dict[str, Any]]
+    engine: Engine | None = None
+
+    @property
+    def windows(self) -> bool:
+        return self.name == "windows"
+
+    def request(self, **more: Any) -> dict[str, Any]:
+        """A scan request over the folders `agent`, `work`, `backups` of `home`."""
+        root = self.home / "agent"
+        return {
+            "root": self.native(root),
+            "work_dir": self.native(self.home / "work"),
+            "backup_dir": self.native(self.home / "backups"),
+            "vendor_backup_dir": self.native(root / "System Cache" / "Web" / "Backups"),
+            "host_command": None,
+            "content": None,
+            "max_text": 1024 * 1024,
+            "log_tail": 4096,
+            **more,
+        }
+
+    def scan(self, **more: Any) -> dict[str, Any]:
+        return self.scanner(self.request(**more))
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[dict[str, Engine]]:
+    """Engines by lane, started when first used, closed at the end."""
+    started: dict[str, Engine] = {}
+    yield started
+    for engine in started.values():
+        engine.close()
+
+
+def _engine(name: str, engines: dict[str, Engine]) -> Engine:
+    """The lane's engine; skips the test, saying why, where there is none."""
+    try:
+        command = windows_engine() if name == "windows" else posix_engine()
+    except EngineMissing as error:
+        pytest.skip(f"lane {name}: {error}")
+    environment = {"WINEPREFIX": str(wine_prefix())} if name == "windows" else {}
+    return engines.setdefault(name, Engine(command, environment))
+
+
+@pytest.fixture
+def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
+    """An engine of this machine."""
+    return _engine("powershell", engines)
+
+
+@pytest.fixture(params=LANES)
+def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
+    """Every lane in turn, each with an empty home."""
+    name = request.param
+    if name == "posix":
+        if os.name == "nt":
+            pytest.skip("lane posix: this is Windows")
+        yield Lane(name, tmp_path, str, local_scan.scan)
+        return
+    engine = _engine(name, engines)
+    if name == "powershell":
+        yield Lane(name, tmp_path, str, WindowsHost(engine.execute).scan, engine)
+        return
+    yield from _wine_lane(engine)
+
+
+def _wine_lane(engine: Engine) -> Iterator[Lane]:
+    """A home on drive C: of Wine's Windows, which the first call makes where it is missing."""
+    engine.execute("[CmdletBinding(SupportsShouldProcess)] param()", {}, 2)
+    drive = wine_prefix() / "drive_c"
+    home = drive / "dataminer-web-tests" / uuid.uuid4().hex[:12]
+    home.mkdir(parents=True)
+    try:
+        yield Lane("windows", home, lambda path: str(PureWindowsPath("C:/", path.relative_to(drive))), WindowsHost(engine.execute).scan, engine)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,492 @@
+"""Which backup is restored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.agent import BackupFile, HistoryLine, InstalledPackage, ManifestHead
+from ansible_collections.dataminer.web.plugins.module_utils.choice import Chosen, choose, list_candidates
+from ansible_collections.dataminer.web.plugins.module_utils.errors import AmbiguousBackup, BackupInvalid, InvalidInput, NoBackup
+from ansible_collections.dataminer.web.plugins.module_utils.manifest import format_time
+from ansible_collections.dataminer.web.plugins.module_utils.package import Package
+from ansible_collections.dataminer.web.plugins.module_utils.version import Version, same_release
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+FULL_10_5_3, WEB_10_5_4, WEB_10_5_6 = "10.5.3.0-15396", "10.5.4.0-15588", "10.5.6.0-15900"
+
+
+def at(day: float, minutes: float = 0) -> datetime:
+    return DAY + timedelta(days=day, minutes=minutes)
+
+
+def package(
+    version: str, day: float, *, kind: str = "Web", completed: bool | None = True, minutes: float = 10, blocked: bool = False, ended: bool = True
+) -> InstalledPackage:
+    name = f"DataMiner {version} {kind} Upgrade.dmupgrade"
+    return InstalledPackage(
+        package=Package(version=Version.parse(version), kind=kind, tags=(), file_name=name),
+        folder=f"{name}-{'x' * 32}",
+        started=at(day),
+        ended=at(day, minutes) if ended else None,
+        completed=completed,
+        failed_prerequisites=("VerifyNet10",) if blocked else (),
+    )
+
+
+def line(version: str, day: float, minutes: float = 12) -> HistoryLine:
+    """A line of an agent whose clock is at UTC."""
+    moment = at(day, minutes)
+    hour = timedelta(hours=1)
+    return HistoryLine(version=Version.parse(version), local=moment.replace(tzinfo=None), earliest=moment - hour, latest=moment + hour)
+
+
+def vendor(name: str, day: float, minutes: float = 0, origin: str = "vendor") -> BackupFile:
+    folder = "C:\\Skyline DataMiner\\System Cache\\Web\\Backups" if origin == "vendor" else "D:\\web backups"
+    return BackupFile(origin=origin, path=f"{folder}\\{name}", name=name, size=3 * 1024**2, modified=at(day, minutes))
+
+
+def ours(name: str, day: float, web: str | None, *, intact: bool = True, size: int = 99, **changes: object) -> BackupFile:
+    header: dict[str, object] = {
+        "schema": 1,
+        "name": name,
+        "created": format_time(at(day)),
+        "agent": "DMA1",
+        "cluster": None,
+        "server_version": None,
+        "web_version": web,
+        "web_version_source": "somewhere",
+        "mode": "all",
+        "purpose": "backup",
+        "left_out": [],
+        "warnings": [],
+        **changes,
+    }
+    manifest = ManifestHead(header=header, trailer={"files": 1, "bytes": 1, "zip_size": 99, "zip_sha256": "c" * 64}, intact=intact)
+    return BackupFile(origin="own", path=f"D:\\web backups\\{name}", name=name, size=size, modified=at(-500), manifest=manifest)
+
+
+HISTORY = (line(FULL_10_5_3, 0),)
+PACKAGES = (package(FULL_10_5_3, 0, kind="Full"), package(WEB_10_5_4, 10), package(WEB_10_5_6, 20))
+
+
+def pick(
+    *backups: BackupFile,
+    wanted: str = "target",
+    target: str | None = "10.5.4",
+    history: tuple[HistoryLine, ...] = HISTORY,
+    packages: tuple[InstalledPackage, ...] = PACKAGES,
+) -> Chosen:
+    return choose(backups, wanted=wanted, target=Version.parse(target) if target else None, history=history, packages=packages)
+
+
+def version_at(
+    day: float, minutes: float = 0, *, history: tuple[HistoryLine, ...] = HISTORY, packages: tuple[InstalledPackage, ...] = PACKAGES
+) -> str:
+    candidate = list_candidates([vendor("x.zip", day, minutes)], history=history, packages=packages)[0]
+    return str(candidate.version) if candidate.version else f"unknown: {candidate.how}"
+
+
+# By manifest
+
+
+def test_the_newest_of_the_target_release() -> None:
+    chosen = pick(ours("old.zip", 11, "10.5.4 (CU0)"), ours("new.zip", 15, "10.5.4 (CU0)"), ours("newest.zip", 25, "10.5.6 (CU0)"))
+    assert chosen.backup.name == "new.zip"
+    assert chosen.web_version == Version.parse("10.5.4")
+    assert chosen.warnings == ()
+    assert [row.backup.name for row in chosen.candidates] == ["newest.zip", "new.zip", "old.zip"]
+
+
+def test_the_release_itself_before_the_same_content() -> None:
+    chosen = pick(ours("mr.zip", 16, "10.5.0 [CU1]"), ours("fr.zip", 11, "10.5.4 (CU0)"))
+    assert chosen.backup.name == "fr.zip"
+
+
+def test_the_same_content_is_a_warning() -> None:
+    chosen = pick(ours("mr.zip", 16, "10.5.0 [CU1]"), ours("other.zip", 17, "10.5.3 (CU0)"))
+    assert chosen.backup.name == "mr.zip"
+    assert chosen.web_version == Version.parse("10.5.0 [CU1]")
+    assert len(chosen.warnings) == 1
+    assert "made on 10.5.0 [CU1], not on 10.5.4 (CU0): it has the same content" in chosen.warnings[0]
+
+
+def test_below_the_promise_nothing_is_the_same_content() -> None:
+    with pytest.raises(NoBackup):
+        pick(ours("mr.zip", 16, "10.3.0 [CU9]"), target="10.3.11", packages=(), history=())
+
+
+def test_a_manifest_before_a_vendor_zip() -> None:
+    chosen = pick(vendor("auto.zip", 20, 5), ours("mr.zip", 11, "10.5.0 [CU1]"))
+    assert chosen.backup.name == "mr.zip"
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        (ours("bad.zip", 15, "10.5.4", intact=False), "manifest is no use"),
+        (ours("bad.zip", 15, "10.5.4", size=98), "has 98 bytes, but its manifest says 99"),
+        (ours("bad.zip", 15, "10.5.4", schema=9), "schema version is 9"),
+        (vendor("web-backup_DMA1_20260316T000000Z_10.5.4-CU0.zip", 15, origin="own"), "no manifest of ours"),
+    ],
+)
+def test_what_cannot_be_used_is_listed_with_the_reason(damaged: BackupFile, reason: str) -> None:
+    with pytest.raises(NoBackup) as caught:
+        pick(damaged)
+    assert damaged.name in caught.value.found
+    assert reason in caught.value.found
+    good = ours("good.zip", 11, "10.5.4")
+    assert pick(damaged, good).backup is good
+
+
+def test_a_safety_copy_is_taken_by_name_only() -> None:
+    copy = ours("web-safety_x.zip", 15, "10.5.4", purpose="safety")
+    with pytest.raises(NoBackup):
+        pick(copy)
+    with pytest.raises(NoBackup):
+        pick(copy, wanted="latest")
+    chosen = pick(copy, wanted="web-safety_x.zip")
+    assert chosen.backup is copy
+    assert any("safety copy" in warning for warning in chosen.warnings)
+
+
+def test_a_manifest_without_version_is_judged_by_its_time() -> None:
+    chosen = pick(ours("x.zip", 15, None))
+    assert chosen.backup.name == "x.zip"
+    assert "by its time" in chosen.how
+
+
+def test_one_made_after_a_failed_install_comes_last() -> None:
+    suspect = ours("suspect.zip", 16, "10.5.4", suspect="made after a failed install of 10.5.6")
+    good = ours("good.zip", 12, "10.5.0 [CU1]")
+    chosen = pick(suspect, good)
+    assert chosen.backup is good
+    assert any("suspect.zip is newer, but was passed over: made after a failed install" in warning for warning in chosen.warnings)
+    assert any("made after a failed install of 10.5.6" in warning for warning in pick(suspect).warnings)
+
+
+# By time
+
+
+@pytest.mark.parametrize(
+    ("day", "minutes", "version"),
+    [
+        (5, 0, "10.5.3 (CU0)"),
+        (10, 0, "10.5.3 (CU0)"),
+        (10, 5, "10.5.3 (CU0)"),
+        (10, 10, "10.5.3 (CU0)"),
+        (10, 10.1, "10.5.4 (CU0)"),
+        (15, 0, "10.5.4 (CU0)"),
+        (20, 5, "10.5.4 (CU0)"),
+        (20, 11, "10.5.6 (CU0)"),
+        (0, 11, "10.5.3 (CU0)"),
+        (0, 5, "unknown: it is older than every install on record"),
+        (-1, 0, "unknown: it is older than every install on record"),
+    ],
+)
+def test_the_version_in_force_changes_when_an_install_ends(day: float, minutes: float, version: str) -> None:
+    assert version_at(day, minutes) == version
+
+
+def test_the_automatic_backup_of_the_next_upgrade_is_the_one() -> None:
+    zips = [vendor("a.zip", 10, 5), vendor("b.zip", 20, 5), vendor("c.zip", 30, 5)]
+    chosen = pick(*zips, packages=(*PACKAGES, package(WEB_10_5_4, 30)))
+    assert chosen.backup.name == "b.zip"
+    assert chosen.web_version == Version.parse(WEB_10_5_4)
+    assert any("no manifest" in warning for warning in chosen.warnings)
+
+
+def test_the_newest_of_several_vendor_zips_on_the_target() -> None:
+    assert pick(vendor("a.zip", 12), vendor("b.zip", 14), vendor("c.zip", 25)).backup.name == "b.zip"
+
+
+def test_a_vendor_zip_of_the_same_content() -> None:
+    chosen = pick(vendor("a.zip", 12), vendor("b.zip", 25), target="10.5.0 [CU1]")
+    assert chosen.backup.name == "a.zip"
+    assert any("same content" in warning for warning in chosen.warnings)
+
+
+def test_none_fits() -> None:
+    with pytest.raises(NoBackup) as caught:
+        pick(vendor("a.zip", 12), ours("b.zip", 25, "10.5.6 (CU0)"), vendor("c.zip", -5), target="10.5.2")
+    error = caught.value
+    assert "10.5.2 (CU0)" in error.message
+    assert "a.zip (2026-03-13T00:00:00Z, 3.0 MiB, web version 10.5.4 (CU0): by its time" in error.found
+    assert "b.zip (2026-03-26T00:00:00Z, 0.0 MiB, web version 10.5.6 (CU0): its manifest" in error.found
+    assert "c.zip (2026-02-24T00:00:00Z, 3.0 MiB, web version unknown: it is older than every install" in error.found
+    assert "dataminer_backup" in error.remedy
+
+
+def test_no_zip_at_all() -> None:
+    with pytest.raises(NoBackup, match="no zip at all"):
+        pick()
+
+
+def test_no_record_of_any_install() -> None:
+    with pytest.raises(NoBackup, match="no install is on record"):
+        pick(vendor("a.zip", 12), history=(), packages=())
+
+
+def test_a_failed_install_changes_no_version() -> None:
+    assert version_at(15, packages=(*PACKAGES, package("10.5.5.0-15700", 14, completed=False))) == "10.5.4 (CU0)"
+
+
+def test_a_zip_from_after_a_failed_install_comes_last() -> None:
+    """The first attempt's automatic backup is whole; the second attempt's may hold what the first one migrated."""
+    packages = (*PACKAGES[:2], package(WEB_10_5_6, 19, completed=False), package(WEB_10_5_6, 20))
+    first, second = vendor("first.zip", 19, 5), vendor("second.zip", 20, 5)
+    chosen = pick(first, second, packages=packages)
+    assert chosen.backup is first
+    assert any("second.zip is newer, but was passed over" in warning for warning in chosen.warnings)
+    assert any("may be migrated in part" in warning for warning in pick(second, packages=packages).warnings)
+
+
+def test_an_install_its_prerequisites_stopped_touched_nothing() -> None:
+    packages = (*PACKAGES[:2], package(WEB_10_5_6, 19, completed=False, blocked=True), package(WEB_10_5_6, 20))
+    assert pick(vendor("first.zip", 19, 5), vendor("second.zip", 20, 5), packages=packages).backup.name == "second.zip"
+
+
+def test_a_success_ends_the_suspicion() -> None:
+    packages = (*PACKAGES[:2], package(WEB_10_5_6, 19, completed=False), package(WEB_10_5_6, 20))
+    assert pick(vendor("x.zip", 25), target="10.5.6", packages=packages).warnings == (
+        "x.zip has no manifest: what it should hold, and the version it was made on, can't be proved.",
+    )
+
+
+@pytest.mark.parametrize("unknown", [package(WEB_10_5_6, 14, completed=None), package(WEB_10_5_6, 14, ended=False)])
+def test_after_an_install_of_unknown_outcome_nothing_is_sure(unknown: InstalledPackage) -> None:
+    packages = (*PACKAGES[:2], unknown)
+    assert version_at(15, packages=packages).startswith("unknown: its version can't be told")
+    assert version_at(13, packages=packages) == "10.5.4 (CU0)"
+    with pytest.raises(AmbiguousBackup, match=r"a\.zip"):
+        pick(vendor("a.zip", 15), packages=packages)
+    assert pick(vendor("a.zip", 15), vendor("b.zip", 12), packages=packages).backup.name == "b.zip"
+
+
+def test_an_unknown_install_of_the_same_release_changes_nothing() -> None:
+    assert version_at(15, packages=(*PACKAGES[:2], package(WEB_10_5_4, 14, completed=None))) == "10.5.4 (CU0)"
+
+
+def test_other_kinds_of_package_set_no_version() -> None:
+    assert version_at(15, packages=(*PACKAGES, package("10.5.5.0-15700", 14, kind="Cube"))) == "10.5.4 (CU0)"
+
+
+def test_a_full_upgrade_overrides_web_upgrades() -> None:
+    history = (*HISTORY, line("10.5.3.0-15396", 14))
+    assert version_at(16, history=history) == "10.5.3 (CU0)"
+    assert version_at(13, history=history) == "10.5.4 (CU0)"
+
+
+@pytest.mark.parametrize(("minutes", "known"), [(-61, True), (-47, False), (12, False), (71, False), (73, True)])
+def test_within_the_window_of_a_history_line_nothing_is_sure(minutes: float, known: bool) -> None:
+    history = (*HISTORY, line(WEB_10_5_6, 14))
+    version = version_at(14, minutes, history=history, packages=PACKAGES[:2])
+    assert version.startswith("unknown") is not known
+
+
+def test_a_package_makes_the_window_of_its_history_line_sure() -> None:
+    history, packages = (*HISTORY, line(WEB_10_5_6, 14)), (*PACKAGES[:2], package(WEB_10_5_6, 14, kind="Full"))
+    assert version_at(14, 5, history=history, packages=packages) == "10.5.4 (CU0)"
+    assert version_at(14, 11, history=history, packages=packages) == "10.5.6 (CU0)"
+
+
+def test_the_only_one_within_the_window_is_ambiguous() -> None:
+    history = (*HISTORY, line("10.5.5.0-15700", 14))
+    with pytest.raises(AmbiguousBackup) as caught:
+        pick(vendor("a.zip", 14), vendor("b.zip", 25), history=history)
+    assert "a.zip (2026-03-15T00:00:00Z" in caught.value.found
+    assert "10.5.4 (CU0) by DataMiner 10.5.4.0-15588 Web Upgrade.dmupgrade or 10.5.5 (CU0) by the line of 2026-03-15 00:12:00" in caught.value.found
+    assert "b.zip" not in caught.value.found
+    assert "dataminer_backup" in caught.value.remedy
+
+
+def test_one_within_a_window_of_other_versions_is_no_candidate() -> None:
+    history = (*HISTORY, line("10.5.5.0-15700", 14))
+    with pytest.raises(NoBackup, match=r"a\.zip"):
+        pick(vendor("a.zip", 14), target="10.5.2", history=history)
+
+
+def test_two_that_cannot_be_told_apart_are_ambiguous() -> None:
+    history = (*HISTORY, line("10.5.5.0-15700", 14))
+    with pytest.raises(AmbiguousBackup, match=r"but 2 may have been.*b\.zip.*a\.zip"):
+        pick(vendor("a.zip", 14), vendor("b.zip", 14, 30), history=history)
+
+
+def test_history_and_packages_that_contradict_each_other() -> None:
+    """VersionHistory.txt says another release than the Full package of the same hour."""
+    history, packages = (*HISTORY, line("10.5.7.0-16000", 14)), (*PACKAGES[:2], package(WEB_10_5_6, 14, kind="Full"))
+    assert version_at(15, history=history, packages=packages).startswith("unknown: its version can't be told")
+    for target in ("10.5.6", "10.5.7"):
+        with pytest.raises(AmbiguousBackup):
+            pick(vendor("a.zip", 15), target=target, history=history, packages=packages)
+
+
+def test_a_full_package_that_history_does_not_know() -> None:
+    packages = (*PACKAGES[:2], package(WEB_10_5_6, 14, kind="Full"))
+    assert "of which VersionHistory.txt says nothing" in version_at(15, packages=packages)
+    assert version_at(15, history=(), packages=packages) == "10.5.6 (CU0)"
+
+
+def test_a_package_explains_one_line_only() -> None:
+    """The same full upgrade once more, its folder long removed, still overrides the web upgrade in between."""
+    history = (line(FULL_10_5_3, 0), line(FULL_10_5_3, 14))
+    assert version_at(15, history=history, packages=PACKAGES[:2]) == "10.5.3 (CU0)"
+    assert version_at(12, history=history, packages=PACKAGES[:2]) == "10.5.4 (CU0)"
+
+
+def test_a_package_from_before_another_line_explains_none_after_it() -> None:
+    history = (line(WEB_10_5_6, 5), line(FULL_10_5_3, 10))
+    packages = (package(FULL_10_5_3, 0, kind="Full"), package(WEB_10_5_6, 5, kind="Full"))
+    assert version_at(12, history=history, packages=packages) == "10.5.3 (CU0)"
+
+
+def test_within_the_window_of_the_first_line_what_was_before_is_unknown() -> None:
+    history = (line(WEB_10_5_4, 0),)
+    assert version_at(0, 30, history=history, packages=()).endswith(", or older")
+    assert version_at(0, 73, history=history, packages=()) == "10.5.4 (CU0)"
+    with pytest.raises(AmbiguousBackup):
+        pick(vendor("a.zip", 0, 30), history=history, packages=())
+
+
+def test_lines_of_the_history_are_in_the_order_of_their_own_time() -> None:
+    history = (line("10.5.3.0-15396", 0), line("10.5.5.0-15700", 0, 60))
+    assert version_at(1, history=history, packages=()) == "10.5.5 (CU0)"
+    assert version_at(1, history=history[::-1], packages=()) == "10.5.5 (CU0)"
+
+
+def test_a_downgrade_before_the_zip_is_a_warning() -> None:
+    packages = (*PACKAGES, package(WEB_10_5_4, 30))
+    chosen = pick(vendor("b.zip", 20, 5), vendor("d.zip", 35), packages=packages)
+    assert chosen.backup.name == "d.zip"
+    assert any("after a downgrade from 10.5.6 (CU0) to 10.5.4 (CU0)" in warning for warning in chosen.warnings)
+
+
+def test_a_main_release_of_unknown_cu_is_ambiguous_and_not_chosen() -> None:
+    packages = (package("10.4.0.0-14772", 1),)
+    with pytest.raises(AmbiguousBackup, match=r"a\.zip"):
+        pick(vendor("a.zip", 5), target="10.4.0 [CU7]", history=(), packages=packages)
+    assert pick(vendor("a.zip", 5), target="10.4.0.0-14772", history=(), packages=packages).backup.name == "a.zip"
+
+
+# The latest, and one by name
+
+
+def test_the_latest_of_all() -> None:
+    zips = [ours("a.zip", 12, "10.5.4"), vendor("b.zip", 20, 5), ours("c.zip", 19, "10.5.4")]
+    chosen = pick(*zips, wanted="latest")
+    assert chosen.backup.name == "b.zip"
+    assert chosen.web_version == Version.parse(WEB_10_5_4)
+
+
+def test_the_latest_on_another_version_is_a_warning() -> None:
+    chosen = pick(vendor("b.zip", 25), wanted="latest")
+    assert any("made on 10.5.6 (CU0), not on 10.5.4 (CU0): it may need another migration" in warning for warning in chosen.warnings)
+    chosen = pick(vendor("b.zip", -5), wanted="latest")
+    assert any("Whether b.zip was made on 10.5.4 (CU0) isn't known" in warning for warning in chosen.warnings)
+    assert chosen.web_version is None
+
+
+def test_the_latest_that_can_be_used() -> None:
+    chosen = pick(ours("bad.zip", 30, "10.5.4", intact=False), ours("good.zip", 12, "10.5.4"), wanted="latest")
+    assert chosen.backup.name == "good.zip"
+    assert any("bad.zip is newer, but can't be used" in warning for warning in chosen.warnings)
+
+
+@pytest.mark.parametrize("wanted", ["A.zip", "a.ZIP", "d:\\WEB backups\\A.zip", "D:/web backups/a.zip", " a.zip "])
+def test_one_by_name_or_path(wanted: str) -> None:
+    chosen = pick(ours("a.zip", 12, "10.5.6"), ours("b.zip", 13, "10.5.4"), wanted=wanted)
+    assert chosen.backup.name == "a.zip"
+    assert any("not on 10.5.4" in warning for warning in chosen.warnings)
+
+
+def test_one_by_name_needs_no_target() -> None:
+    assert pick(ours("a.zip", 12, "10.5.6"), wanted="a.zip", target=None).warnings == ()
+
+
+def test_one_name_in_two_folders() -> None:
+    zips = [vendor("a.zip", 12), vendor("a.zip", 13, origin="own")]
+    with pytest.raises(AmbiguousBackup, match="2 backups are called"):
+        pick(*zips, wanted="a.zip")
+    assert pick(*zips, wanted=zips[0].path).backup is zips[0]
+
+
+def test_a_name_that_is_not_there_lists_what_is() -> None:
+    with pytest.raises(NoBackup, match=r'no backup "c\.zip".*a\.zip'):
+        pick(vendor("a.zip", 12), wanted="c.zip")
+
+
+def test_a_damaged_one_is_not_taken_by_name_either() -> None:
+    with pytest.raises(BackupInvalid, match=r"a\.zip can't be used: its manifest is no use"):
+        pick(ours("a.zip", 12, "10.5.4", intact=False), wanted="a.zip")
+
+
+def test_one_that_lost_its_manifest_can_be_named() -> None:
+    chosen = pick(vendor("web-backup_DMA1_x.zip", 15, origin="own"), wanted="web-backup_DMA1_x.zip")
+    assert any("has no manifest" in warning for warning in chosen.warnings)
+
+
+@pytest.mark.parametrize(("wanted", "target"), [("target", None), ("", "10.5.4"), ("  ", None)])
+def test_what_cannot_be_asked_for(wanted: str, target: str | None) -> None:
+    with pytest.raises(InvalidInput):
+        pick(ours("a.zip", 12, "10.5.4"), wanted=wanted, target=target)
+
+
+def test_the_rows_of_the_table() -> None:
+    chosen = pick(vendor("b.zip", 20, 5))
+    row = chosen.candidates[0].row(offset_minutes=60)
+    assert row == {
+        "name": "b.zip",
+        "path": "C:\\Skyline DataMiner\\System Cache\\Web\\Backups\\b.zip",
+        "origin": "vendor",
+        "made": "2026-03-21T00:05:00Z",
+        "local": "2026-03-21 01:05",
+        "size": "3.0 MiB",
+        "version": "10.5.4 (CU0)",
+        "note": "by its time: 10.5.4 (CU0) by DataMiner 10.5.4.0-15588 Web Upgrade.dmupgrade",
+    }
+
+
+def test_a_long_list_is_cut() -> None:
+    with pytest.raises(NoBackup) as caught:
+        pick(*[vendor(f"{n}.zip", -n) for n in range(1, 41)])
+    assert "and 10 more" in caught.value.found
+
+
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from([WEB_10_5_4, WEB_10_5_6, FULL_10_5_3]), st.sampled_from([True, False, None])), max_size=6
+)
+ZIPS = st.lists(st.tuples(st.integers(-1, 31), st.sampled_from([None, "10.5.4", "10.5.6", "10.5.0 [CU1]"]), st.booleans()), max_size=6)
+
+
+@settings(deadline=None)
+@given(events=EVENTS, zips=ZIPS)
+def test_by_target_only_the_target_or_its_content_is_chosen(
+    events: list[tuple[int, str, bool | None]], zips: list[tuple[int, str | None, bool]]
+) -> None:
+    packages = tuple(package(version, day, completed=completed) for day, version, completed in events)
+    backups = [ours(f"{n}.zip", day, web, intact=intact) if web else vendor(f"{n}.zip", day) for n, (day, web, intact) in enumerate(zips)]
+    try:
+        chosen = pick(*backups, history=(), packages=packages)
+    except (NoBackup, AmbiguousBackup):
+        assert not any(web == "10.5.4" and intact for _, web, intact in zips)
+        return
+    assert chosen.web_version is not None
+    assert chosen.web_version in (Version.parse("10.5.4"), Version.parse(WEB_10_5_4), Version.parse("10.5.0 [CU1]"))
+    assert chosen.backup.manifest is None or chosen.backup.manifest.intact
+    exact = [row for row in chosen.candidates if row.by_manifest and not row.problem and not row.suspect and row.version == Version.parse("10.5.4")]
+    if exact:
+        assert chosen.backup is exact[0].backup
+        assert same_release(chosen.web_version, Version.parse("10.5.4"))
+
+
+@settings(deadline=None)
+@given(events=EVENTS, day=st.integers(-1, 31))
+def test_a_version_by_time_is_the_last_completed_before_it(events: list[tuple[int, str, bool | None]], day: int) -> None:
+    """Against a plain reading: with every outcome known, the last install that ended before the moment."""
+    unique = {row[0]: row for row in events if row[2] is not None}
+    packages = tuple(package(version, start, completed=completed) for start, version, completed in unique.values())
+    done = sorted((start, version) for start, version, completed in unique.values() if completed and start < day)
+    expected = str(Version.parse(done[-1][1])) if done else "unknown"
+    assert version_at(day, history=(), packages=packages).split(":")[0] == expected
