@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .agent import AgentState
-from .backup import Plan, Rotation, backup_name, header, plan_backup, plan_rotation
+from .backup import Item, Plan, Rotation, backup_name, header, plan_backup, plan_rotation
 from .case_common import Args, Result, agent_name, follow, job_result, join, now, optional_version, read_state, run_id_of
 from .host import Host
 from .jobs import JobStatus, size_text
@@ -44,7 +44,7 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
-    about = _about(plan, rotation, doubt)
+    about = _about(plan, rotation, doubt, {f"Applications/{app.folder}": app.title for app in state.apps})
     spec = {
         "kind": "backup",
         "work": f"backup {folder}",
@@ -62,7 +62,7 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     return spec, about
 
 
-def _about(plan: Plan, rotation: Rotation | None, doubt: str | None) -> Result:
+def _about(plan: Plan, rotation: Rotation | None, doubt: str | None, titles: dict[str, str]) -> Result:
     left_out = [{"folder": row.folder, "name": row.name, "reason": row.reason} for row in plan.left_out]
     ignored = [f"{name}: {why}" for name, why in rotation.ignored] if rotation else []
     return {
@@ -71,16 +71,22 @@ def _about(plan: Plan, rotation: Rotation | None, doubt: str | None) -> Result:
         "left_out": left_out[:SHOWN],
         "notes": [*plan.warnings[:SHOWN], *([doubt] if doubt else [])],
         "rotation": {"delete": list(rotation.delete) if rotation else [], "ignored": ignored[:SHOWN]},
-        "diff": {"before": "", "after": _diff(plan, rotation)},
+        "diff": {"before": "", "after": _diff(plan, rotation, titles)},
     }
 
 
-def _diff(plan: Plan, rotation: Rotation | None) -> str:
-    lines = [f"include {item.path}" + ("" if item.versions is None else f" versions {', '.join(map(str, item.versions)) or 'none'}") for item in plan.items]
+def _diff(plan: Plan, rotation: Rotation | None, titles: dict[str, str]) -> str:
+    lines = [_included(item, titles) for item in plan.items]
     lines += [f"leave out {row.name} ({row.folder}): {row.reason}" for row in plan.left_out]
     lines += [f"rotate out {name}" for name in (rotation.delete if rotation else ())]
     more = [f"… and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
     return "\n".join([*lines[:SHOWN], *more]) + "\n"
+
+
+def _included(item: Item, titles: dict[str, str]) -> str:
+    title = titles.get(item.path)
+    what = item.path if title is None else f'low-code app "{title}" ({item.path})'
+    return f"include {what}" + ("" if item.versions is None else f", versions {', '.join(map(str, item.versions)) or 'none'}")
 
 
 def _needless(needless: NoBackupNeeded) -> Result:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,12 @@ def _verdict(results: Results, *, purpose: str, check: bool) -> str:
     return ("would change" if check else "done") if changed else "unchanged"
 
 
+def is_good(results: Results, *, purpose: str) -> bool:
+    """The last phase was reached, and no phase failed or was stopped."""
+    barrier = results.get("dataminer_barrier") or {}
+    return failed_phase(results) is None and not barrier.get("failed") and results.get(LAST_OF[purpose]) is not None
+
+
 def _version(version: Version | None) -> str:
     return str(version) if version else "unknown"
 
@@ -127,9 +133,11 @@ def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bo
         f"Summary of {'cluster ' + name if name else 'the cluster'}: {purpose}{' (check mode: nothing was changed)' if check else ''}",
         summary(summarise(run, purpose=purpose, check=check) for run in told),
         _failures(told),
+        _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
         _grouped("Restarted beside the web server", _restarts(told)),
         _modules(told) if purpose == "downgrade" else "",
+        _conclusion(told, purpose=purpose, check=check),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -154,6 +162,29 @@ def _grouped(title: str, pairs: Iterable[tuple[str, str]]) -> str:
     for agent, text in pairs:
         agents.setdefault(text, []).append(agent)
     return "\n".join(f"{title} ({', '.join(names)}): {text}" for text, names in agents.items())
+
+
+def _differences(runs: Iterable[AgentRun]) -> str:
+    """What the verification found to differ; every agent of a cluster has the same list."""
+    found = next((result for run in runs if (result := run.results.get("dataminer_verified")) and result.get("differences")), None)
+    lines = []
+    for row in (found or {}).get("differences", []):
+        values = "; ".join(f"{name}: {value}" for name, value in row["values"].items())
+        lines.append(f"{'NOT IN STEP' if row['severity'] == 'fail' else 'News'}: {row['what']}" + (f" ({values})" if values else ""))
+    return "\n".join(lines)
+
+
+def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
+    """The one sentence that somebody woken up at night looks for."""
+    good = [run for run in runs if is_good(run.results, purpose=purpose)]
+    bad = [run.name for run in runs if run not in good]
+    if not bad:
+        done = "would end well" if check else "ended well"
+        return f"{len(good)} of {len(runs)} agents: the {purpose} {done}."
+    remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
+    if any((failed_phase(run.results) or ("",))[0] == "gate" for run in runs):
+        return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
+    return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
 
 
 def _restarts(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:

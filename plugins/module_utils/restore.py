@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from .agent import AgentState, InstalledPackage
-from .apps import VERSION_FOLDER, App, AppInfo, InvalidAppInfo, parse_app_info
+from .apps import INFO_NAME, VERSION_FOLDER, App, AppInfo, InvalidAppInfo, parse_app_info
 from .entry_names import fold
 from .errors import InvalidInput
 from .restore_losses import Clock, app_losses, clock_of, file_losses, listed_versions, loss_code, losses_digest
@@ -27,7 +27,7 @@ __all__ = ["Behind", "Lost", "RestorePlan", "Summary", "diff_text", "loss_code",
 
 _STATES = ("create", "replace", "same")
 _MOST_DIGESTS = 300
-_OLDER = "older version that the backup doesn't hold: it may stay migrated"
+_OLDER = "a version that the backup doesn't hold: it may stay migrated"
 _LATER = "made after the backup, and not listed once it is restored"
 _ABSENT = "not in the backup: made after it, or left out of it"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -97,23 +97,30 @@ def _pairs(entries: Iterable[Entry], infos: Mapping[str, Sequence[str | None]], 
     """The apps of the zip by their folded folder name."""
     on_disk = {fold(app.folder): app for app in state.apps}
     texts = {fold(folder): (pair[0], pair[1]) for folder, pair in infos.items()}
-    folders: dict[str, str] = {}
-    held: dict[str, set[int]] = {}
+    groups: dict[str, list[tuple[list[str], str]]] = {}
     for entry in entries:
         parts = entry.path.split("/")
         if parts[0] == "Applications" and len(parts) > 2:  # noqa: PLR2004
-            key = fold(parts[1])
-            folders.setdefault(key, parts[1])
-            match = VERSION_FOLDER.fullmatch(parts[2])
-            held.setdefault(key, set()).update({int(match[1])} if match and len(parts) > 3 else ())  # noqa: PLR2004
-    return {key: _pair(folder, texts.get(key, (None, None)), on_disk.get(key), held[key]) for key, folder in folders.items()}
+            groups.setdefault(fold(parts[1]), []).append((parts[1:], entry.state))
+    return {key: _pair(group, texts.get(key, (None, None)), on_disk.get(key)) for key, group in groups.items()}
 
 
-def _pair(folder: str, texts: tuple[str | None, str | None], app: App | None, held: set[int]) -> AppPair:
+def _pair(files: Sequence[tuple[list[str], str]], texts: tuple[str | None, str | None], app: App | None) -> AppPair:
+    """The app whose `files` in the zip are (parts of the path from the app's folder on, state)."""
+    folder = files[0][0][0]
     zipped, read = _info(texts[0]), _info(texts[1])
     on_disk = read or (app.info if app else None)
     names = [info.name for info in (zipped, on_disk) if info and info.name]
-    return AppPair(folder=folder, title=names[0] if names else folder, zipped=zipped, on_disk=on_disk, texts=texts, held=frozenset(held))
+    held = (VERSION_FOLDER.fullmatch(parts[1]) for parts, _state in files if len(parts) > 2)  # noqa: PLR2004
+    return AppPair(
+        folder=folder,
+        title=names[0] if names else folder,
+        zipped=zipped,
+        on_disk=on_disk,
+        texts=texts,
+        held=frozenset(int(match[1]) for match in held if match),
+        info_state=next((state for parts, state in files if [fold(part) for part in parts[1:]] == [fold(INFO_NAME)]), None),
+    )
 
 
 def _info(text: str | None) -> AppInfo | None:
@@ -184,24 +191,18 @@ def _behind(entries: Sequence[Entry], pairs: Mapping[str, AppPair], state: Agent
 
 
 def _behind_versions(app: App, pair: AppPair) -> Iterator[Behind]:
-    """A version that the zip's App.info.json lists is an older one that a two-version backup doesn't hold.
+    """Of an older version the restored App.info.json still tells, though a two-version backup doesn't hold it; of a later-made one it doesn't.
 
-    Without a list (before 10.5.2), one below the newest that the zip knows is taken for older too.
+    Without a history (before 10.5.2), a version below the newest that the zip knows is taken for an older one. Where the zip has no App.info.json
+    that can be read, what it lists isn't known.
     """
-    listed = listed_versions(pair)
-    unknown_history = pair.zipped is None or pair.zipped.versions is None
+    listed, info = listed_versions(pair), pair.zipped
     newest = max(listed, default=0)
     for number, name in sorted(app.version_folders.items()):
-        if number in pair.held:
-            continue
-        older = number in listed or (unknown_history and number < newest)
-        why = (
-            "older version that the backup doesn't hold: it may stay migrated"
-            if older
-            else "made after the backup, and not listed once it is restored"
-        )
-        path = f"Applications/{app.folder}/{name}"
-        yield Behind(kind="version", title=f"{pair.title}, version {number}", path=path, why=why, unlisted=not older)
+        if number not in pair.held:
+            older = number in listed or info is None or (info.versions is None and number < newest)
+            title, path = f"{pair.title}, version {number}", f"Applications/{app.folder}/{name}"
+            yield Behind(kind="version", title=title, path=path, why=_OLDER if older else _LATER, unlisted=not older)
 
 
 def _warnings(entries: Sequence[Entry], pairs: Mapping[str, AppPair], state: AgentState, clock: Clock) -> Iterator[str]:

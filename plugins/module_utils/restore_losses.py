@@ -52,20 +52,22 @@ def clock_of(backup_created: datetime, installs: Iterable[InstalledPackage]) -> 
 
 
 def app_losses(app: AppPair, clock: Clock) -> list[Lost]:
-    """What App.info.json tells: versions made since, published and draft moved, settings changed."""
-    if app.on_disk is None:
+    """What a replaced App.info.json loses: versions made since, published and draft moved. `file_losses` tells of its other settings."""
+    if app.on_disk is None or app.info_state != "replace":
         return []
-    return [*_later_versions(app, app.on_disk, clock), *_moved(app, app.on_disk)]
+    if app.zipped is None:
+        return [_app_loss(app, INFO_NAME, None, f"{INFO_NAME} would be replaced by one that can't be read")]
+    return [*_later_versions(app, app.zipped, app.on_disk, clock), *_moved(app, app.zipped, app.on_disk)]
 
 
-def _later_versions(app: AppPair, disk: AppInfo, clock: Clock) -> Iterator[Lost]:
+def _later_versions(app: AppPair, zipped: AppInfo, disk: AppInfo, clock: Clock) -> Iterator[Lost]:
     """Versions that App.info.json on disk lists and the zip's doesn't.
 
     A zip's without a history (before 10.5.2) says nothing of what it doesn't hold: then those made before the backup aren't new.
     """
     listed = listed_versions(app)
     for version in disk.versions or ():
-        old = app.zipped is not None and app.zipped.versions is None and version.created is not None and version.created < clock.backup - _GRACE
+        old = zipped.versions is None and version.created is not None and version.created < clock.backup - _GRACE
         if version.number > 0 and version.number not in listed and not old:
             yield _app_loss(app, f"version_{version.number}", version, f"version {version.number} isn't known to the backup")
 
@@ -77,12 +79,8 @@ def listed_versions(app: AppPair) -> frozenset[int]:
     return app.held | {number for number in named if number > 0}
 
 
-def _moved(app: AppPair, disk: AppInfo) -> Iterator[Lost]:
-    zipped = app.zipped
-    for what, now, then in (
-        ("published version", disk.published, zipped.published if zipped else None),
-        ("draft", disk.draft, zipped.draft if zipped else None),
-    ):
+def _moved(app: AppPair, zipped: AppInfo, disk: AppInfo) -> Iterator[Lost]:
+    for what, now, then in (("published version", disk.published, zipped.published), ("draft", disk.draft, zipped.draft)):
         if version_text(now) != version_text(then):
             about = next((row for row in disk.versions or () if row.number == now), None)
             yield _app_loss(app, INFO_NAME, about, f"{what} goes from {version_text(now)} to {version_text(then)}")

@@ -40,7 +40,11 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class AppPair:
-    """One app in the zip and on disk. `texts` are both App.info.json, `held` the version numbers that the zip holds."""
+    """One app in the zip and on disk.
+
+    `texts` are both App.info.json, `held` the version numbers that the zip holds. `info_state` is the state of App.info.json's entry, None where the
+    zip has none: then the one on disk stays.
+    """
 
     folder: str
     title: str
@@ -48,6 +52,7 @@ class AppPair:
     on_disk: AppInfo | None
     texts: tuple[str | None, str | None]
     held: frozenset[int]
+    info_state: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

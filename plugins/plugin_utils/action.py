@@ -71,7 +71,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         """Call until the job has ended, if the task waits. With `follow`, an earlier result of the same module, go on from there."""
         earlier = params.pop("follow", None)
         if earlier and earlier.get("finished", True):
-            return dict(earlier)
+            return {key: value for key, value in earlier.items() if key != "diff"}  # it was shown with the earlier task
         if earlier:
             params["run_id"] = earlier["job"]["run_id"]
         begun = said = time.monotonic()

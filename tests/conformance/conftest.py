@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import sys
@@ -20,6 +22,11 @@ from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import 
 from harness import Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
 
 LANES = ("posix", "powershell", "windows")
+OPEN_ALONE = """
+[CmdletBinding(SupportsShouldProcess)] param([string]$path)
+[AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
+"""
+CLOSE = "[CmdletBinding(SupportsShouldProcess)] param([string]$path) [AppDomain]::CurrentDomain.GetData($path).Dispose()"
 
 
 @dataclass
@@ -40,7 +47,7 @@ class Lane:
         return self.name == "windows"
 
     def request(self, **more: Any) -> dict[str, Any]:
-        """A scan request over the folders `agent`, `work`, `backups` of `home`."""
+        """A scan request over the folders `agent`, `work`, `backups` of `home`. A Path among `more` is told as the adapter needs it."""
         root = self.home / "agent"
         return {
             "root": self.native(root),
@@ -51,7 +58,7 @@ class Lane:
             "content": None,
             "max_text": 1024 * 1024,
             "log_tail": 4096,
-            **more,
+            **{key: self.native(value) if isinstance(value, Path) else value for key, value in more.items()},
         }
 
     def scan(self, **more: Any) -> dict[str, Any]:
@@ -75,6 +82,32 @@ def _engine(name: str, engines: dict[str, Engine]) -> Engine:
         pytest.skip(f"lane {name}: {error}")
     environment = {"WINEPREFIX": str(wine_prefix())} if name == "windows" else {}
     return engines.setdefault(name, Engine(command, environment))
+
+
+@pytest.fixture
+def hold(host: Lane) -> Callable[[Path], contextlib.AbstractContextManager[None]]:
+    """Holds a file open for one process alone, as a running job holds the lock."""
+    return _hold_on_windows(host) if host.windows else _hold_here
+
+
+def _hold_on_windows(host: Lane) -> Callable[[Path], contextlib.AbstractContextManager[None]]:
+    @contextlib.contextmanager
+    def held(path: Path) -> Iterator[None]:
+        assert host.engine
+        assert not host.engine.execute(OPEN_ALONE, {"path": host.native(path)}, 2)["failed"]
+        try:
+            yield
+        finally:
+            host.engine.execute(CLOSE, {"path": host.native(path)}, 2)
+
+    return held
+
+
+@contextlib.contextmanager
+def _hold_here(path: Path) -> Iterator[None]:
+    with path.open("r+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

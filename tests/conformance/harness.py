@@ -56,23 +56,25 @@ def wine_prefix() -> Path:
 
 
 class Engine:
-    """An engine that stays, for many calls. Not for use by two threads at once."""
+    """An engine that stays, for many calls. Not for use by two threads at once. `calls` and `received` (bytes of the last answer) tell of the wire."""
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.command = command
         self.environment = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.answers: queue.Queue[bytes] = queue.Queue()
+        self.calls = self.received = 0
 
     def execute(self, script: str, parameters: dict[str, Any], depth: int) -> dict[str, Any]:
         """As `plugin_utils.windows_host.Execute`."""
         return self.call({"script": script, "parameters": parameters, "depth": depth, "error_action": "stop"})
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
-        return json.loads(self.exchange(request))
+        """One request of win_powershell.ps1 and its answer."""
+        answer: dict[str, Any] = json.loads(self._exchange(request))
+        return answer
 
-    def exchange(self, request: dict[str, Any]) -> bytes:
-        """The answer as it went over the line."""
+    def _exchange(self, request: dict[str, Any]) -> bytes:
         first = self.process is None
         process = self.process or self._start()
         assert process.stdin is not None
@@ -86,6 +88,7 @@ class Engine:
         if not line:
             self.close()
             raise EngineFailed(f"{self.command[0]} ended; see what it said above")
+        self.calls, self.received = self.calls + 1, len(line)
         return line
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -210,12 +210,14 @@ def create_cluster(
     per_agent: Mapping[str, Mapping[str, Any]] | None = None,
     now: float | None = None,
 ) -> Cluster:
-    """Creates a cluster in a folder, with an inventory and its web packages, and returns it.
+    """Creates a cluster in a folder, with an inventory and its web packages, and returns it. Raises FileExistsError where one already is.
 
     `agents`: how many (DMA1…), or their names. `web`: the web version, None for the one the server came with. `five`: exactly five vendor backups,
     the oldest with the content of `five_from`, by default the server's web version. `failed`: the newest package folder is of a failed install.
     `per_agent`: by agent's name, `server` or `web` where it differs, or facts of its state. `interpreter`: the Python of the launchers.
     """
+    if any(directory.glob(f"*/{machine.STATE}")):
+        raise FileExistsError(f"{directory} holds a simulated cluster already; remove it first, or name another folder")
     names = [f"DMA{number}" for number in range(1, agents + 1)] if isinstance(agents, int) else list(agents)
     members = tuple(Member(name=agent, id=first_id + index, address=f"{network}.{index + 1}") for index, agent in enumerate(names))
     spec = TreeSpec(

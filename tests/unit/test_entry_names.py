@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import stat
+from dataclasses import replace
 from pathlib import PureWindowsPath
 
 import pytest
@@ -27,7 +28,8 @@ GOOD = "Applications/0f5c8a1e-7d0b-4d3a-9a39-3a6f5f2a1c11/version_7/pages/a.dmad
 
 def entry(name: str, **changes: int) -> Entry:
     folder = name.endswith(("/", "\\"))
-    return Entry(**{"name": name, "size": 0 if folder else 10, "compressed": 0 if folder else 8, "method": 0 if folder else 8, **changes})
+    plain = Entry(name=name, size=0, compressed=0, method=0) if folder else Entry(name=name, size=10, compressed=8)
+    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def paths(*names: str) -> list[str]:

@@ -186,6 +186,14 @@ def test_cluster_is_found_again_on_disk(three: Cluster) -> None:
     ]
 
 
+def test_cluster_is_not_written_over_another(make: Make) -> None:
+    cluster = make()
+    before = cluster.tree_digest("DMA1")
+    with pytest.raises(FileExistsError, match="remove it first"):
+        make()
+    assert cluster.tree_digest("DMA1") == before
+
+
 def test_folder_without_a_cluster_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no simulated cluster"):
         Cluster.load(tmp_path)

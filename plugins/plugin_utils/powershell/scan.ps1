@@ -60,6 +60,7 @@ $dllLimit = 67108864
 $jobLimit = 20
 $jsonLimit = 67108864
 $logQuietMinutes = 5
+$manifestBlock = 1048576
 
 . "$PSScriptRoot/lib/files.ps1"
 . "$PSScriptRoot/lib/json.ps1"

@@ -13,17 +13,21 @@ function Find-LastLine([byte[]]$data) {
     return ([Array]::LastIndexOf($data, [byte]10, $last - 2) + 1), $last
 }
 
+# The second line. Lines end in a line feed only; StreamReader would see more ends than those.
 function Read-HeaderLine([IO.Stream]$stream) {
-    $reader = [IO.StreamReader]::new($stream, [Text.Encoding]::UTF8, $false, 4096, $true)
-    [void]$reader.ReadLine()
-    return "$($reader.ReadLine())".Trim()
+    $data = Read-Stream $stream $manifestBlock
+    $start = [Array]::IndexOf($data, [byte]10) + 1
+    if ($start -eq 0) { return '' }
+    $end = [Array]::IndexOf($data, [byte]10, $start)
+    if ($end -lt 0) { $end = $data.Length }
+    return [Text.Encoding]::UTF8.GetString($data, $start, $end - $start).Trim()
 }
 
 function Get-PrefixHash([IO.Stream]$stream, [long]$count) {
     $hash = [Security.Cryptography.SHA256]::Create()
     [void]$stream.Seek(0, [IO.SeekOrigin]::Begin)
     while ($count -gt 0) {
-        $data = Read-Stream $stream ([Math]::Min($count, 1048576))
+        $data = Read-Stream $stream ([Math]::Min($count, $manifestBlock))
         if ($data.Length -eq 0) { return '' }
         [void]$hash.TransformBlock($data, 0, $data.Length, $null, 0)
         $count -= $data.Length
@@ -43,9 +47,9 @@ function Read-Manifest([string]$path) {
         $stream = Open-File $path
         try {
             $header = Read-HeaderLine $stream
-            $start = [Math]::Max(0, $stream.Length - 1048576)
+            $start = [Math]::Max(0, $stream.Length - $manifestBlock)
             [void]$stream.Seek($start, [IO.SeekOrigin]::Begin)
-            $data = Read-Stream $stream 1048576
+            $data = Read-Stream $stream $manifestBlock
             $trailer, $last = Find-LastLine $data
             $checksum = [Text.Encoding]::UTF8.GetString($data, $last, $data.Length - $last).Trim()
             return [ordered]@{

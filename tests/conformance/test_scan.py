@@ -1,0 +1,442 @@
+"""One tree, one document: whatever adapter reads it, in whatever engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.read_agent import read_agent
+from conftest import Lane
+from trees import DATAMINER, DMS, MOMENT, both, dll, manifest, ordinary, write
+
+SECRET = "Hunter2Geheim"
+
+
+def test_ordinary_agent(host: Lane) -> None:
+    ordinary(host.home)
+    document, reference = both(host)
+    assert document == reference
+    assert [app["folder"] for app in document["apps"]] == ["0a1b", "ffff"]
+    assert document["apps"][0]["dirs"] == ["version_1", "version_10", "version_2"]
+    assert document["apps"][1]["info"] == {"text": None, "error": "missing"}
+    assert document["loose"] == ["loose.txt"]
+    assert [row["path"] for row in document["dashboards"]] == ["Sales/north.dmadb.json", "main.dmadb.json"]
+    assert document["dashboards"][0] == {"path": "Sales/north.dmadb.json", "size": 12, "modified": "2026-03-01T12:30:15Z"}
+    assert document["web_api"] == "10.5.2505.1950"
+    assert document["web"] is True
+    assert document["packages"][1]["prerequisites"] == [{"name": "PreRequisite-Result-VerifyDotNet10.dll.json", "text": '{"Result": "Failed"}'}]
+    assert document["packages"][1]["modified"] == "2026-03-01T12:29:15Z"
+    assert document["errors"] == []
+
+
+def test_document_is_what_the_core_reads(host: Lane) -> None:
+    ordinary(host.home)
+    document = host.scan(content=[{"path": "Applications/0a1b", "versions": None}])
+    state = read_agent(document)
+    assert state.root_exists
+    assert state.cluster.self_id == 69
+    assert [app.title for app in state.apps] == ["Orders", "ffff"]
+    assert abs((datetime.now(tz=timezone.utc) - state.utc).total_seconds()) < 60
+    assert all(disk.free > 0 and disk.volume for disk in state.disks.values())
+    assert len({disk.volume for disk in state.disks.values()}) == 1
+    assert (state.language_mode, state.host is not None) == {"posix": (None, False), "powershell": ("FullLanguage", False), "windows": ("FullLanguage", True)}[host.name]
+
+
+def test_empty_agent(host: Lane) -> None:
+    (host.home / "agent").mkdir()
+    document, reference = both(host)
+    assert document == reference
+    assert document["root"] == {"path": "<home>/agent", "exists": True}
+    assert document["cluster"]["error"] == "DMS.xml is missing"
+    assert (document["apps"], document["backups"], document["job"], document["content"]) == ([], [], None, None)
+
+
+def test_root_is_missing(host: Lane) -> None:
+    document, reference = both(host, content=[{"path": "Applications/a", "versions": None}])
+    assert document == reference
+    assert document["root"] == {"path": "<home>/agent", "exists": False}
+    assert document["errors"] == ["Applications/a"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xef\xbb\xbf{\"Name\": \"caf\xc3\xa9\"}", id="UTF-8 with mark"),
+        pytest.param(b"\xff\xfe" + '{"Name": "café 😀"}'.encode("utf-16-le"), id="UTF-16 LE"),
+        pytest.param(b"\xfe\xff" + '{"Name": "café 😀"}'.encode("utf-16-be"), id="UTF-16 BE"),
+        pytest.param(b'{"Name": "caf\xe9 \xff\xf0\x9f\x98"}', id="invalid UTF-8"),
+        pytest.param(b"\xff\xfe{\0\x3d\xd8}\0\x00\xdc!", id="invalid UTF-16"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xef\xbb", id="half a mark"),
+        pytest.param("\0\x01\x1f\"\\/\b\f\r\n\t\u007f\u2028\u2029\ufeff\ufffe\U0001f600".encode(), id="characters that JSON escapes"),
+    ],
+)
+def test_texts_are_decoded_alike(host: Lane, data: bytes) -> None:
+    write(host.home / "agent" / "Applications" / "a" / "App.info.json", data)
+    write(host.home / "agent" / "Upgrades" / "VersionHistory.txt", data)
+    document, reference = both(host)
+    assert document == reference
+    assert document["apps"][0]["info"]["error"] is None
+    mark = next((name for start, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")) if data.startswith(start)), "utf-8-sig")
+    assert document["apps"][0]["info"]["text"] == data.decode(mark, "replace")
+
+
+@pytest.mark.parametrize(("size", "error"), [(1000, None), (1001, "too large")])
+def test_large_text_is_not_read(host: Lane, size: int, error: str | None) -> None:
+    write(host.home / "agent" / "Applications" / "a" / "App.info.json", "x" * size)
+    write(host.home / "agent" / "DMS.xml", DMS + " " * 1000)
+    document, reference = both(host, max_text=1000)
+    assert document == reference
+    assert document["apps"][0]["info"] == {"text": None if error else "x" * size, "error": error}
+    assert document["cluster"]["error"] == "DMS.xml is too large"
+
+
+LONG = "a rather long name of a folder, fifty characters"
+
+
+def test_names_beyond_ascii_and_long_paths(host: Lane) -> None:
+    root = host.home / "agent"
+    deep = Path(*[f"{LONG} {number}" for number in range(7)])
+    write(root / "Dashboards" / deep / "Ünïcode 😀.dmadb.json", "deep")
+    write(root / "Applications" / "приложение" / "version_1" / deep / "page.json", "{}")
+    write(root / "Applications" / "приложение" / "App.info.json", "{}")
+    document, reference = both(host, content=[{"path": "Applications/приложение", "versions": None}])
+    assert document == reference
+    assert document["errors"] == []
+    assert len(document["dashboards"][0]["path"]) > 340
+    assert document["dashboards"][0]["size"] == 4
+    assert document["content"][0]["files"] == 2
+
+
+def test_order_is_that_of_utf16_code_units(host: Lane) -> None:
+    names = ["a", "B", "_", "é", "\uff5e", "\U0001f600"]
+    for name in names:
+        write(host.home / "agent" / "Applications" / name / "App.info.json", name)
+        write(host.home / "agent" / "Dashboards" / f"{name}.dmadb.json", name)
+    document, reference = both(host, content=[{"path": "Dashboards", "versions": None}])
+    assert document == reference
+    assert [app["folder"] for app in document["apps"]] == ["B", "_", "a", "é", "\U0001f600", "\uff5e"]
+
+
+def test_names_that_differ_by_case(host: Lane) -> None:
+    if host.windows:
+        pytest.skip("lane windows: names there don't differ by case")
+    root = host.home / "agent"
+    for name in ("App.info.json", "APP.INFO.JSON"):
+        write(root / "applications" / "app" / name, name)
+    write(root / "applications" / "APP" / "app.Info.json", "upper")
+    write(root / "dms.XML", DMS)
+    write(root / "UPGRADES" / "versionhistory.txt", "history")
+    document, reference = both(host, content=[{"path": "Applications/App", "versions": None}, {"path": "Applications/app", "versions": None}])
+    assert document == reference
+    assert [app["folder"] for app in document["apps"]] == ["APP", "app"]
+    assert document["apps"][1]["info"]["text"] == "APP.INFO.JSON"
+    assert document["texts"]["version_history"]["text"] == "history"
+    assert [row["files"] for row in document["content"]] == [1, 2]
+
+
+def test_links_are_not_followed(host: Lane) -> None:
+    if host.windows:
+        pytest.skip("lane windows: Wine shows links of the machine below as plain files")
+    root = ordinary(host.home)
+    outside = write(host.home / "outside" / "secret.dmadb.json", SECRET).parent
+    (root / "Applications" / "linked").symlink_to(outside)
+    (root / "Applications" / "0a1b" / "version_3").symlink_to(outside)
+    (root / "Applications" / "ffff" / "App.info.json").symlink_to(outside / "secret.dmadb.json")
+    (root / "Applications" / "broken").symlink_to(outside / "nothing")
+    (root / "Dashboards" / "linked").symlink_to(outside)
+    (root / "Dashboards" / "loop").symlink_to(root / "Dashboards")
+    write(host.home / "backups" / "real.zip", "zip")
+    (host.home / "backups" / "linked.zip").symlink_to(host.home / "backups" / "real.zip")
+    items = [{"path": path, "versions": None} for path in ("Applications/0a1b", "Applications/linked", "Dashboards")]
+    document, reference = both(host, content=items)
+    assert document == reference
+    assert SECRET not in json.dumps(document)
+    assert document["apps"][0]["files"] == ["App.info.json", "version_3"]
+    assert [app["folder"] for app in document["apps"]] == ["0a1b", "ffff"]
+    assert document["loose"] == ["loose.txt"]
+    assert len(document["dashboards"]) == 2
+    assert [row["name"] for row in document["backups"]] == ["real.zip"]
+    assert document["errors"] == ["Applications/0a1b/version_3", "Applications/linked", "Dashboards/linked", "Dashboards/loop"]
+
+
+CLUSTERS = {
+    "ordinary": (DMS, DATAMINER),
+    "own entry with an id": ('<DMS><Cluster name=" a "/><DMA ip="1" id="69"/><DMA ip="2" id="35"/></DMS>', DATAMINER),
+    "failover": ('<DMS><DMA ip="1"/><DMA ip="2" id="2"><Failover a="b"/></DMA></DMS>', DATAMINER),
+    "nobody is the agent": ('<DMS><DMA ip="1" id="1"/></DMS>', DATAMINER),
+    "two without an id": ('<DMS><DMA ip="1"/><DMA ip="2"/></DMS>', DATAMINER),
+    "ids that are none": ('<DMS><DMA ip="1" id="x"/><DMA ip="2" id="99999999999"/><DMA ip="3" id="-2"/><DMA ip="4"/></DMS>', DATAMINER),
+    "no address": ('<DMS><DMA id="1"/><DMA ip=" " id="2"/><DMA ip="3"/></DMS>', DATAMINER),
+    "no agent": ("<DMS/>", DATAMINER),
+    "another root": ("<Elements/>", DATAMINER),
+    "other case, a prefix, comments": ('<d:dms xmlns:d="urn:x"><!-- c --><?p?><d:dma IP="1"/><d:CLUSTER Name="x"/></d:dms>', '<DATAMINER ID="7"/>'),
+    "declared encoding": ('<?xml version="1.0" encoding="utf-16"?>' + DMS, '\ufeff<?xml version="1.0"?>' + DATAMINER),
+    "white space before": ("\r\n\t " + DMS, DATAMINER),
+    "DataMiner.xml names no id": (DMS, "<DataMiner/>"),
+    "DataMiner.xml is another file": (DMS, '<Other id="1"/>'),
+    "DataMiner.xml is broken": (DMS, "<DataMiner"),
+    "DataMiner.xml is missing": (DMS, None),
+    "empty": ("", DATAMINER),
+    "broken": (DMS[:-3], DATAMINER),
+    "a DOCTYPE": ('<!DOCTYPE DMS [<!ENTITY a "b">]>' + DMS, DATAMINER),
+    "an attribute twice": ('<DMS a="1" a="2"/>', DATAMINER),
+    "no XML": ("\0\1\2", DATAMINER),
+}
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_cluster(host: Lane, name: str) -> None:
+    dms, own = CLUSTERS[name]
+    write(host.home / "agent" / "DMS.xml", dms)
+    if own is not None:
+        write(host.home / "agent" / "DataMiner.xml", own)
+    document, reference = both(host)
+    assert document["cluster"] == reference["cluster"]
+    assert bool(document["cluster"]["error"]) == (name not in CLUSTERS_READABLE)
+
+
+CLUSTERS_READABLE = {"ordinary", "own entry with an id", "failover", "other case, a prefix, comments", "declared encoding", "white space before"}
+
+
+def test_cluster_of_an_ordinary_agent(host: Lane) -> None:
+    ordinary(host.home)
+    assert host.scan()["cluster"] == {
+        "name": "pluto",
+        "self_id": 69,
+        "self_address": "10.4.2.92",
+        "agents": [{"id": 69, "address": "10.4.2.92"}, {"id": 35, "address": "10.4.2.93"}],
+        "failover": False,
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "dms",
+    [
+        pytest.param(f'<DMS><Cluster name="a" pwd="{SECRET}"/><DMA ip="1" {SECRET}="2"/><Redirect user="u" pwd="{SECRET}"/>{SECRET}</DMS>', id="whole"),
+        pytest.param(f'<DMS><DMA ip="1"/><Redirect pwd="{SECRET}"/><{SECRET}></DMS>', id="ended by another name"),
+        pytest.param(f'<DMS><DMA ip="1"/><Redirect pwd="a&{SECRET};b"/></DMS>', id="an entity that isn't declared"),
+        pytest.param(f'<DMS><DMA ip="1"/><Redirect pwd="{SECRET}<"/></DMS>', id="an angle in a value"),
+        pytest.param(f'<DMS><Redirect {SECRET}="" {SECRET}=""/></DMS>', id="an attribute twice"),
+        pytest.param(f"<{SECRET}:DMS/>", id="a prefix that isn't declared"),
+    ],
+)
+def test_secrets_stay_on_the_agent(host: Lane, dms: str) -> None:
+    ordinary(host.home)
+    write(host.home / "agent" / "DMS.xml", dms)
+    write(host.home / "agent" / "DataMiner.xml", f'<DataMiner id="1" pwd="{SECRET}"><a>{SECRET}</a></DataMiner>')
+    document = host.scan()
+    assert SECRET not in json.dumps(document)
+    assert document["cluster"]["self_id"] in (1, None)
+
+
+def test_backups(host: Lane) -> None:
+    backups, whole = host.home / "backups", manifest()
+    manifests = {
+        "intact": whole,
+        "damaged": whole.replace(b"0000001 1 ", b"0000002 1 "),
+        "cut off": whole[:-40],
+        "cut off at a line": whole[: whole.rfind(b"sha256")],
+        "without the last line feed": whole[:-1],
+        "empty": b"",
+        "one line": b"dataminer.web backup manifest 1\n",
+        "two lines": b"dataminer.web backup manifest 1\n{}\n",
+        "other bytes": b"\xff\xfe\r\xff\n\r\r\n\xe9\r",
+        "large": manifest(20000),
+    }
+    for number, (name, data) in enumerate(manifests.items()):
+        write(backups / f"{name}.zip", "zip", age=number)
+        write(backups / f"{name}.manifest", data)
+    write(backups / "no manifest.ZIP", "zip")
+    write(backups / "alone.manifest", whole)
+    write(backups / "new.zip.partial", "part")
+    write(host.home / "agent" / "System Cache" / "Web" / "Backups" / "vendor.zip", "zip")
+    (backups / "folder.zip").mkdir()
+    document, reference = both(host)
+    assert document == reference
+    rows = {row["name"].removesuffix(".zip"): row for row in document["backups"]}
+    assert {name for name in manifests if rows[name]["manifest"]["intact"]} == {"intact", "large", "without the last line feed"}
+    assert json.loads(rows["intact"]["manifest"]["header"])["agent"] == "dma-é-1"
+    assert json.loads(rows["large"]["manifest"]["trailer"])["files"] == 20000
+    assert rows["intact"] | {"manifest": None} == {
+        "origin": "own",
+        "path": "<home>/backups/intact.zip",
+        "name": "intact.zip",
+        "size": 3,
+        "modified": "2026-03-01T12:30:15Z",
+        "manifest": None,
+    }
+    assert (rows["vendor"]["origin"], rows["no manifest.ZIP"]["manifest"]) == ("vendor", None)
+    assert document["partials"] == [{"path": "<home>/backups/new.zip.partial", "size": 4, "modified": "2026-03-01T12:30:15Z"}]
+
+
+def test_backups_in_the_folder_of_the_vendor_are_listed_once(host: Lane) -> None:
+    folder = host.home / "agent" / "System Cache" / "Web" / "Backups"
+    write(folder / "a.zip", "zip")
+    document, reference = both(host, backup_dir=folder)
+    assert [row["origin"] for row in document["backups"]] == ["own"]
+    assert document == reference
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"short", id="short"),
+        pytest.param(b"x" * 90 + "éé".encode() + b"y" * 97, id="within a character"),
+        pytest.param(b"\xff\xfe" + ("start " + "ü€😀" * 40).encode("utf-16-le"), id="UTF-16 LE"),
+        pytest.param(b"\xfe\xff" + ("start " + "ü€😀" * 40).encode("utf-16-be") + b"\0", id="UTF-16 BE and a byte"),
+        pytest.param(b"\xef\xbb\xbf" + b"z" * 300, id="UTF-8 with mark"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_tails_of_logs(host: Lane, data: bytes) -> None:
+    write(host.home / "agent" / "Upgrades" / "Packages" / "a.dmupgrade-1" / "Progress.log", data)
+    (host.home / "agent" / "Upgrades" / "Packages" / "b.dmupgrade-2").mkdir()
+    document, reference = both(host, log_tail=100)
+    assert [row["log_tail"] for row in document["packages"]] == [row["log_tail"] for row in reference["packages"]]
+    tail = document["packages"][0]["log_tail"]
+    assert tail is not None
+    assert len(tail) <= 101
+    assert (document["packages"][1]["log_tail"], document["packages"][1]["modified"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "version"),
+    [
+        (dll((10, 5, 2505, 1950)), "10.5.2505.1950"),
+        (dll((65535, 0, 1, 65535)), "65535.0.1.65535"),
+        (dll((1, 1, 1, 1), decoy=True) + dll((2, 2, 2, 2)), "2.2.2.2"),
+        (dll((1, 1, 1, 1), decoy=True) + dll((2, 2, 2, 2), decoy=True), "1.1.1.1"),
+        (dll((1, 2, 3, 4))[:-70], None),
+        (b"MZ", None),
+        (b"", None),
+    ],
+)
+def test_version_of_the_web_api(host: Lane, data: bytes, version: str | None) -> None:
+    write(host.home / "agent" / "Webpages" / "API" / "bin" / "WebApiLib.dll", data)
+    document, reference = both(host)
+    assert document["web_api"] == reference["web_api"] == version
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    """The digest of a folder, as docs/architecture.md has it."""
+    lines = [(path, f"{hashlib.sha256(data).hexdigest()} {len(data)} {path}\n") for path, data in files.items()]
+    lines.sort(key=lambda pair: pair[0].encode("utf-16-be"))
+    return hashlib.sha256("".join(line for _path, line in lines).encode()).hexdigest()
+
+
+def test_content_digests(host: Lane) -> None:
+    root = ordinary(host.home)
+    app = "Applications/0a1b"
+    for name in ("\uff5e.json", "\U0001f600.json", "Z.json", "a.json"):
+        write(root / app / "version_2" / "pages" / name, name)
+    write(root / app / "version_002" / "x.json", "x")
+    write(root / app / "assets" / "version_9" / "kept.png", b"\0\xff")
+    items: list[dict[str, Any]] = [
+        {"path": app, "versions": [2, 99]},
+        {"path": "Applications/ffff", "versions": None},
+        {"path": "Applications/loose.txt", "versions": None},
+        {"path": "Dashboards", "versions": None},
+        {"path": "Web", "versions": None},
+        {"path": "Dashboards/gone.dmadb.json", "versions": None},
+    ]
+    document, reference = both(host, content=items)
+    assert document == reference
+    wanted = {path: (root / path).read_bytes() for path in _files(root, app) if not path.startswith((f"{app}/version_1/", f"{app}/version_10/"))}
+    assert f"{app}/version_002/x.json" in wanted
+    assert document["content"][0] == {"path": app, "files": len(wanted), "bytes": sum(map(len, wanted.values())), "sha256": _digest(wanted)}
+    assert document["content"][1] == {"path": "Applications/ffff", "files": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    assert document["content"][2] == {"path": "Applications/loose.txt", "files": 1, "bytes": 5, "sha256": hashlib.sha256(b"loose").hexdigest()}
+    assert [row["path"] for row in document["content"][3:]] == [
+        "Dashboards/Sales/north.dmadb.json",
+        "Dashboards/Themes.json",
+        "Dashboards/main.dmadb.json",
+        "Web/Themes/theme.json",
+    ]
+    assert document["errors"] == ["Dashboards/gone.dmadb.json"]
+
+
+def _files(root: Path, below: str) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in (root / below).rglob("*") if path.is_file()]
+
+
+def _large_info(number: int) -> str:
+    rows = [{"Version": n, "CreatedAt": 1768383193493 + 7919 * n * number, "CreatedBy": f"DOMAIN\\user{n % 7}", "Type": "Published"} for n in range(1, 51)]
+    return json.dumps({"Versions": rows, "PublicVersion": 50, "DraftVersion": 0, "ID": f"{number:08x}", "Name": f"App {number}"})
+
+
+def test_300_apps_of_50_versions(host: Lane) -> None:
+    """One call, and less than a megabyte over the wire: AWX cuts events above 700 kB, a WinRM answer of many megabytes takes minutes."""
+    for number in range(300):
+        folder = write(host.home / "agent" / "Applications" / f"{number:08x}-app" / "App.info.json", _large_info(number)).parent
+        for version in range(1, 51):
+            (folder / f"version_{version}").mkdir()
+    calls = host.engine.calls if host.engine else 0
+    document, reference = both(host)
+    assert document == reference
+    assert sum(len(app["dirs"]) for app in document["apps"]) == 15000
+    if host.engine:
+        assert host.engine.calls == calls + 1
+        assert host.engine.received < 1_000_000
+
+
+def _job(work: Path, run_id: str, started: str, **files: Any) -> Path:
+    folder = work / "jobs" / run_id
+    record = {"run_id": run_id, "kind": "commit", "owner": "me@there", "started": started, "work": "ab" * 32}
+    for name, value in {"state": record, **files}.items():
+        write(folder / f"{name}.json", json.dumps(value))
+    return folder
+
+
+def test_jobs_and_journals(host: Lane) -> None:
+    work = host.home / "work"
+    closed = {"state": "released", "at": "2026-03-02T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab", "more": {"a": [1]}}
+    _job(work, "one", "2026-03-01T10:00:00Z", result={"result": {"files": 1}}, journal=closed)
+    _job(work, "two", "2026-03-01T10:00:00Z", result={"error": {"type": "Busy", "message": "m"}}, journal={**closed, "state": "undone", "at": "2026-03-03T10:00:00Z"})
+    _job(work, "three", "2026-03-01T11:00:00Z", journal={"state": "committing"})
+    write(_job(work, "half", "2026-03-01T12:00:00Z") / "state.json", '{"run_id": "ha')
+    write(_job(work, "list", "2026-03-01T12:00:00Z") / "state.json", "[]")
+    write(work / "jobs" / "no folder", "")
+    write(work / "lock", "")
+    write(work / "lock.json", json.dumps({"run_id": "three"}))
+    for number in range(25):
+        _job(work, f"old-{number:02}", f"2026-02-01T10:00:{number:02}Z", result={"result": {}})
+    document, reference = both(host)
+    assert document == reference
+    assert document["job"] is None
+    assert [(row["run_id"], row["state"]) for row in document["jobs"][:4]] == [("three", "dead"), ("two", "failed"), ("one", "done"), ("old-24", "done")]
+    assert len(document["jobs"]) == 20
+    assert document["journals"] == [{"run_id": name, "state": state} for name, state in (("three", "committing"), ("two", "undone"), ("one", "released"))]
+    assert document["last_restore"] == {"run_id": "two", "state": "undone", "at": "2026-03-03T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab"}
+
+
+def test_running_job(host: Lane, hold: Any) -> None:
+    work = host.home / "work"
+    _job(work, "one", "2026-03-01T10:00:00Z", journal={"state": "swapped"})
+    record = json.loads((work / "jobs" / "one" / "state.json").read_text())
+    write(work / "lock.json", json.dumps(record))
+    write(work / "lock", "")
+    with hold(work / "lock"):
+        document = host.scan()
+    assert document["job"] == record
+    assert [row["state"] for row in document["jobs"]] == ["waiting"]
+    assert host.scan()["job"] is None
+
+
+def test_scan_changes_nothing(host: Lane) -> None:
+    root = ordinary(host.home)
+    write(host.home / "backups" / "a.zip", "zip")
+    before = _snapshot(host.home)
+    host.scan(content=[{"path": "Applications/0a1b", "versions": [2]}])
+    assert _snapshot(host.home) == before
+    assert os.stat(root / "DMS.xml").st_mtime == MOMENT
+
+
+def _snapshot(home: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in home.rglob("*")}
