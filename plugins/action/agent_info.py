@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..plugin_utils.action import AgentAction
@@ -15,8 +15,8 @@ class ActionModule(AgentAction):
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         """Adds when, by the controller's clock, the agent was read: the gate compares clocks by it."""
-        begun = datetime.now(tz=timezone.utc)
+        begun = datetime.now(tz=UTC)
         result = super()._call(params)
-        middle = begun + (datetime.now(tz=timezone.utc) - begun) / 2
+        middle = begun + (datetime.now(tz=UTC) - begun) / 2
         result["scanned_at"] = (middle + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return result

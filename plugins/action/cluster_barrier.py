@@ -28,5 +28,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result.update(changed=False, phase=params["phase"], agents=list(view.here), problems=[f"{name}: {what}" for name, what in judged.problems])
         if not judged.ok:
             listed = "; ".join(result["problems"])
-            result.update(failed=True, msg=f"Stopped after the phase {params['phase']}, for the cluster to stay in step. {listed}. {params['remedy']}".strip())
+            result.update(
+                failed=True, msg=f"Stopped after the phase {params['phase']}, for the cluster to stay in step. {listed}. {params['remedy']}".strip()
+            )
         return result

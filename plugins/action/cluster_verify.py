@@ -36,7 +36,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             text = f"Would verify that {', '.join(view.here)} run {expected or 'one web version'}"
             result.update(changed=False, in_step=None, differences=[], restarted=[], msg=text)
             return result
-        unread = [f"{reading.name} ({reading.problem})" for reading in (view.reading(name, "dataminer_after") for name in view.here) if reading.state is None]
+        unread = [
+            f"{reading.name} ({reading.problem})"
+            for reading in (view.reading(name, "dataminer_after") for name in view.here)
+            if reading.state is None
+        ]
         after = view.states("dataminer_after")
         judged = in_step(after, expected=expected, expected_content_equal=params["content_equal"])
         result.update(changed=False, in_step=judged.ok and not unread, **_told(judged), restarted=_restarts(view, after))

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate import evaluate
@@ -18,7 +19,6 @@ from ..module_utils.package import parse_package_name
 from ..module_utils.report import gate_table
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
-from ..module_utils.arguments import argument_spec
 
 display = Display()
 SHOWN_DENIALS = 12

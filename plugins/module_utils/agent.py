@@ -151,12 +151,13 @@ class RunningJob:
 
 @dataclass(frozen=True, kw_only=True)
 class LastRestore:
-    """The restore that reached its end last: `state` is `released` or `undone`, `backup` the file name of what was restored."""
+    """The restore that reached its end last: `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited."""
 
     run_id: str
     state: str
     at: datetime
     backup: str
+    partial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +205,7 @@ class AgentState:
     job: RunningJob | None
     journals: tuple[tuple[str, str], ...] = ()
     last_restore: LastRestore | None = None
+    has_dashboards_folder: bool = True
     content: tuple[ContentRow, ...] | None = None
     errors: tuple[str, ...] = field(default=())
 

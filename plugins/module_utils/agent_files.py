@@ -183,7 +183,7 @@ def file_version(data: bytes) -> str | None:
     start = data.find(_FIXED_FILE_INFO)
     while start >= 0:
         numbers = data[start + 8 : start + 16]
-        if len(numbers) == 8:  # noqa: PLR2004
+        if len(numbers) == 8:
             high, low = struct.unpack("<LL", numbers)
             version = f"{high >> 16}.{high & 0xFFFF}.{low >> 16}.{low & 0xFFFF}"
             if _VERSION_RESOURCE in data[max(start - _RESOURCE_HEADER, 0) : start]:

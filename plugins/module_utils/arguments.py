@@ -113,7 +113,10 @@ CLUSTER_VERIFY: Spec = {**CLUSTER, "expected": {"type": "raw"}, "content_equal":
 
 RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}
 
-CLUSTER_REPORT: Spec = {"purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]}, "path": {"type": "path"}}
+CLUSTER_REPORT: Spec = {
+    "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
+    "path": {"type": "path"},
+}
 
 ALL: dict[str, Spec] = {
     "agent_info": AGENT_INFO,

@@ -99,7 +99,7 @@ def plan_backup(state: AgentState, versions: str = "auto", include_web: bool = T
         else:
             left_out.append(outcome)
     items += [Item(path=f"Applications/{name}") for name in state.loose]
-    items += [Item(path="Dashboards")] if state.dashboards else []
+    items += [Item(path="Dashboards")] if state.has_dashboards_folder else []
     items += [Item(path="Web")] if state.has_web_folder and include_web else []
     if not items:
         raise _nothing(state, left_out)
@@ -168,8 +168,8 @@ def _scan_warnings(state: AgentState) -> list[str]:
     warnings = []
     if not (state.apps or state.loose):
         warnings.append("The folder Applications is missing or empty: the backup holds no low-code app.")
-    if not state.dashboards:
-        warnings.append("The folder Dashboards is missing or holds no dashboard: it doesn't go in.")
+    if not state.has_dashboards_folder:
+        warnings.append("The folder Dashboards is missing: the backup holds no dashboard.")
     content = re.compile(r"(?:^|[/\\])(?:Applications|Dashboards|Web)(?:[/\\:]|$)", re.IGNORECASE)
     return warnings + [f"It couldn't be read in the scan: {error}" for error in state.errors if content.search(error)]
 

@@ -108,4 +108,13 @@ def _told(status: JobStatus) -> Result:
     text = f"{made['files']} files, {size_text(made['bytes'])} in {size_text(made['zip_size'])}, verified: {made['path']}"
     told = {key: about[key] for key in ("mode", "mode_reason", "left_out", "diff") if key in about}
     warnings = [*about.get("notes", []), *result.get("notes", []), *(f"not rotated out: {why}" for why in result["not_rotated"])]
-    return {"changed": True, "finished": True, "job": job_result(status), "backup": made, "rotated": result["rotated"], "msg": text, **told, "notes": warnings}
+    return {
+        "changed": True,
+        "finished": True,
+        "job": job_result(status),
+        "backup": made,
+        "rotated": result["rotated"],
+        "msg": text,
+        **told,
+        "notes": warnings,
+    }

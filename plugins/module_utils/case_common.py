@@ -10,7 +10,7 @@ import gzip
 import json
 import re
 import secrets
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from .agent import AgentState
@@ -27,11 +27,11 @@ MAX_TEXT = 1024 * 1024
 
 
 def now() -> datetime:
-    return datetime.now(tz=timezone.utc).replace(microsecond=0)
+    return datetime.now(tz=UTC).replace(microsecond=0)
 
 
 def utc_text(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def optional_version(value: object, what: str) -> Version | None:
@@ -51,8 +51,8 @@ def _not_text(value: object, what: str) -> Version:
 
 
 def override(value: object, what: str) -> str | None:
-    version = optional_version(value, what)
-    return None if version is None else str(version)
+    """The text as it was given, once it is known to be a version: its canonical form has no place for a build beside a CU."""
+    return None if optional_version(value, what) is None else str(value)
 
 
 def separator(root: str) -> str:
@@ -121,7 +121,9 @@ def job_result(status: JobStatus) -> Result:
 
 def pack(document: Any) -> str:
     """JSON, compressed, as text: what one task hands to a later one without filling the screen."""
-    return base64.b64encode(gzip.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"), mtime=0)).decode()
+    return base64.b64encode(
+        gzip.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"), mtime=0)
+    ).decode()
 
 
 def unpack(text: str) -> Any:

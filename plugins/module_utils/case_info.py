@@ -17,7 +17,7 @@ from .host import Host
 TAIL = 1024
 
 
-def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:
+def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:  # noqa: ARG001
     """`agent`: what a person reads; `scan`: the document for the gate and the cluster's comparison, packed (`case_common.unpack`)."""
     scan = host.scan(scan_request(args))
     state = state_of(scan, args)

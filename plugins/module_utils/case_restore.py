@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from .agent import AgentState, BackupFile
@@ -92,7 +92,7 @@ def _made(backup: BackupFile) -> datetime:
     """When the backup was made: by its manifest, else by the file."""
     said = backup.manifest.header.get("created") if backup.manifest else None
     if isinstance(said, str):
-        return datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        return datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return backup.modified
 
 
@@ -115,10 +115,15 @@ def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None
     last = state.last_restore
     if args.get("again") or last is None or last.backup != backup.name or last.state != "released":
         return None
+    if last.partial or args.get("apps") or args.get("dashboards"):
+        return None
     attempt = latest_attempt(state)
     if attempt and last.at <= (attempt.ended or attempt.started):
         return None
-    text = f"{backup.name} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; set dataminer_restore_again to do it once more"
+    text = (
+        f"{backup.name} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; "
+        "set dataminer_restore_again to do it once more"
+    )
     return {"changed": False, "finished": True, "msg": text, "chosen": {"name": backup.name, "done": True}, "plan": None, "lost": [], "notes": []}
 
 
@@ -130,7 +135,7 @@ def _chosen(host: Host, args: Args, read: Result, *, check: bool, status: JobSta
         read["entries"],
         read["infos"],
         state,
-        backup_created=datetime.strptime(about["created"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc),
+        backup_created=datetime.strptime(about["created"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
         only_apps=tuple(args.get("apps") or ()),
         only_dashboards=tuple(args.get("dashboards") or ()),
         installs=state.packages,
@@ -148,9 +153,16 @@ def _chosen(host: Host, args: Args, read: Result, *, check: bool, status: JobSta
         "digests": plan.digests,
         "changes": plan.create + plan.replace,
     }
-    text = f"{about['name']} ({about['how']}): {plan.replace} files to replace, {plan.create} to create, {plan.same} the same; {len(plan.lost)} changes would be lost"
+    text = f"{plan.replace} files to replace, {plan.create} to create, {plan.same} the same; {len(plan.lost)} changes would be lost ({about['how']})"
     warnings = [*about["notes"], *plan.warnings]
-    result: Result = {"changed": not check, "finished": True, "msg": text, "chosen": chosen, "notes": warnings, "diff": {"before": "", "after": diff_text(plan)}}
+    result: Result = {
+        "changed": not check,
+        "finished": True,
+        "msg": text,
+        "chosen": chosen,
+        "notes": warnings,
+        "diff": {"before": "", "after": diff_text(plan)},
+    }
     return {**result, **told, **({"job": job_result(status)} if status else {})}
 
 
@@ -160,7 +172,9 @@ def _chosen(host: Host, args: Args, read: Result, *, check: bool, status: JobSta
 def _needed(args: Args, key: str, step: str) -> Any:
     value = args.get(key)
     if not value:
-        raise InvalidInput(f"The step {args['state']} needs {key}", found="nothing", needed=f"the result of the step {step}", remedy=f"run the step {step} first")
+        raise InvalidInput(
+            f"The step {args['state']} needs {key}", found="nothing", needed=f"the result of the step {step}", remedy=f"run the step {step} first"
+        )
     return value
 
 
@@ -192,13 +206,20 @@ def _prepare_spec(host: Host, args: Args, chosen: dict[str, Any]) -> dict[str, A
         "mtime": args.get("mtime", "now"),
         "free_needed": 2 * int(chosen["bytes"]),
         "limits": LIMITS,
-        "about": {"backup": chosen["name"], "zip_sha256": chosen["zip_sha256"], "web_version": chosen["web_version"], "leftovers": chosen["leftovers"]},
+        "about": {
+            "backup": chosen["name"],
+            "zip_sha256": chosen["zip_sha256"],
+            "web_version": chosen["web_version"],
+            "leftovers": chosen["leftovers"],
+        },
     }
 
 
 def _prepared(result: Result, status: JobStatus) -> Result:
     safety = result.get("safety")
-    text = f"{result['rows']} files stand ready, {result['same']} are the same already" + (f"; safety copy {safety['path']}" if safety else "; no safety copy")
+    text = f"{result['rows']} files stand ready, {result['same']} are the same already" + (
+        f"; safety copy {safety['path']}" if safety else "; no safety copy"
+    )
     return {"changed": True, "finished": True, "msg": text, "rows": result["rows"], "safety": safety, "job": job_result(status)}
 
 
@@ -209,7 +230,13 @@ def commit_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         chosen = _needed(args, "chosen", "chosen")
         if chosen.get("done") or check:
             done = bool(chosen.get("done"))
-            return {"changed": not done and bool(chosen["changes"]), "finished": True, "msg": "Nothing to do" if done else "Would restore", "done": done, "would": check}
+            return {
+                "changed": not done and bool(chosen["changes"]),
+                "finished": True,
+                "msg": "Nothing to do" if done else "Would restore",
+                "done": done,
+                "would": check,
+            }
         known = follow(host, host.start(_commit_spec(args, chosen), run_id_of(args, "commit")), wait)
     if known.state == "running":
         return _running(known)
@@ -232,6 +259,7 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "leftovers": chosen["leftovers"],
         "backup": chosen["name"],
         "zip_sha256": chosen["zip_sha256"],
+        "partial": chosen["include"] is not None,
     }
 
 
@@ -239,7 +267,9 @@ def _committed(status: JobStatus, result: Result) -> Result:
     """A commit that ended before anybody said so."""
     if result.get("released_by") == "undo":
         raise JobFailed("This commit was undone", found=f"{result.get('put_back')} files put back", remedy="run the playbook again")
-    warnings = ["nobody released this agent within the deadline: it started its web server by itself"] if result.get("released_by") == "deadline" else []
+    warnings = (
+        ["nobody released this agent within the deadline: it started its web server by itself"] if result.get("released_by") == "deadline" else []
+    )
     return {"changed": True, "finished": True, "msg": "The files are swapped in", "job": job_result(status), "notes": warnings, **result}
 
 

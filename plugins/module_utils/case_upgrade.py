@@ -41,21 +41,38 @@ def wanted(args: Args) -> tuple[Package, Version]:
     if named is None:
         return package, told
     if same_release(named, told) is False:
-        raise InvalidInput("The package isn't of the wanted version", found=f"{name} ({told})", needed=str(named), remedy="correct dataminer_package or dataminer_target_version")
+        raise InvalidInput(
+            "The package isn't of the wanted version",
+            found=f"{name} ({told})",
+            needed=str(named),
+            remedy="correct dataminer_package or dataminer_target_version",
+        )
     return package, Version(told.major, told.minor, told.patch, named.cu if told.cu is None else told.cu, told.build or named.build)
 
 
 def _check_free(state: AgentState) -> None:
     ours = state.job is not None and state.job.kind == "install"
     if state.host and state.host.upgrade_running and not ours:
-        raise Busy("An upgrade that this collection didn't start runs on this agent", needed="no running upgrade", remedy="wait until it has ended, then run again")
+        raise Busy(
+            "An upgrade that this collection didn't start runs on this agent",
+            needed="no running upgrade",
+            remedy="wait until it has ended, then run again",
+        )
 
 
 def _would(state: AgentState, before: str | None, target: Version, package: Package) -> Result:
     failed = failed_attempt(state)
     note = f" (the last attempt, {failed.package.version}, failed)" if failed else ""
     diff = {"before": f"web version {before or 'unknown'}{note}\n", "after": f"web version {target} by {package.file_name}\n"}
-    return {"changed": True, "finished": True, "msg": f"Would install {target}{note}", "web_before": before, "web_after": str(target), "would": True, "diff": diff}
+    return {
+        "changed": True,
+        "finished": True,
+        "msg": f"Would install {target}{note}",
+        "web_before": before,
+        "web_after": str(target),
+        "would": True,
+        "diff": diff,
+    }
 
 
 def _spec(args: Args, before: str | None) -> dict[str, object]:

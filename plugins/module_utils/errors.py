@@ -104,7 +104,6 @@ class Refused(DataMinerError):
 
 def from_dict(data: dict[str, str]) -> DataMinerError:
     """The error a `to_dict` described; an unknown type becomes a `JobFailed`."""
-    kind = globals().get(data.get("type", ""), JobFailed)
-    if not (isinstance(kind, type) and issubclass(kind, DataMinerError)):
-        kind = JobFailed
+    kinds = {kind.__name__: kind for kind in DataMinerError.__subclasses__()}
+    kind: type[DataMinerError] = kinds.get(data.get("type", ""), JobFailed)
     return kind(data.get("message", ""), found=data.get("found", ""), needed=data.get("needed", ""), remedy=data.get("remedy", ""))

@@ -20,7 +20,10 @@ class Host(Protocol):
         """The result of a `verify` job without a job: writes nothing, for check mode."""
 
     def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
-        """Start a job that outlives the connection; attaches to the same run id, or to a running job with the same `work`. `Busy` when another job runs."""
+        """Start a job that outlives the connection; attach to the same run id, or to a running job with the same `work`.
+
+        Raises `Busy` when another job runs.
+        """
 
     def poll(self, run_id: str, wait: float = 0) -> JobStatus:
         """What is known of a job, after its end or `wait` seconds, whichever comes first."""

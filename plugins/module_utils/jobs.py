@@ -54,7 +54,9 @@ class JobStatus:
             f"The {self.kind} job {self.run_id} {'ended without a result' if self.state == 'dead' else 'is ' + self.state}",
             found=f"last progress: {progress_text(self.progress) or 'none'}",
             needed="a job that ended by itself",
-            remedy="see its log in the working folder on the agent (jobs/" + self.run_id + "/log.txt), then run the playbook again: it continues from what is there",
+            remedy="see its log in the working folder on the agent (jobs/"
+            + self.run_id
+            + "/log.txt), then run the playbook again: it continues from what is there",
         )
 
 

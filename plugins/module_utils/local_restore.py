@@ -271,7 +271,7 @@ def _journal(job: Job, state: str, *, commit: str | None = None, **facts: Any) -
     """The commit's journal, durable before what it announces begins."""
     run_id = commit or job.run_id
     spec = read_json(job.store.folder(run_id) / "spec.json") or {}
-    about = {key: spec.get(key) for key in ("prepared", "backup", "zip_sha256")}
+    about = {key: spec.get(key) for key in ("prepared", "backup", "zip_sha256", "partial")}
     job.store.write_journal(run_id, state, at=utc_text(time.time()), **about, **facts)
 
 

@@ -57,6 +57,7 @@ class _Scan:
             "apps": self.apps(),
             "loose": self.loose(),
             "dashboards": self.dashboards(),
+            "dashboards_folder": find(self.root, "Dashboards") is not None,
             "web": find(self.root, "Web") is not None,
             "packages": self.packages(),
             "web_api": self.web_api(),

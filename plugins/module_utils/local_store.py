@@ -125,7 +125,7 @@ class JobStore:
         found = [(folder.name, read_json(folder / "journal.json")) for _record, folder in self._folders()]
         ended = [{"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES]
         newest = max(ended, key=lambda row: str(row.get("at")), default=None)
-        return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256")}
+        return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "partial")}
 
     def prune(self) -> None:
         """Forget old jobs; one with an open journal is never forgotten."""

@@ -204,10 +204,11 @@ def _modules(runs: Iterable[AgentRun]) -> str:
         rows.append(f"  {run.name}: {', '.join(found) or 'neither is installed'}")
     return "\n".join(
         [
-            "The GQI DxM and the Web DcM were NOT reinstalled: this collection doesn't do that. An older web package leaves the newer modules in place.",
+            "The GQI DxM and the Web DcM were NOT reinstalled: this collection doesn't do that, and an older package leaves newer modules in place.",
             *rows,
-            "Do this on every agent, before users come back: uninstall the current GQI DxM (and the Web DcM for a target from 10.5.11 or 10.5.0 [CU8]), install the MSI that",
-            r"belongs to the restored version from C:\Skyline DataMiner\Tools\ModuleInstallers (GQI DxM: its folder Web), after making sure that it is there;",
+            "Do this on every agent, before users come back: uninstall the current GQI DxM (and the Web DcM for a target from 10.5.11 or",
+            "10.5.0 [CU8] on), install the MSI that belongs to the restored version, after making sure that it is there, from",
+            r"C:\Skyline DataMiner\Tools\ModuleInstallers (GQI DxM: its folder Web);",
             r"keep C:\Program Files\Skyline Communications\DataMiner GQI\appsettings.custom.json; then restart W3SVC.",
         ]
     )

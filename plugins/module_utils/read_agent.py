@@ -84,6 +84,7 @@ class _Reading:
             apps=tuple(_app(row) for row in scan.rows("apps")),
             loose=scan.texts("loose"),
             dashboards=tuple(_dashboard(row) for row in scan.rows("dashboards")),
+            has_dashboards_folder=scan.flag("dashboards_folder"),
             has_web_folder=scan.flag("web"),
             backups=tuple(_backup(row) for row in scan.rows("backups")),
             partials=tuple(row.text("path") for row in scan.rows("partials")),
@@ -216,7 +217,13 @@ def _last_restore(node: _Node) -> LastRestore | None:
     """None as well for a journal of before these facts were kept."""
     if node.value is None or any(node.get(key).value is None for key in ("at", "backup")):
         return None
-    return LastRestore(run_id=node.text("run_id"), state=node.text("state"), at=node.moment("at"), backup=node.text("backup"))
+    return LastRestore(
+        run_id=node.text("run_id"),
+        state=node.text("state"),
+        at=node.moment("at"),
+        backup=node.text("backup"),
+        partial=node.get("partial").value is True,
+    )
 
 
 def _content(row: _Node) -> ContentRow:

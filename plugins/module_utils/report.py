@@ -14,7 +14,7 @@ from .gate_values import Row, Verdict
 
 WIDTH = 150
 _GAP = "  "
-_NARROWEST = 8  # columns that a wrapped cell keeps, where the table allows
+_NARROWEST = 8  # columns that a wrapped cell keeps; a table of very many columns gets wider than asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +101,8 @@ def _widest(cell: str) -> int:
 def _fit(widths: list[int], width: int) -> list[int]:
     """The widths, the widest columns narrowed until all fit."""
     room = width - len(_GAP) * (len(widths) - 1)
-    narrowest = max(min(_NARROWEST, room // max(len(widths), 1)), 1)
     fitted = list(widths)
-    while sum(fitted) > room and max(fitted) > narrowest:
+    while sum(fitted) > room and max(fitted) > _NARROWEST:
         fitted[fitted.index(max(fitted))] -= 1
     return fitted
 

@@ -100,7 +100,7 @@ def _pairs(entries: Iterable[Entry], infos: Mapping[str, Sequence[str | None]], 
     groups: dict[str, list[tuple[list[str], str]]] = {}
     for entry in entries:
         parts = entry.path.split("/")
-        if parts[0] == "Applications" and len(parts) > 2:  # noqa: PLR2004
+        if parts[0] == "Applications" and len(parts) > 2:
             groups.setdefault(fold(parts[1]), []).append((parts[1:], entry.state))
     return {key: _pair(group, texts.get(key, (None, None)), on_disk.get(key)) for key, group in groups.items()}
 
@@ -111,7 +111,7 @@ def _pair(files: Sequence[tuple[list[str], str]], texts: tuple[str | None, str |
     zipped, read = _info(texts[0]), _info(texts[1])
     on_disk = read or (app.info if app else None)
     names = [info.name for info in (zipped, on_disk) if info and info.name]
-    held = (VERSION_FOLDER.fullmatch(parts[1]) for parts, _state in files if len(parts) > 2)  # noqa: PLR2004
+    held = (VERSION_FOLDER.fullmatch(parts[1]) for parts, _state in files if len(parts) > 2)
     return AppPair(
         folder=folder,
         title=names[0] if names else folder,
@@ -235,7 +235,7 @@ def _digests(entries: Sequence[Entry]) -> dict[str, str]:
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         parts = entry.path.split("/")
-        groups.setdefault("/".join(parts[:2]) if parts[0] == "Applications" and len(parts) > 2 else parts[0], []).append(entry)  # noqa: PLR2004
+        groups.setdefault("/".join(parts[:2]) if parts[0] == "Applications" and len(parts) > 2 else parts[0], []).append(entry)
     items = {path: _digest(group)[:16] for path, group in sorted(groups.items())} if len(groups) <= _MOST_DIGESTS else {}
     return {"all": _digest(entries), **items}
 

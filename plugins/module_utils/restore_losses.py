@@ -112,7 +112,7 @@ def file_losses(entries: Iterable[Entry], apps: Mapping[str, AppPair], clock: Cl
 def _group(path: str) -> tuple[str, str]:
     """The app's folder ("" outside of apps), and the path under which the file is told."""
     parts = path.split("/")
-    if parts[0] != "Applications" or len(parts) < 3:  # noqa: PLR2004
+    if parts[0] != "Applications" or len(parts) < 3:
         return "", path
     return parts[1], "/".join(parts[:3])
 

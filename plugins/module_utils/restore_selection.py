@@ -42,7 +42,7 @@ def select(entries: Sequence[Entry], pairs: Mapping[str, AppPair], apps: Sequenc
 def _app_prefix(path: str) -> str:
     """`Applications/<folder>` of a file within an app, else nothing."""
     parts = path.split("/")
-    return "/".join(parts[:2]) if parts[0] == "Applications" and len(parts) > 2 else ""  # noqa: PLR2004
+    return "/".join(parts[:2]) if parts[0] == "Applications" and len(parts) > 2 else ""
 
 
 def _app(name: str, pairs: Mapping[str, AppPair]) -> str:

@@ -21,8 +21,8 @@ options:
   versions:
     description:
       - Which versions of a low-code app go in.
-      - V(latest) takes the published one and the most recent draft and leaves out broken apps, as DataMiner does since 10.4.0 [CU21], 10.5.0 [CU9] and
-        10.5.12 (RN 43906). V(all) takes everything.
+      - V(latest) takes the published one and the most recent draft and leaves out broken apps, as DataMiner does since
+        10.4.0 [CU21], 10.5.0 [CU9] and 10.5.12 (RN 43906). V(all) takes everything.
       - V(auto) does as DataMiner would with the web version installed on the agent.
     type: str
     choices: [auto, all, latest]

@@ -10,7 +10,8 @@ short_description: Print what a run did, as a table
 version_added: 0.1.0
 author: dataminer.web contributors (@dataminer-web)
 description:
-  - Prints one table per cluster from the results that the roles of the collection registered on each agent, those that failed or were unreachable included.
+  - Prints one table per cluster from the results that the roles of the collection registered on each agent,
+    those that failed or were unreachable included.
   - Hands the same facts on as statistics of the run, for AWX workflows, and writes them to a file on request.
   - Runs on the controller. Meant for C(run_once) in an C(always) section.
 extends_documentation_fragment:
@@ -47,7 +48,9 @@ from ..module_utils.arguments import argument_spec
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec("cluster_report"), supports_check_mode=True)
-    module.fail_json(msg="dataminer.web.cluster_report runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook")
+    module.fail_json(
+        msg="dataminer.web.cluster_report runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook"
+    )
 
 
 if __name__ == "__main__":

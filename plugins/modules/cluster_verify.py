@@ -60,7 +60,9 @@ from ..module_utils.arguments import argument_spec
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec("cluster_verify"), supports_check_mode=True)
-    module.fail_json(msg="dataminer.web.cluster_verify runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook")
+    module.fail_json(
+        msg="dataminer.web.cluster_verify runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook"
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ short_description: List what a restore would lose on a cluster, and ask for its 
 version_added: 0.1.0
 author: dataminer.web contributors (@dataminer-web)
 description:
-  - Gathers, from the step V(ignore:chosen) of M(dataminer.web.restore) on every agent of a cluster, what was changed since the backups and would be lost.
+  - Gathers, from the step V(ignore:chosen) of M(dataminer.web.restore) on every agent of a cluster,
+    what was changed since the backups and would be lost.
   - Fails while O(accept_loss) isn't the code printed with that list. Another list has another code, so that nobody accepts what they haven't read.
   - Reports where the chosen backups of the agents differ.
   - Runs on the controller and changes nothing.
@@ -61,7 +62,9 @@ from ..module_utils.arguments import argument_spec
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec("restore_gate"), supports_check_mode=True)
-    module.fail_json(msg="dataminer.web.restore_gate runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook")
+    module.fail_json(
+        msg="dataminer.web.restore_gate runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook"
+    )
 
 
 if __name__ == "__main__":

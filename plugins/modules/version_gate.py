@@ -89,7 +89,13 @@ rows:
   type: list
   elements: dict
   sample:
-    - {rule: baseline-10.5, agent: DMA1, verdict: deny, found: 10.3.12 (CU0), required: server 10.4.0 [CU0] / 10.4.1, source: RN 41395, remedy: Upgrade the server first.}
+    - rule: baseline-10.5
+      agent: DMA1
+      verdict: deny
+      found: 10.3.12 (CU0)
+      required: "web 10.5 needs server 10.4.0 / 10.4.1 or later"
+      source: RN 41395
+      remedy: upgrade the DataMiner server first
 agents:
   description: The agents it is about.
   returned: always
@@ -108,7 +114,9 @@ from ..module_utils.arguments import argument_spec
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec("version_gate"), supports_check_mode=True)
-    module.fail_json(msg="dataminer.web.version_gate runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook")
+    module.fail_json(
+        msg="dataminer.web.version_gate runs on the controller, as an action. Found: it was run as a module. Call it as a task of a playbook"
+    )
 
 
 if __name__ == "__main__":

@@ -57,7 +57,9 @@ class AgentAction(ActionBase):  # type: ignore[misc]
 
     def _parameters(self) -> dict[str, Any]:
         if self._task.delegate_to:
-            raise AnsibleActionFail(f"{NAMESPACE}.{self.module} works on the agent itself; found delegate_to: {self._task.delegate_to}. Run it on that host instead")
+            raise AnsibleActionFail(
+                f"{NAMESPACE}.{self.module} works on the agent itself; found delegate_to: {self._task.delegate_to}. Run it on that host instead"
+            )
         params = checked_arguments(self._task.args, argument_spec(self.module))
         params["agent"] = params.get("agent") or self._agent()
         if self.changes:
@@ -106,12 +108,13 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         result.pop("invocation", None)
         return result
 
-    def _call_windows(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _call_windows(self, _params: dict[str, Any]) -> dict[str, Any]:
         raise AnsibleActionFail(f"{NAMESPACE}.{self.module} can't work on Windows agents yet. Found: {self._agent()} reached by a Windows shell")
 
 
 def _too_long(job: dict[str, Any], timeout: int) -> str:
     return (
-        f"The {job['kind']} job {job['run_id']} hasn't ended after {timeout} s. It goes on by itself on the agent: {job['progress'] or job['state']}. "
+        f"The {job['kind']} job {job['run_id']} hasn't ended after {timeout} s. "
+        f"It goes on by itself on the agent: {job['progress'] or job['state']}. "
         "Nothing is lost: run the playbook again and it follows this job; set dataminer_timeout to wait longer"
     )

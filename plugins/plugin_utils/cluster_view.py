@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from ..module_utils.agent import AgentState
@@ -84,4 +84,4 @@ def state_of_result(result: Mapping[str, Any]) -> AgentState:
 def moment(text: object) -> datetime | None:
     if not isinstance(text, str) or not text:
         return None
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

@@ -17,7 +17,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +103,14 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
     why = f"PowerShell on the agent runs in {mode}, which refuses .NET calls in scripts; needed: {FULL_LANGUAGE}"
     return {
         "schema": 1,
-        "clock": {"utc": datetime.now(tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "offset_minutes": 0},
+        "clock": {"utc": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "offset_minutes": 0},
         "language_mode": mode,
         "root": {"path": request["root"], "exists": False},
         "texts": {"version_history": unread, "web_config": unread},
         "cluster": {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": why},
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
-        **{key: None for key in ("web_api", "host", "job", "last_restore", "content")},
+        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content")),
+        "dashboards_folder": False,
         "web": False,
         "disk": {key: {"path": request[key], "free": 0, "volume": ""} for key in ("backup_dir", "work_dir", "root")},
         "errors": [{"path": request["root"], "message": why}],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playbook import Site, quiet, until
+from playbook import Site, busy, until
 from simulator.cluster import create_cluster, write_inventory
 
 MakeSite = Callable[..., Site]
@@ -37,7 +37,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     yield create
     for site in made:
         for agent in site.agents:
-            until(lambda agent=agent: bool(list(quiet([agent]))), what=f"the end of all jobs on {agent.name}")
+            until(lambda agent=agent: not busy(agent), what=f"the end of all jobs on {agent.name}")
     shutil.rmtree(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ class Site:
     inventory: Path
     clusters: tuple[Cluster, ...]
     runs: int = 0
+    flaky: bool = False
 
     @property
     def cluster(self) -> Cluster:
@@ -130,6 +132,7 @@ class Site:
         self.runs += 1
         report, output = self.dir / "reports" / f"{self.runs}.json", self.dir / f"{self.runs}.txt"
         told = {"dataminer_poll_interval": 1, "dataminer_report_path": str(report), **(variables or {})}
+        told |= {"ansible_connection": "flaky_local"} if self.flaky else {}
         argv = [str(ANSIBLE), str(PLAYBOOKS / f"{playbook}.yml"), "-i", str(self.inventory), "-e", json.dumps(told), *options]
         with output.open("wb") as stream:
             process = subprocess.Popen(
@@ -151,7 +154,7 @@ class Site:
             "ANSIBLE_LOCAL_TEMP": str(self.dir / "ansible" / "local"),
             "ANSIBLE_REMOTE_TEMP": str(self.dir / "ansible" / "remote"),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_PIPELINING": "0" if self.flaky else "1",
             "ANSIBLE_CONNECTION_PLUGINS": str(CONNECTIONS),
             "FLAKY_SWITCHES": str(self.dir),
             **more,
@@ -159,6 +162,7 @@ class Site:
 
     def switch_off(self, agent: str, *, module: str, skip: int = 0, times: int = 1000) -> None:
         """From now on the agent doesn't answer when a module is run there: `skip` calls go through, then `times` fail."""
+        self.flaky = True
         (self.dir / f"{agent}.json").write_text(json.dumps({"module": module, "skip": skip, "times": times}), "utf-8")
 
     def switch_on(self, agent: str) -> None:
@@ -172,9 +176,6 @@ class Site:
         """The web version of each agent's machine, such as 10.5.9."""
         states = {agent.name: cluster.state(agent.name) for cluster in self.clusters for agent in cluster.agents}
         return {name: ".".join(state["web"].split("-")[0].split(".")[:3]) for name, state in states.items()}
-
-
-FLAKY = {"env": {"ANSIBLE_PIPELINING": "0"}, "options": ("-e", "ansible_connection=flaky_local")}
 
 
 def target(cluster: Cluster, version: str = "10.5.9", **more: object) -> dict[str, object]:
@@ -218,9 +219,14 @@ def until(condition: Callable[[], bool], *, what: str, seconds: float = 30, ever
         time.sleep(every)
 
 
-def quiet(agents: Sequence[Agent]) -> Iterator[Agent]:
-    """Those of the agents on which no job is running any more."""
-    for agent in agents:
-        folders = [path.parent for path in (agent.work_dir / "jobs").glob("*/state.json")]
-        if all((folder / "result.json").exists() for folder in folders):
-            yield agent
+def busy(agent: Agent) -> bool:
+    """Whether a job, or an installer that one started, is running on the agent."""
+    lock = agent.work_dir / "lock"
+    if not lock.exists():
+        return False
+    with lock.open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

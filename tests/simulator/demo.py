@@ -18,8 +18,8 @@ TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 sys.path.insert(0, str(TESTS))
 
-from simulator.cluster import Cluster, create_cluster  # noqa: E402
-from simulator.schema import readable  # noqa: E402
+from simulator.cluster import Cluster, create_cluster
+from simulator.schema import readable
 
 OLD, NEW = "10.5.6", "10.5.9"
 
@@ -60,7 +60,11 @@ def play(cluster: Cluster, playbook: str, **variables: object) -> int:
     given = [word for name, value in variables.items() for word in ("-e", f"{name}='{value}'")]
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(path), "-i", str(cluster.inventory), *given]
     print("$ ansible-playbook", *(f'"{word}"' if " " in word else word for word in command[1:]), "\n", flush=True)
-    settings = {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_HOME": str(cluster.inventory.parent / "ansible"), "ANSIBLE_DEPRECATION_WARNINGS": "false"}
+    settings = {
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
+        "ANSIBLE_HOME": str(cluster.inventory.parent / "ansible"),
+        "ANSIBLE_DEPRECATION_WARNINGS": "false",
+    }
     return subprocess.run(command, env={**os.environ, **settings}, check=False).returncode
 
 

@@ -56,6 +56,7 @@ def state(
         loose=loose,
         dashboards=boards,
         has_web_folder=has_web,
+        has_dashboards_folder=bool(boards),
         backups=(),
         partials=(),
         disks={},

@@ -77,7 +77,7 @@ def test_a_web_upgrade_to_10_5_11_is_allowed_on_a_10_4_server_rn_43439() -> None
     assert judge(state(server="10.4.0 [CU20]", web="10.5.9"), target="10.5.11", package=package("10.5.11.0-16000")).allowed
 
 
-# (rule, source, target, runtimes, verdict)
+# each row: rule, source, target, installed runtimes, expected verdict
 BY_RUNTIME = [
     ("dotnet-10", "RN 44906", "10.6.4", ("8.0.11",), NA),
     ("dotnet-10", "RN 44906", "10.6.5", ("8.0.11",), DENY),

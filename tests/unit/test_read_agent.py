@@ -62,6 +62,7 @@ def scan(**changes: Any) -> dict[str, Any]:
         ],
         "loose": ["readme.txt"],
         "dashboards": [{"path": "Sub/one.dmadb.json", "size": 12, "modified": "2025-04-01T00:00:00Z"}],
+        "dashboards_folder": True,
         "web": False,
         "packages": [],
         "web_api": "10.5.2505.1950",
@@ -146,6 +147,7 @@ def test_what_may_be_null(key: str) -> None:
         ("apps[0].info", None),
         ("dashboards[0].size", "12"),
         ("web", None),
+        ("dashboards_folder", 1),
         ("packages", None),
         ("web_api", 10.5),
         ("backups[0].origin", "theirs"),
@@ -399,3 +401,15 @@ def test_a_result_stays_below_100_kb_whatever_the_agent_holds() -> None:
     result = to_result(read_agent(document))
     assert len(json.dumps(result)) < 100_000
     assert isinstance(result["counts"], dict) and result["counts"]["content"] == 2000
+
+
+def test_the_last_restore() -> None:
+    ended = {"run_id": "r0", "state": "released", "at": "2025-04-05T00:00:00Z", "backup": "y.zip", "zip_sha256": "ab"}
+    assert to_result(read_agent(scan(last_restore=ended)))["last_restore"] == {
+        "run_id": "r0",
+        "state": "released",
+        "at": "2025-04-05T00:00:00Z",
+        "backup": "y.zip",
+    }
+    assert read_agent(scan(last_restore=None)).last_restore is None
+    assert read_agent(scan(last_restore={**ended, "at": None})).last_restore is None

@@ -93,6 +93,7 @@ function Get-Document {
         apps = @(foreach ($entry in $applications) { if (Test-Folder $entry) { Get-AppRow $entry } })
         loose = @(foreach ($entry in $applications) { if (Test-File $entry) { $entry.Name } })
         dashboards = @(Get-DashboardRow (Find-Entry $agent 'Dashboards'))
+        dashboards_folder = [bool](Find-Entry $agent 'Dashboards')
         web = [bool](Find-Entry $agent 'Web')
         packages = $packages
         web_api = Get-WebApiVersion (Find-Entry $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')

@@ -1,0 +1,218 @@
+"""The gate's rules of an agent's machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk
+from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
+from gate_agents import installed, job, judge, row, state, verdict
+
+PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
+GB = 10**9
+WORK = ["upgrade", "downgrade", "backup"]
+
+
+def for_purpose(purpose: str, one: AgentState, **more: Any) -> Any:
+    """Judged with a target that the purpose allows."""
+    return judge(one, purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **more)
+
+
+@pytest.mark.parametrize("purpose", WORK)
+@pytest.mark.parametrize(
+    ("rule", "facts", "told"),
+    [
+        ("root", {"root_exists": False}, "C:\\Skyline DataMiner doesn't exist"),
+        ("language-mode", {"language_mode": "ConstrainedLanguage"}, "ConstrainedLanguage"),
+        ("job", {"job": job("other")}, "other job other-1 of ann@controller since 2026-11-24T04:00:00Z"),
+        ("journal", {"journals": (("c2", "released"), ("c1", "swapped"))}, "restore c1 is swapped"),
+        ("journal", {"journals": (("c1", "committing"),)}, "restore c1 is committing"),
+        ("journal", {"journals": (("c1", "undoing"),)}, "restore c1 is undoing"),
+        ("journal", {"journals": (("c1", "swapped"),), "job": job("backup")}, "restore c1 is swapped"),
+        ("upgrade-running", {"host": {"upgrade_running": True}}, "a DataMiner upgrade is at work"),
+    ],
+)
+def test_what_closes_the_gate_for_all_work(purpose: str, rule: str, facts: dict[str, Any], told: str) -> None:
+    gate = for_purpose(purpose, state(**facts))
+    assert verdict(gate, rule) is DENY
+    assert told in row(gate, rule).found
+    assert row(gate, rule).remedy
+    assert not gate.allowed
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+@pytest.mark.parametrize(
+    ("rule", "host", "told"),
+    [
+        ("installer-busy", {"installer_busy": True}, "a Windows Installer is at work"),
+        ("pending-reboot", {"pending_reboot": ("Windows Update", "file renames")}, "pending: Windows Update; file renames"),
+    ],
+)
+def test_what_closes_the_gate_for_changes(purpose: str, rule: str, host: dict[str, Any], told: str) -> None:
+    gate = for_purpose(purpose, state(host=host))
+    assert verdict(gate, rule) is DENY
+    assert told in row(gate, rule).found
+
+
+@pytest.mark.parametrize("mode", [None, "FullLanguage"])
+def test_a_full_language_or_no_powershell_at_all_is_fine(mode: str | None) -> None:
+    assert verdict(judge(state(language_mode=mode)), "language-mode") is PASS
+
+
+@pytest.mark.parametrize("purpose", WORK)
+def test_unread_facts_of_the_host_warn(purpose: str) -> None:
+    gate = for_purpose(purpose, replace(state(), host=None))
+    assert verdict(gate, "host-facts") is WARN
+    assert verdict(gate, "upgrade-running") is NA
+    assert gate.allowed
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+def test_an_install_of_this_collection_is_attached_to(purpose: str) -> None:
+    busy = {"installer_busy": True, "upgrade_running": True, "pending_reboot": ("file renames",)}
+    gate = for_purpose(purpose, state(job=job("install"), host=busy, packages=(installed("Web", 0.1, completed=False),)))
+    assert gate.allowed, gate.denials
+    for rule in ("job", "installer-busy", "upgrade-running"):
+        assert verdict(gate, rule) is WARN
+        assert "attaches" in row(gate, rule).remedy
+    assert verdict(gate, "last-package") is NA
+
+
+@pytest.mark.parametrize(
+    ("purpose", "kind", "expected"),
+    [
+        ("upgrade", "backup", WARN),
+        ("upgrade", "install", WARN),
+        ("upgrade", "commit", DENY),
+        ("upgrade", "prepare", DENY),
+        ("downgrade", "install", WARN),
+        ("downgrade", "prepare", WARN),
+        ("downgrade", "commit", WARN),
+        ("downgrade", "undo", WARN),
+        ("backup", "backup", WARN),
+        ("backup", "verify", WARN),
+        ("backup", "install", DENY),
+        ("backup", "commit", DENY),
+        ("status", "commit", WARN),
+    ],
+)
+def test_a_run_attaches_to_its_own_kinds_of_job_only(purpose: str, kind: str, expected: Verdict) -> None:
+    assert verdict(for_purpose(purpose, state(job=job(kind))), "job") is expected
+
+
+def test_an_upgrade_that_runs_during_a_backup_denies_even_where_it_is_ours() -> None:
+    assert verdict(for_purpose("backup", state(job=job("install"), host={"upgrade_running": True})), "upgrade-running") is DENY
+
+
+@pytest.mark.parametrize("kind", ["commit", "undo"])
+def test_a_journal_that_is_being_written_is_no_broken_restore(kind: str) -> None:
+    gate = for_purpose("downgrade", state(journals=(("c1", "swapped"),), job=job(kind)))
+    assert verdict(gate, "journal") is PASS
+
+
+@pytest.mark.parametrize("closed", ["released", "undone"])
+def test_a_restore_that_ended_is_no_broken_one(closed: str) -> None:
+    assert verdict(judge(state(journals=(("c1", closed),))), "journal") is PASS
+
+
+def test_a_run_that_is_to_recover_a_broken_restore_may() -> None:
+    gate = for_purpose("downgrade", state(journals=(("c1", "swapped"),)), recover=True)
+    assert verdict(gate, "journal") is WARN
+    assert gate.allowed
+
+
+@pytest.mark.parametrize(
+    ("packages", "expected"),
+    [
+        ((), NA),
+        ((installed("Web", 5),), PASS),
+        ((installed("Web", 5, completed=None),), NA),
+        ((installed("Web", 5, completed=False),), WARN),
+        ((installed("Web", 9, completed=False), installed("Web", 5)), PASS),
+        ((installed("Web", 5, completed=False), installed("Web", 9)), WARN),
+    ],
+)
+def test_a_failed_last_package_warns_rn_37033(packages: tuple[Any, ...], expected: Verdict) -> None:
+    assert verdict(judge(state(packages=packages)), "last-package") is expected
+
+
+def test_a_failed_last_package_names_its_prerequisites_rn_37033() -> None:
+    gate = judge(state(packages=(installed("Web", 5, completed=False, failed=("VerifyDotNet",)),)))
+    assert "VerifyDotNet" in row(gate, "last-package").found
+
+
+def content(size: int) -> tuple[ContentRow, ...]:
+    return (ContentRow(path="Applications/a", files=1, bytes=size - 1, sha256="0"), ContentRow(path="Dashboards/b", files=1, bytes=1, sha256="0"))
+
+
+def disks(**free: int) -> dict[str, Disk]:
+    """Each on a volume of its own."""
+    return {name: Disk(path=f"/{name}", free=size, volume=name) for name, size in free.items()}
+
+
+def one_volume(free: int) -> dict[str, Disk]:
+    return {name: Disk(path=f"/{name}", free=free, volume="1") for name in ("backup_dir", "work_dir", "root")}
+
+
+SPACE = [
+    pytest.param("upgrade", one_volume(31 * GB), PASS, id="upgrade: content x 3 + package fits exactly"),
+    pytest.param("upgrade", one_volume(31 * GB - 1), DENY, id="upgrade: a byte short"),
+    pytest.param("downgrade", one_volume(21 * GB), PASS, id="restore: content x 2 + package fits exactly"),
+    pytest.param("downgrade", one_volume(21 * GB - 1), DENY, id="restore: a byte short"),
+    pytest.param("backup", one_volume(10 * GB), PASS, id="backup: content fits exactly"),
+    pytest.param("backup", one_volume(10 * GB - 1), DENY, id="backup: a byte short"),
+    pytest.param("upgrade", disks(backup_dir=10 * GB, work_dir=0, root=21 * GB), PASS, id="upgrade: our zip here, the vendor's there"),
+    pytest.param("upgrade", disks(backup_dir=10 * GB - 1, work_dir=0, root=99 * GB), DENY, id="upgrade: no room for our zip"),
+    pytest.param("upgrade", disks(backup_dir=99 * GB, work_dir=0, root=21 * GB - 1), DENY, id="upgrade: no room for the vendor's"),
+    pytest.param("downgrade", disks(backup_dir=0, work_dir=20 * GB, root=GB), PASS, id="restore: only the working folder grows"),
+    pytest.param("downgrade", disks(backup_dir=0, work_dir=20 * GB, root=GB - 1), DENY, id="restore: no room for the package"),
+]
+
+
+@pytest.mark.parametrize(("purpose", "free", "expected"), SPACE)
+def test_free_space_by_volume(purpose: str, free: dict[str, Disk], expected: Verdict) -> None:
+    gate = for_purpose(purpose, state(content=content(10 * GB), disks=free), package_size=GB)
+    assert verdict(gate, "free-space") is expected
+    assert gate.allowed is (expected is PASS)
+
+
+def test_free_space_tells_both_sizes() -> None:
+    told = row(judge(state(content=content(10 * GB), disks=one_volume(5 * GB)), package_size=GB), "free-space")
+    assert "5.0 GB free" in told.found
+    assert "31.0 GB" in told.required
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1, PASS), (1.5, DENY)])
+def test_the_factor_can_be_given(factor: float, expected: Verdict) -> None:
+    assert verdict(judge(state(content=content(10 * GB), disks=one_volume(10 * GB)), content_factor=factor), "free-space") is expected
+
+
+def test_unknown_content_warns_that_it_is_checked_again() -> None:
+    gate = judge(state(content=None))
+    assert verdict(gate, "free-space") is WARN
+    assert "checked again when the job starts" in row(gate, "free-space").remedy
+    assert verdict(judge(state(content=None, disks=one_volume(GB - 1)), package_size=GB), "free-space") is DENY
+
+
+def test_unread_disks_warn_and_are_named() -> None:
+    told = row(judge(state(content=content(GB), disks=disks(root=99 * GB))), "free-space")
+    assert told.verdict is WARN
+    assert "backup_dir" in told.found
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "e0"), (3, "e0; e1; e2"), (5, "e0; e1; e2 and 2 more")])
+def test_what_could_not_be_read_is_told(count: int, told: str) -> None:
+    gate = judge(state(errors=tuple(f"e{number}" for number in range(count))))
+    assert row(gate, "scan-errors").found == told
+    assert verdict(gate, "scan-errors") is WARN
+
+
+def test_outside_a_partial_run_an_agents_own_trouble_only_warns() -> None:
+    trouble = state(host={"pending_reboot": ("x",)}, root_exists=False)
+    gate = judge(state(), trouble, play_agents=("a1",), allow_partial=True)
+    assert verdict(gate, "pending-reboot", "a2") is WARN
+    assert verdict(gate, "root", "a2") is WARN
+    assert gate.allowed, gate.denials
+    assert not judge(state(), trouble, play_agents=("a1", "a2")).allowed
