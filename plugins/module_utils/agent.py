@@ -151,7 +151,10 @@ class RunningJob:
 
 @dataclass(frozen=True, kw_only=True)
 class LastRestore:
-    """The restore that reached its end last: `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited."""
+    """The restore that reached its end last.
+
+    `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited.
+    """
 
     run_id: str
     state: str

@@ -12,26 +12,28 @@ from __future__ import annotations
 class DataMinerError(Exception):
     """An error a person can act on.
 
-    `found`, `needed` and `remedy` are sentences or fragments of one; the message joins them.
+    `found`, `needed` and `remedy` are sentences or fragments of one; the message joins them on one line. `details` (the end of a log) follow below.
     """
 
-    def __init__(self, message: str, *, found: str = "", needed: str = "", remedy: str = "") -> None:
+    def __init__(self, message: str, *, found: str = "", needed: str = "", remedy: str = "", details: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.found = found
         self.needed = needed
         self.remedy = remedy
+        self.details = details
 
     def __str__(self) -> str:
         parts = [self.message]
         parts += [f"Found: {self.found}"] if self.found else []
         parts += [f"Needed: {self.needed}"] if self.needed else []
         parts += [f"What to do: {self.remedy}"] if self.remedy else []
-        return " | ".join(parts)
+        return " | ".join(parts) + (f"\n{self.details}" if self.details else "")
 
     def to_dict(self) -> dict[str, str]:
         """The error as plain JSON types, with `type` naming the class; `from_dict` is the way back."""
-        return {"type": type(self).__name__, "message": self.message, "found": self.found, "needed": self.needed, "remedy": self.remedy}
+        parts = ("message", "found", "needed", "remedy", "details")
+        return {"type": type(self).__name__, **{name: getattr(self, name) for name in parts}}
 
 
 class InvalidVersion(DataMinerError):
@@ -106,4 +108,4 @@ def from_dict(data: dict[str, str]) -> DataMinerError:
     """The error a `to_dict` described; an unknown type becomes a `JobFailed`."""
     kinds = {kind.__name__: kind for kind in DataMinerError.__subclasses__()}
     kind: type[DataMinerError] = kinds.get(data.get("type", ""), JobFailed)
-    return kind(data.get("message", ""), found=data.get("found", ""), needed=data.get("needed", ""), remedy=data.get("remedy", ""))
+    return kind(data.get("message", ""), **{name: data.get(name, "") for name in ("found", "needed", "remedy", "details")})

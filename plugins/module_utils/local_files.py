@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,16 @@ def sync_folder(folder: Path) -> None:
 def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace `path` by rename, so that a reader sees the old bytes or the new ones."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as stream:
-        stream.write(data)
-        if durable:
-            stream.flush()
-            os.fsync(stream.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     if durable:
         sync_folder(path.parent)
 
@@ -90,11 +94,11 @@ def read_tail(path: Path, count: int) -> str | None:
 
 
 def find(root: Path, *parts: str) -> Path | None:
-    """The entry with that name, without regard to case where the exact one is missing, as Windows would."""
+    """The entry with that name, without regard to case where the exact one is missing, as Windows would. Never raises."""
     current = root
     for part in parts:
         exact = current / part
-        if not exact.exists():
+        if not os.path.lexists(exact):
             match = [name for name in _names(current) if name.lower() == part.lower()]
             if not match:
                 return None
@@ -115,23 +119,28 @@ def utf16_key(name: str) -> bytes:
     return name.encode("utf-16-be", "surrogatepass")
 
 
-def entries(folder: Path) -> list[os.DirEntry[str]]:
+def entries(folder: Path | str) -> list[os.DirEntry[str]]:
     """The entries of a folder in the common order."""
     with os.scandir(folder) as found:
         return sorted(found, key=lambda entry: utf16_key(entry.name))
 
 
-def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """All files and links below `folder`; links aren't followed."""
-    for entry in entries(folder):
+def walk(folder: Path | str, failed: Callable[[str, OSError], None]) -> Iterator[os.DirEntry[str]]:
+    """All files and links below `folder`; links aren't followed. A folder that can't be read is told to `failed` and passed over."""
+    try:
+        found = entries(folder)
+    except OSError as error:
+        failed(str(folder), error)
+        return
+    for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            yield from walk(Path(entry.path))
+            yield from walk(entry.path, failed)
         else:
             yield entry
 
 
-def sha256_file(path: Path) -> str:
-    with path.open("rb") as stream:
+def sha256_file(path: Path | str) -> str:
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (called for every file of a backup: a Path is slow)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -139,12 +148,11 @@ def remove_tree(folder: Path) -> None:
     """Delete a folder of our own, read-only files and folders included."""
     if not folder.is_dir() or folder.is_symlink():
         return
-    for base, folders, files in os.walk(folder, topdown=False):
-        with contextlib.suppress(OSError):
-            Path(base).chmod(0o700)
-        for name in files:
-            (Path(base) / name).unlink()
-        for name in folders:
-            path = Path(base) / name
-            path.unlink() if path.is_symlink() else path.rmdir()
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
+    for entry in entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(Path(entry.path))
+        else:
+            os.unlink(entry.path)  # noqa: PTH108
     folder.rmdir()

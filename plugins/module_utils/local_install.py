@@ -39,12 +39,13 @@ def run_install(job: Job) -> dict[str, Any]:
     rc = _wait(job, process, Path(spec["packages_dir"]), started)
     tail = progress_tail(Path(spec["packages_dir"]), started)
     if rc not in spec["success_codes"]:
-        said = tail or read_tail(log, LOG_TAIL) or "nothing"
+        said = (tail or read_tail(log, LOG_TAIL) or "").strip()
         raise InstallFailed(
             f"The installer ended with code {rc}",
-            found=f"the end of its log: {said.strip()[-LOG_TAIL:]}",
+            found=f"the last line of its log: {said.splitlines()[-1].strip() if said else 'nothing'}",
             needed=f"one of the codes {', '.join(map(str, spec['success_codes']))}",
             remedy="mend what the log names, then run the playbook again: agents that are done stay as they are",
+            details=said,
         )
     return {"rc": rc, "log_tail": tail or read_tail(log, LOG_TAIL) or "", "started": started, "finished": utc_text(time.time())}
 

@@ -49,8 +49,8 @@ class AgentRun:
 def summarise(run: AgentRun, *, purpose: str, check: bool) -> AgentSummary:
     """The agent's row of the summary."""
     now = run.after or run.before
-    would = (run.results.get("dataminer_upgrade_result") or {}).get("would")
-    goal = (run.results.get("dataminer_upgrade_result") or {}).get("web_after") if would else None
+    installed = run.results.get("dataminer_upgrade_result") or {}
+    goal = installed.get("web_after") if installed.get("would") or run.after is None else None
     return AgentSummary(
         agent=run.name,
         server=_version(now.server.version) if now else None,

@@ -14,7 +14,20 @@ from outcome import Outcome, Run, execute
 from venvs import Environment, SetupFailed
 
 SHIPPED = ("plugins/**/*", "roles/**/*", "playbooks/*.yml", "meta/*.yml", "README.md", "LICENSE", "requirements.txt", "docs/*.md")
-NEVER = (".git*", ".ci*", ".venv*", ".cache*", ".ansible/*", "playbooks/collections*", "tests/output*", "dist/*", "*__pycache__*", "*.pyc", "*.gz")
+NEVER = (
+    ".git*",
+    ".ci*",
+    ".venv*",
+    ".cache*",
+    ".ansible/*",
+    "playbooks/collections*",
+    "tests/*.py",
+    "demo-*",
+    "dist/*",
+    "*__pycache__*",
+    "*.pyc",
+    "*.gz",
+)
 
 
 def built(run: Run) -> Path:

@@ -130,7 +130,10 @@ def test_rows_come_in_a_fixed_order_the_clusters_first() -> None:
     gate = evaluate(asked, readings)
     assert gate.rows == evaluate(asked, list(reversed(readings))).rows
     whole = [one.agent for one in gate.rows]
-    assert whole[: whole.index("a1")] == [None] * whole.index("a1")
+    first = whole.index("a1")
+    assert first > 0
+    assert whole[:first] == [None] * first
+    assert None not in whole[first:]
     assert [name for name in whole if name] == sorted(name for name in whole if name)
     order = [rule.id for rule in (*WHOLE_RULES, *AGENT_RULES)]
     for agent in (None, "a1", "a2", "a3"):

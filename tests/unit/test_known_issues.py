@@ -114,6 +114,11 @@ def test_a_change_of_dotnet_may_need_a_reboot(web: str | None, target: str, purp
     assert verdict(judge(state(server="10.6.1", web=web), target=target, purpose=purpose), "dotnet-reboot") is expected
 
 
+def test_a_change_of_dotnet_is_only_possible_where_a_cu_is_unknown() -> None:
+    assert "may be affected" in row(judge(state(server="10.6.1", web="10.5.0.0-15000"), target="10.6.5"), "dotnet-reboot").found
+    assert "may be affected" not in row(judge(state(server="10.6.1", web="10.6.4"), target="10.6.5"), "dotnet-reboot").found
+
+
 @pytest.mark.parametrize(("minutes", "expected"), [(None, PASS), (INSTALL_WAIT_MINUTES - 1, WARN), (INSTALL_WAIT_MINUTES, PASS), (60, PASS)])
 def test_rn_42659_the_module_installer_takes_its_time(minutes: int | None, expected: Verdict) -> None:
     assert verdict(judge(state(), install_wait_minutes=minutes), "slow-installer") is expected

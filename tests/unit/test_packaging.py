@@ -89,6 +89,4 @@ def test_the_readme_names_no_variable_that_does_not_exist():
 
 def test_the_link_that_makes_names_resolve_in_a_checkout_is_relative():
     link = ROOT / "playbooks" / "collections" / "ansible_collections" / "dataminer" / "web"
-    if not link.is_symlink():
-        pytest.skip("not a checkout: the artifact holds no link")
     assert link.readlink() == Path("../../../..")

@@ -58,7 +58,7 @@ function Find-Entry([string]$folder, [string[]]$parts) {
 function Find-OtherCase([string]$folder, [string]$name) {
     if (-not [IO.Directory]::Exists($folder)) { return $null }
     $found = [IO.Directory]::GetFileSystemEntries($folder)
-    [Array]::Sort($found, [StringComparer]::OrdinalIgnoreCase)
+    [Array]::Sort($found, [StringComparer]::Ordinal)
     foreach ($path in $found) {
         if ([IO.Path]::GetFileName($path).Equals($name, [StringComparison]::OrdinalIgnoreCase)) { return $path }
     }
@@ -68,7 +68,7 @@ function Find-OtherCase([string]$folder, [string]$name) {
 # The values in the order of their keys' UTF-16 code units: the one order that every adapter can produce. Without the casts PowerShell chooses a
 # generic Sort by the type of the first value.
 function Get-Sorted([string[]]$keys, [object[]]$values) {
-    [Array]::Sort([Array]$keys, [Array]$values, [Collections.IComparer][StringComparer]::OrdinalIgnoreCase)
+    [Array]::Sort([Array]$keys, [Array]$values, [Collections.IComparer][StringComparer]::Ordinal)
     return , $values
 }
 

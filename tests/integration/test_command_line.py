@@ -1,0 +1,127 @@
+"""What people do to a playbook with the command line: --limit, tags, --start-at-task, inventories and patterns that select nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import MakeSite
+from playbook import Run, Site, installs, own_backups, target
+
+
+def refused(site: Site, *options: str, untouched: bool = True, **variables: object) -> Run:
+    before = site.trees()
+    run = site.play("upgrade_web", *options, variables={**target(site.cluster), **variables})
+    assert run.rc != 0, run.text
+    assert site.webs() == {"DMA1": "10.5.6", "DMA2": "10.5.6"}
+    assert [installs(agent) for agent in site.agents] == [[], []]
+    if untouched:
+        assert site.trees() == before
+    return run
+
+
+def test_limit_is_denied(site: Site) -> None:
+    """A part of a cluster isn't upgraded by accident."""
+    run = refused(site, "--limit", "DMA1")
+
+    (said,) = run.messages("DMA1")
+    assert "limit: found left out of this run: DMA2; needed the whole cluster in one run" in said
+    assert "dataminer_allow_partial" in said
+    assert run.verdicts() == {"DMA1": "denied by the gate, unchanged"}
+
+
+def test_limit_with_leave(site: Site) -> None:
+    """The others are read all the same, left alone, and the run says that the cluster isn't whole."""
+    before = site.trees()["DMA2"]
+
+    run = site.play("upgrade_web", "--limit", "DMA1", "-e", "dataminer_allow_partial=true", variables=target(site.cluster))
+
+    assert site.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.6"}, run.text
+    assert site.trees()["DMA2"] == before
+    assert "left out of this run: DMA2" in run.said
+    assert "run it for the others too" in " ".join(run.said.split())
+
+
+def test_limit_with_an_empty_leave_is_denied(site: Site) -> None:
+    """The text "false" doesn't give leave, and neither does a survey's empty answer."""
+    refused(site, "--limit", "DMA1", "-e", "dataminer_allow_partial=false")
+
+
+def test_only_the_upgrade_by_tags(site: Site) -> None:
+    """Without backups nothing is installed."""
+    run = refused(site, "--tags", "upgrade")
+
+    assert "Gate" in run.tasks
+    assert "Start the backup" not in run.tasks
+    said = run.messages("DMA1")[0]
+    assert "Stopped after the phase backup" in said
+    assert "Run the whole playbook, without --tags and --skip-tags" in said
+
+
+def test_backup_skipped_by_tags(site: Site) -> None:
+    said = refused(site, "--skip-tags", "backup").messages("DMA1")[0]
+
+    assert "Stopped after the phase backup" in said
+    assert "without --tags and --skip-tags" in said
+
+
+def test_only_the_backup_by_tags(site: Site) -> None:
+    """That is harmless, and what was asked for."""
+    run = site.play("upgrade_web", "--tags", "backup", variables=target(site.cluster))
+
+    assert run.rc == 0, run.text
+    assert [len(own_backups(agent)) for agent in site.agents] == [1, 1]
+    assert site.webs() == {"DMA1": "10.5.6", "DMA2": "10.5.6"}
+    assert run.verdicts() == {"DMA1": "NOT FINISHED", "DMA2": "NOT FINISHED"}
+
+
+@pytest.mark.parametrize("task", ["Start the backup", "Start the install"])
+def test_start_past_the_gate(site: Site, task: str) -> None:
+    """A role that changes an agent wants the gate's verdict."""
+    run = refused(site, "--start-at-task", task)
+
+    assert "Gate" not in run.tasks
+    said = run.messages("DMA1")[0]
+    assert "changes nothing without a verdict of the gate" in said
+    assert "--start-at-task" in said
+
+
+@pytest.mark.parametrize("playbook", ["upgrade_web", "backup_web", "cluster_status", "downgrade_restore"])
+def test_empty_inventory(site: Site, playbook: str) -> None:
+    """An inventory without hosts is an error, not a green job."""
+    empty = site.dir / "empty.yml"
+    empty.write_text("---\nall: {}\n", "utf-8")
+    site.inventory = empty
+
+    run = site.play(playbook)
+
+    assert run.rc != 0, run.text
+    assert "No DataMiner agent is selected, so nothing would be done" in run.said
+
+
+def test_pattern_that_matches_nothing(site: Site) -> None:
+    run = refused(site, dataminer_hosts="nope")
+
+    assert 'Found 0 hosts for \\"nope\\" in the inventory' in run.said
+    assert "-e dataminer_hosts=" in run.said
+
+
+def test_limit_that_matches_no_agent(site: Site) -> None:
+    """Here by a limit to the controller; Ansible itself refuses one that matches no host at all."""
+    run = refused(site, "--limit", "localhost")
+
+    assert "none of them within --limit" in run.said
+    assert refused(site, "--limit", "DMA9").text
+
+
+def test_inventory_in_another_folder_and_relative(make_site: MakeSite, tmp_path: Path) -> None:
+    """From another current folder, with the agents in a group of another name."""
+    site = make_site(agents=1)
+    text = site.inventory.read_text("utf-8").replace("\ndataminer:\n", "\nproduction:\n")
+    site.inventory.write_text(text, "utf-8")
+    site.inventory = Path(site.inventory.name)
+
+    run = site.play("upgrade_web", variables={**target(site.cluster), "dataminer_hosts": "production"})
+
+    assert run.rc == 0, run.text
+    assert site.webs() == {"DMA1": "10.5.9"}

@@ -1,0 +1,44 @@
+"""No password ever turns up in what is printed or written, however much is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import MakeSite
+from playbook import Run, Site, target
+from simulator.tree import SECRETS
+
+PLANTED = {"ansible_password": "C0nnect-Pa55!z9", "ansible_become_password": "B3come-Pa55!y8", "vault_smtp_password": "V4ult-Pa55!w7"}
+
+
+def test_no_secret_anywhere(make_site: MakeSite) -> None:
+    """All playbooks at -vvvv, in earnest: output, reports, and every file that the collection left on the agent."""
+    site = make_site(agents=1, web="10.5.9", vendor_backups=2)
+    (agent,) = site.agents
+    text = site.inventory.read_text("utf-8")
+    rows = "".join(f'    {name}: "{value}"\n' for name, value in PLANTED.items())
+    site.inventory.write_text(text.replace("  vars:\n", f"  vars:\n{rows}", 1), "utf-8")
+    assert SECRETS[0] in (agent.root / "DMS.xml").read_text("utf-8")
+
+    runs = [
+        site.play("cluster_status", "-vvvv"),
+        site.play("backup_web", "-vvvv"),
+        site.play("upgrade_web", "-vvvv", "--diff", variables=target(site.cluster, "10.5.10")),
+        site.play("downgrade_restore", "-vvvv", "--diff", variables={"dataminer_target_version": "10.5.9"}),
+    ]
+
+    assert [run.rc for run in runs[:3]] == [0, 0, 0], runs[2].text
+    for run in runs:
+        for secret in (*SECRETS, *PLANTED.values()):
+            assert secret not in run.text
+    for path in _left_behind(site, runs):
+        for secret in (*SECRETS, *PLANTED.values()):
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def _left_behind(site: Site, runs: list[Run]) -> list[Path]:
+    (agent,) = site.agents
+    folders = (agent.work_dir, agent.backup_dir, site.dir / "reports", site.dir / "ansible")
+    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(found) > len(runs)
+    return found
