@@ -33,11 +33,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         chosen = {name: view.result(name, params["results"]) or {} for name in view.here}
         missing = [f"{name}: {problem}" for name in view.here if (problem := problem_of(view.result(name, params["results"])))]
         code = loss_code({name: str(found.get("lost_digest") or "") for name, found in chosen.items()})
-        lost = {name: found.get("lost") or [] for name, found in chosen.items()}
         differing = _differing(chosen)
         if view.here and variables.get("inventory_hostname") == next((name for name in view.here if not problem_of(chosen[name] or None)), None):
             _say(chosen, differing, code)
-        result.update(changed=False, code=code, lost=lost, differing=differing)
+        result.update(changed=False, code=code, lost=chosen.get(str(variables.get("inventory_hostname")), {}).get("lost") or [], differing=differing)
         if missing:
             result.update(failed=True, msg="No backup was chosen on every agent of the cluster, nothing was restored. " + "; ".join(missing))
         elif code and params["accept_loss"] != code and not self._task.check_mode:

@@ -44,7 +44,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
         if told == variables.get("inventory_hostname"):
             display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
-        result.update(gate.to_result(), changed=False, cluster=params["cluster"])
+        result.update(_told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"])
         if not gate.allowed:
             result.update(failed=True, msg=_denied(gate))
         return result
@@ -66,6 +66,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             daas=params["daas"],
             recover=params["purpose"] == "downgrade",
         )
+
+
+def _told(gate: Gate, agent: str) -> dict[str, Any]:
+    """The gate's result for one agent: its own rows, those of the cluster, and who else is denied; all rows on all agents grow with the square."""
+    rows = [row for row in gate.rows if row.agent in (None, agent) or row in gate.denials[:SHOWN_DENIALS]]
+    return {**gate.to_result(), "rows": [row.to_result() for row in rows]}
 
 
 def _title(params: dict[str, Any], gate: Gate) -> str:

@@ -17,10 +17,10 @@ from .version import Version
 
 _T = TypeVar("_T")
 # Characters of JSON that a list may take in a result, below 100 kB together; `counts` tells of the rest.
-_ROOM = 3_000
-_ROOM_APPS = 46_000  # about 300 apps
-_ROOM_BACKUPS = 10_000
-_ROOM_PACKAGES = 8_000
+_ROOM = 2_000
+_ROOM_APPS = 22_000  # about 150 apps
+_ROOM_BACKUPS = 6_000
+_ROOM_PACKAGES = 5_000
 _MOST_PREREQUISITES = 10
 _LONGEST = 160  # characters of a name or message in a result
 _LONGEST_TITLE = 80
@@ -216,7 +216,7 @@ class AgentState:
 def to_result(state: AgentState) -> dict[str, object]:
     """The state as plain JSON types: versions in the vendor's notation, times as YYYY-MM-DDTHH:MM:SSZ, sizes in bytes.
 
-    Stays below 100 kB (AWX cuts larger events): lists are cut, `counts` has their true lengths; long texts end in an ellipsis.
+    Stays below 50 kB, so that a result with it stays below 100 kB (AWX cuts larger events): lists are cut, `counts` has their true lengths; long texts end in an ellipsis.
     """
     return {
         "utc": time_text(state.utc),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -14,7 +15,10 @@ from .case_common import Args, Result, pack, scan_request, state_of
 from .errors import DataMinerError
 from .host import Host
 
-TAIL = 1024
+TAIL = 1024  # characters of a progress.log, enough for the words that say how it ended
+DIGEST = 16  # characters of a digest, enough to tell contents apart
+ROWS = 800
+APPS = 400  # whose titles are known to the comparison; beyond, folders are named
 
 
 def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:  # noqa: ARG001
@@ -44,10 +48,28 @@ def content_items(state: AgentState, args: Args) -> list[dict[str, Any]]:
 
 def compact(scan: dict[str, Any]) -> dict[str, Any]:
     """The scan without what only a backup or restore needs: version histories, folder listings, long logs."""
-    apps = [{**app, "info": _short_info(app["info"]), "dirs": [], "files": []} for app in scan["apps"]]
+    apps = [{**app, "info": _short_info(app["info"]), "dirs": [], "files": []} for app in scan["apps"][:APPS]]
     packages = [{**row, "log_tail": row["log_tail"] and row["log_tail"][-TAIL:]} for row in scan["packages"]]
     texts = {**scan["texts"], "web_config": {"text": None, "error": "missing"}}
-    return {**scan, "apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": []}
+    content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
+    return {**scan, "apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": [], "content": content, "asked": None}
+
+
+def grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of content, at most `ROWS`: where there are more files, those beyond apps count by the folder they are in."""
+    if len(rows) <= ROWS:
+        return rows
+    apps = [row for row in rows if row["path"].lower().startswith("applications/")]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row not in apps:
+            groups.setdefault("/".join(row["path"].split("/")[:2]), []).append(row)
+    return [*apps[:ROWS], *(_group(path, group) for path, group in list(groups.items())[:ROWS])]
+
+
+def _group(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    digest = hashlib.sha256("".join(f"{row['sha256']} {row['path']}\n" for row in rows).encode("utf-8", "surrogatepass")).hexdigest()
+    return {"path": path, "files": sum(row["files"] for row in rows), "bytes": sum(row["bytes"] for row in rows), "sha256": digest}
 
 
 def _short_info(info: dict[str, Any]) -> dict[str, Any]:

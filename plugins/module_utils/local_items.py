@@ -55,8 +55,8 @@ def expand(places: Places, item: dict[str, Any], *, note: Note) -> Iterator[Item
     path, versions = item["path"], item.get("versions")
     try:
         place = places.find(path)
-    except Refused:  # a link on the way there
-        note(path, LINK)
+    except Refused as error:  # a link on the way there, or by now a file
+        note(path, LINK if error.found == "a link" else error.message)
         return
     except OSError as error:
         note(path, error.strerror or str(error))

@@ -23,6 +23,7 @@ from .local_files import utc_text, write_json
 from .local_store import JobStore
 
 PROGRESS_EVERY = 0.3  # seconds
+ATTEMPTS = 30  # to take the lock from a job that is just ending; each lasts a tenth of a second
 
 
 class Job:
@@ -59,27 +60,38 @@ def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str,
     """Start `spec` detached, or attach; see `host.Host.start`."""
     if spec["kind"] not in runners:
         raise InvalidInput("No such job", found=repr(spec["kind"]), needed=", ".join(sorted(runners)), remedy="use a newer version of the collection")
-    known = store.status(run_id)
-    if known.state != "absent":
-        return store.status(run_id, attached=True)
-    lock = store.take_lock()
-    if lock is None:
-        return _attach(store, spec)
+    for _attempt in range(ATTEMPTS):
+        if store.status(run_id).state != "absent":
+            return store.status(run_id, attached=True)
+        lock = store.take_lock()
+        if lock is not None:
+            return _start_locked(store, spec, run_id, runners[spec["kind"]], lock)
+        if attached := _attach(store, spec, run_id):
+            return attached
+    raise store.busy()
+
+
+def _start_locked(store: JobStore, spec: dict[str, Any], run_id: str, runner: Runner, lock: int) -> JobStatus:
     try:
-        folder = store.folder(run_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        if store.status(run_id).state != "absent":  # somebody else started it, and it ended, since we looked
+            return store.status(run_id, attached=True)
+        folder = store.create(run_id)
         write_json(folder / "spec.json", spec)
         store.record(run_id, _record(spec, run_id))
-        _detach(lambda: _carry_out(Job(store, run_id, spec, lock), runners[spec["kind"]]), folder / "log.txt", lock)
+        _detach(lambda: _carry_out(Job(store, run_id, spec, lock), runner), folder / "log.txt", lock)
     finally:
         os.close(lock)
     return store.status(run_id)
 
 
-def _attach(store: JobStore, spec: dict[str, Any]) -> JobStatus:
+def _attach(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus | None:
+    """The running job, if it is the one that was meant; None while one just begins or ends; `Busy` for another."""
     holder = store.running_job()
-    if holder and holder["kind"] == spec["kind"] and holder["work"] == spec.get("work"):
-        return store.status(str(holder["run_id"]), attached=True)
+    if holder is None or holder["run_id"] == "unknown" or store.ended(holder["run_id"]):
+        return None
+    same_work = bool(holder["work"]) and (holder["kind"], holder["work"]) == (spec["kind"], spec.get("work"))
+    if holder["run_id"] == run_id or same_work:
+        return store.status(holder["run_id"], attached=True)
     raise store.busy()
 
 
@@ -98,7 +110,7 @@ def _detach(work: Callable[[], None], log: Path, lock: int) -> None:
         return
     try:
         os.setsid()
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        _mind_signals()
         if os.fork():
             os._exit(0)
         _redirect(log, lock)
@@ -107,6 +119,18 @@ def _detach(work: Callable[[], None], log: Path, lock: int) -> None:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+def _mind_signals() -> None:
+    """A closed connection means nothing to a job. Told to end, it still does what must not stay undone: a commit starts the web server."""
+    for ignored in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(ignored, signal.SIG_IGN)
+
+    def told_to_end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise JobFailed("The job was told to end", found=signal.Signals(number).name, remedy="run again once the reason is over; it continues from what is there")
+
+    signal.signal(signal.SIGTERM, told_to_end)
 
 
 def _redirect(log: Path, lock: int) -> None:

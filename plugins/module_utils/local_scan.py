@@ -11,16 +11,20 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .agent_files import file_version, parse_dms_xml
 from .local_files import entries, find, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
-from .local_items import ItemFile, expand, is_app
+from .local_items import LINK, ItemFile, expand, is_app
+from .local_places import Places
 from .local_store import JobStore
+from .local_zip import batches, in_order
 
 SCHEMA = 1
 MAX_DLL = 64 * 1024 * 1024
+HOST_TIMEOUT = 60  # seconds
 
 
 def scan(request: dict[str, Any]) -> dict[str, Any]:
@@ -93,66 +97,75 @@ class _Scan:
             return {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": f"DMS.xml is {dms['error']}"}
         return parse_dms_xml(dms["text"], own["text"])
 
+    def content_folder(self, name: str) -> Path | None:
+        """One of the folders a backup is made of. Links aren't followed here, as they aren't in a backup."""
+        folder = find(self.root, name)
+        if folder is not None and folder.is_symlink():
+            self.note(folder, LINK)
+            return None
+        return folder
+
     def apps(self) -> list[dict[str, Any]]:
         rows = []
-        for entry in self.listing(find(self.root, "Applications")):
-            if not entry.is_dir(follow_symlinks=False):
-                continue
-            inside = self.listing(Path(entry.path))
-            info = next((e for e in inside if e.name.lower() == "app.info.json" and e.is_file(follow_symlinks=False)), None)
-            rows.append(
-                {
-                    "folder": entry.name,
-                    "info": read_text(Path(info.path) if info else None, self.limit),
-                    "dirs": [e.name for e in inside if e.is_dir(follow_symlinks=False)],
-                    "files": [e.name for e in inside if not e.is_dir(follow_symlinks=False)],
-                }
-            )
+        for entry in self.listing(self.content_folder("Applications")):
+            if entry.is_symlink():
+                self.note(entry.path, LINK)
+            elif entry.is_dir(follow_symlinks=False):
+                rows.append(self.app(entry))
         return rows
 
-    def loose(self) -> list[str]:
-        return [entry.name for entry in self.listing(find(self.root, "Applications")) if entry.is_file(follow_symlinks=False)]
+    def app(self, entry: os.DirEntry[str]) -> dict[str, Any]:
+        noted = len(self.errors)
+        inside = self.listing(Path(entry.path))
+        info = next((e for e in inside if e.name.lower() == "app.info.json" and e.is_file(follow_symlinks=False)), None)
+        text = read_text(Path(info.path) if info else None, self.limit)
+        return {
+            "folder": entry.name,
+            "info": text if len(self.errors) == noted else {"text": None, "error": "unreadable"},  # not "missing": such an app is left out of backups
+            "dirs": [e.name for e in inside if e.is_dir(follow_symlinks=False)],
+            "files": [e.name for e in inside if not e.is_dir(follow_symlinks=False)],
+        }
 
-    def files_below(self, folder: Path | None) -> list[os.DirEntry[str]]:
-        if folder is None:
-            return []
-        try:
-            return list(walk(folder))
-        except OSError as error:
-            self.note(folder, error)
-            return []
+    def loose(self) -> list[str]:
+        folder = find(self.root, "Applications")
+        linked = folder is None or folder.is_symlink()
+        return [] if linked else [entry.name for entry in self.listing(folder) if entry.is_file(follow_symlinks=False)]
 
     def dashboards(self) -> list[dict[str, Any]]:
-        folder = find(self.root, "Dashboards")
+        folder = self.content_folder("Dashboards")
         rows = []
-        for entry in self.files_below(folder):
-            if folder is not None and entry.name.lower().endswith(".dmadb.json") and entry.is_file(follow_symlinks=False):
-                about = entry.stat(follow_symlinks=False)
-                path = Path(entry.path).relative_to(folder).as_posix()
+        for entry in walk(folder, self.note) if folder else ():
+            if entry.name.lower().endswith(".dmadb.json") and entry.is_file(follow_symlinks=False) and (about := self.stat(entry)):
+                path = entry.path[len(str(folder)) + 1 :]
                 rows.append({"path": path, "size": about.st_size, "modified": utc_text(about.st_mtime)})
         return sorted(rows, key=lambda row: utf16_key(str(row["path"])))
 
+    def stat(self, entry: os.DirEntry[str] | Path) -> os.stat_result | None:
+        """None, with a note, for what vanished since it was listed."""
+        try:
+            return entry.stat(follow_symlinks=False)
+        except OSError as error:
+            self.note(str(getattr(entry, "path", entry)), error)
+            return None
+
     def packages(self) -> list[dict[str, Any]]:
-        rows = []
-        for entry in self.listing(find(self.root, "Upgrades", "Packages")):
-            if not entry.is_dir(follow_symlinks=False):
-                continue
-            log = find(Path(entry.path), "progress.log")
-            rows.append(
-                {
-                    "folder": entry.name,
-                    "created": self.created(entry),
-                    "modified": utc_text(log.stat().st_mtime) if log else None,
-                    "log_tail": read_tail(log, int(self.request.get("log_tail") or 4096)) if log else None,
-                    "prerequisites": self.prerequisites(Path(entry.path)),
-                }
-            )
-        return rows
+        return [self.package(entry) for entry in self.listing(find(self.root, "Upgrades", "Packages")) if entry.is_dir(follow_symlinks=False)]
+
+    def package(self, entry: os.DirEntry[str]) -> dict[str, Any]:
+        log = find(Path(entry.path), "progress.log")
+        about = self.stat(log) if log else None
+        return {
+            "folder": entry.name,
+            "created": self.created(entry),
+            "modified": utc_text(about.st_mtime) if about else None,
+            "log_tail": read_tail(log, int(self.request.get("log_tail") or 4096)) if log else None,
+            "prerequisites": self.prerequisites(Path(entry.path)),
+        }
 
     def created(self, entry: os.DirEntry[str]) -> str:
         """When the folder's first file was written: POSIX keeps no creation time, and the folder's own time moves with each file in it."""
-        times = [e.stat(follow_symlinks=False).st_mtime for e in self.listing(Path(entry.path))]
-        return utc_text(min([entry.stat(follow_symlinks=False).st_mtime, *times]))
+        known = (self.stat(each) for each in [entry, *self.listing(Path(entry.path))])
+        return utc_text(min((about.st_mtime for about in known if about), default=time.time()))
 
     def prerequisites(self, folder: Path) -> list[dict[str, Any]]:
         names = [e for e in self.listing(folder) if e.name.lower().startswith("prerequisite-result-") and e.is_file(follow_symlinks=False)]
@@ -175,14 +188,17 @@ class _Scan:
 
     def backups(self, origin: str, folder: Path) -> list[dict[str, Any]]:
         rows = []
-        for entry in self.listing(folder) if folder.is_dir() else []:
+        for entry in self.own_folder(folder):
             if not entry.name.lower().endswith(".zip") or not entry.is_file(follow_symlinks=False):
                 continue
-            about = entry.stat(follow_symlinks=False)
-            manifest = self.manifest(Path(entry.path).with_suffix(".manifest"))
-            row = {"origin": origin, "path": entry.path, "name": entry.name, "size": about.st_size, "modified": utc_text(about.st_mtime)}
-            rows.append({**row, "manifest": manifest})
+            if about := self.stat(entry):
+                row = {"origin": origin, "path": entry.path, "name": entry.name, "size": about.st_size, "modified": utc_text(about.st_mtime)}
+                rows.append({**row, "manifest": self.manifest(Path(entry.path).with_suffix(".manifest"))})
         return rows
+
+    def own_folder(self, folder: Path) -> list[os.DirEntry[str]]:
+        """The entries of a folder that needn't exist yet."""
+        return self.listing(folder) if os.path.lexists(folder) else []
 
     def manifest(self, path: Path) -> dict[str, Any] | None:
         """First and last line of content, and whether the checksum in the last line fits what stands above it."""
@@ -203,23 +219,22 @@ class _Scan:
         return {"header": header, "trailer": lines[0].decode("utf-8", "replace").strip(), "intact": intact}
 
     def partials(self) -> list[dict[str, Any]]:
-        folder = Path(self.request["backup_dir"])
-        found = [e for e in (self.listing(folder) if folder.is_dir() else []) if e.name.lower().endswith(".partial")]
-        return [{"path": e.path, "size": e.stat().st_size, "modified": utc_text(e.stat().st_mtime)} for e in found]
+        found = [(e.path, self.stat(e)) for e in self.own_folder(Path(self.request["backup_dir"])) if e.name.lower().endswith(".partial")]
+        return [{"path": path, "size": about.st_size, "modified": utc_text(about.st_mtime)} for path, about in found if about]
 
     def disk(self, path: Path) -> dict[str, Any]:
         """Free space where `path` is, or where it would be created."""
         place = path
-        while not place.exists() and place != place.parent:
+        while not os.path.exists(place) and place != place.parent:  # noqa: PTH110 (a Path raises where a folder can't be searched)
             place = place.parent
-        return {"path": str(path), "free": shutil.disk_usage(place).free, "volume": str(os.stat(place).st_dev)}
+        return {"path": str(path), "free": shutil.disk_usage(place).free, "volume": str(place.stat().st_dev)}
 
     def host(self) -> dict[str, Any] | None:
         command = self.request.get("host_command")
         if not command:
             return None
         try:
-            done = subprocess.run([*command, "facts"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+            done = subprocess.run([*command, "facts"], stdin=subprocess.DEVNULL, capture_output=True, timeout=HOST_TIMEOUT, check=True)
             facts = json.loads(done.stdout)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             self.note(command[0], f"the host command gave no facts: {type(error).__name__}")
@@ -230,28 +245,41 @@ class _Scan:
         items = self.request.get("content")
         if items is None:
             return None
-        rows = []
+        places = Places(self.root)
+        rows: list[dict[str, Any]] = []
         for item in items:
-            found = list(expand(self.root, item, note=lambda path, why: self.note(path, why)))
-            rows += [self.digest(item["path"], found)] if is_app(self.root, item) else self.file_rows(found)
+            hashed = self.hashed(expand(places, item, note=self.note))
+            rows += [self.digest(item["path"], hashed)] if is_app(places, item) else [self.file_row(*each) for each in hashed]
         return rows
 
-    def file_rows(self, files: list[ItemFile]) -> list[dict[str, Any]]:
-        rows = []
-        for file in files:
-            try:
-                rows.append({"path": file.path, "files": 1, "bytes": file.size, "sha256": sha256_file(file.full)})
-            except OSError as error:
-                self.note(file.path, error)
-        return rows
+    def hashed(self, files: Iterable[ItemFile]) -> list[tuple[ItemFile, str]]:
+        """Files with their SHA-256, read on all cores; those that can't be read are noted and left out."""
+        found: list[tuple[ItemFile, str]] = []
+        for done in in_order(_hash_batch, batches(files, lambda file: file.size)):
+            for file, digest in done:
+                if isinstance(digest, OSError):
+                    self.note(file.path, digest)
+                else:
+                    found.append((file, digest))
+        return found
 
-    def digest(self, path: str, files: list[ItemFile]) -> dict[str, Any]:
-        lines, total = [], 0
-        for file in sorted(files, key=lambda f: utf16_key(f.path)):
-            try:
-                lines.append(f"{sha256_file(file.full)} {file.size} {file.path}\n")
-                total += file.size
-            except OSError as error:
-                self.note(file.path, error)
+    @staticmethod
+    def file_row(file: ItemFile, digest: str) -> dict[str, Any]:
+        return {"path": file.path, "files": 1, "bytes": file.size, "sha256": digest}
+
+    @staticmethod
+    def digest(path: str, hashed: list[tuple[ItemFile, str]]) -> dict[str, Any]:
+        lines = [f"{digest} {file.size} {file.path}\n" for file, digest in sorted(hashed, key=lambda pair: utf16_key(pair[0].path))]
         whole = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
-        return {"path": path, "files": len(lines), "bytes": total, "sha256": whole}
+        return {"path": path, "files": len(lines), "bytes": sum(file.size for file, _digest in hashed), "sha256": whole}
+
+
+def _hash_batch(files: list[ItemFile]) -> list[tuple[ItemFile, str | OSError]]:
+    return [(file, _hash(file)) for file in files]
+
+
+def _hash(file: ItemFile) -> str | OSError:
+    try:
+        return sha256_file(file.full)
+    except OSError as error:
+        return error

@@ -16,9 +16,10 @@ from typing import Any
 
 from .errors import Busy, InvalidInput
 from .jobs import CLOSED_JOURNAL_STATES, OPEN_JOURNAL_STATES, JobStatus, State
-from .local_files import read_json, remove_tree, write_json
+from .local_files import read_json, remove_tree, sync_folder, write_json
 
 KEEP_JOBS = 30
+LOWEST_LOCK = 10
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -43,10 +44,13 @@ class JobStore:
     def take_lock(self) -> int | None:
         """The open lock, or None while another process holds it."""
         self.work.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.work / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        opened = os.open(self.work / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, LOWEST_LOCK)  # a job gives 0, 1 and 2 another meaning
+        os.close(opened)
         for _attempt in range(5):
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                (self.work / "lock.json").unlink(missing_ok=True)  # it names a job that is gone
                 return handle
             time.sleep(0.02)  # somebody may only be looking
         os.close(handle)
@@ -73,10 +77,22 @@ class JobStore:
         unknown = {"run_id": "unknown", "kind": "unknown", "owner": "unknown", "started": "", "work": ""}
         return {**unknown, **record} if isinstance(record, dict) else unknown
 
+    def create(self, run_id: str) -> Path:
+        """The job's folder, made so that it survives a power cut."""
+        folder = self.folder(run_id)
+        self.jobs.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        sync_folder(self.jobs)
+        sync_folder(self.work)
+        return folder
+
     def record(self, run_id: str, record: dict[str, Any]) -> None:
-        """Note who holds the lock, in the job's own folder too."""
-        write_json(self.folder(run_id) / "state.json", record)
+        """Note who holds the lock, then that the job exists: in this order, for a job that nobody seems to hold counts as dead."""
         write_json(self.work / "lock.json", record)
+        write_json(self.folder(run_id) / "state.json", record)
+
+    def ended(self, run_id: str) -> bool:
+        return isinstance(read_json(self.folder(run_id) / "result.json"), dict)
 
     def status(self, run_id: str, *, attached: bool = False) -> JobStatus:
         folder = self.folder(run_id)
@@ -85,7 +101,8 @@ class JobStore:
         if not isinstance(record, dict):
             return JobStatus(run_id=run_id, kind="", state="absent")
         known: dict[str, Any] = {key: record.get(key, "") for key in ("kind", "started", "owner")}
-        progress = read_json(folder / "progress.json") or {}
+        told = read_json(folder / "progress.json")
+        progress: dict[str, Any] = told if isinstance(told, dict) else {}
         if isinstance(ended, dict):
             state: State = "failed" if ended.get("error") else "done"
             return JobStatus(run_id=run_id, state=state, attached=attached, progress=progress, result=ended.get("result"), error=ended.get("error"), **known)
@@ -128,10 +145,27 @@ class JobStore:
         return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "partial")}
 
     def prune(self) -> None:
-        """Forget old jobs; one with an open journal is never forgotten."""
+        """Forget old jobs, but none that an undo or the next restore may still ask for."""
+        needed = self._needed()
         for _record, folder in list(self._folders())[KEEP_JOBS:]:
-            if self.journal(folder.name) not in OPEN_JOURNAL_STATES:
+            if folder.name not in needed:
                 remove_tree(folder)
+
+    def _needed(self) -> set[str]:
+        """Restores that are open, the one that ended last, and whatever these or kept files were prepared by."""
+        last = self.last_restore()
+        commits = {row["run_id"] for row in self.journal_rows() if row["state"] in OPEN_JOURNAL_STATES} | ({last["run_id"]} if last else set())
+        kept = {folder.name for name in ("staging", "replaced") for folder in self.subfolders(name)}
+        return commits | kept | {self.prepared_by(run_id) for run_id in commits}
+
+    def subfolders(self, name: str) -> list[Path]:
+        base = self.work / name
+        return list(base.iterdir()) if base.is_dir() else []
+
+    def prepared_by(self, run_id: str) -> str:
+        """The run that prepared what the commit `run_id` swaps in; empty where that isn't known."""
+        spec = read_json(self.folder(run_id) / "spec.json")
+        return str(spec.get("prepared") or "") if isinstance(spec, dict) else ""
 
     def busy(self) -> Busy:
         holder = self.running_job() or {}

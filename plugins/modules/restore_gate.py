@@ -45,9 +45,10 @@ code:
   returned: always
   type: str
 lost:
-  description: What would be lost, by agent.
+  description: What would be lost on this agent.
   returned: always
-  type: dict
+  type: list
+  elements: dict
 differing:
   description: Where the backups chosen on the agents differ.
   returned: always

@@ -371,7 +371,7 @@ def test_a_result_is_plain_json() -> None:
     assert isinstance(result["backups"], list) and [row["name"] for row in result["backups"]] == ["y.zip", "x.zip"]
 
 
-def test_a_result_of_300_apps_lists_them_all_below_100_kb() -> None:
+def test_a_result_of_300_apps_counts_them_all_and_lists_half_below_50_kb() -> None:
     apps = [
         {
             "folder": f"00000000-0000-0000-0000-{number:012d}",
@@ -382,12 +382,12 @@ def test_a_result_of_300_apps_lists_them_all_below_100_kb() -> None:
         for number in range(300)
     ]
     result = to_result(read_agent(scan(apps=apps)))
-    assert isinstance(result["apps"], list) and len(result["apps"]) == 300
-    assert isinstance(result["counts"], dict) and result["counts"]["app_versions"] == 15_000
-    assert len(json.dumps(result)) < 100_000
+    assert isinstance(result["apps"], list) and len(result["apps"]) >= 150
+    assert isinstance(result["counts"], dict) and (result["counts"]["apps"], result["counts"]["app_versions"]) == (300, 15_000)
+    assert len(json.dumps(result)) < 50_000
 
 
-def test_a_result_stays_below_100_kb_whatever_the_agent_holds() -> None:
+def test_a_result_stays_below_60_kb_whatever_the_agent_holds() -> None:
     long = "é" * 1000
     document = scan(
         apps=[{"folder": long, "info": text('{"Name": "' + long + '"}'), "dirs": [], "files": []}] * 2000,

@@ -15,7 +15,7 @@ function Test-App([string]$folder, $item) {
 
 # A version folder that the item leaves out. Numbers compare as text, since a name may hold any number.
 function Test-Skipped([string]$name, $versions) {
-    if ($null -eq $versions -or $name -notmatch '^version_(\d+)\z') { return $false }
+    if ($null -eq $versions -or $name -notmatch '^version_0*(\d+)\z') { return $false }
     return @($versions | ForEach-Object { "$_" }) -cnotcontains $Matches[1]
 }
 
