@@ -38,10 +38,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result
         unread = [
             f"{reading.name} ({reading.problem})"
-            for reading in (view.reading(name, "dataminer_after") for name in view.here)
+            for reading in (view.reading(name, params["results"]) for name in view.here)
             if reading.state is None
         ]
-        after = view.states("dataminer_after")
+        after = view.states(params["results"])
         judged = in_step(after, expected=expected, expected_content_equal=params["content_equal"])
         result.update(changed=False, in_step=judged.ok and not unread, **_told(judged), restarted=_restarts(view, after))
         if unread or not judged.ok:

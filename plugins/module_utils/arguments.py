@@ -109,7 +109,12 @@ CLUSTER_BARRIER: Spec = {
     "remedy": {"type": "str", "default": "Mend the cause and run the playbook again: it continues from what is there."},
 }
 
-CLUSTER_VERIFY: Spec = {**CLUSTER, "expected": {"type": "raw"}, "content_equal": {"type": "bool", "default": False}}
+CLUSTER_VERIFY: Spec = {
+    **CLUSTER,
+    "results": {"type": "str", "default": "dataminer_after"},
+    "expected": {"type": "raw"},
+    "content_equal": {"type": "bool", "default": False},
+}
 
 RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}
 

@@ -83,7 +83,7 @@ def dashboard_gateway(without_jobs: Threshold, without_ticketing: Threshold) -> 
         folders += [name for name, gone in (("Jobs", without_jobs), ("Ticketing", without_ticketing)) if not gone.reached(request.goal)]
         remedy = f"afterwards, copy these folders of Webpages to a Dashboard Gateway by hand: {', '.join(folders)}"
         if request.dashboard_gateway is None:
-            return passed("not known whether there is a Dashboard Gateway", remedy=remedy)
+            return warned("not known whether there is a Dashboard Gateway", remedy=f"if there is one: {remedy}")
         return warned("there is a Dashboard Gateway", remedy=remedy)
 
     return check
@@ -231,7 +231,8 @@ def full_overrides(case: Case) -> Finding:
     lines = case.state.history
     found = f"last web package {_shown(last)}"
     if any(moment > last for moment in fulls) or any(line.earliest > last for line in lines):
-        return warned(f"{found}; a full upgrade came after it and overrode it")
+        text = f"{found}; a full upgrade came after it and overrode it"
+        return warned(text) if case.web is None else passed(f"{text}: the web version is {case.web}")
     if any(line.latest >= last for line in lines):
         return warned(f"{found}; a full upgrade within the hour: which came last can't be told from local times")
     return passed(f"{found}; no full upgrade after it")

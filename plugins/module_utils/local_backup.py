@@ -5,23 +5,31 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .entry_names import problem_of_path
-from .errors import BackupInvalid, ChangedMeanwhile, NotEnoughSpace
-from .local_files import CHUNK, sync_folder
-from .local_items import ItemFile, expand
+from .entry_names import MAX_ENTRIES, MAX_TOTAL, fold, problem_of_path
+from .errors import BackupInvalid, ChangedMeanwhile, NotEnoughSpace, Refused
+from .local_files import CHUNK, sha256_file, sync_folder
+from .local_items import NOTES, ItemFile, expand
 from .local_jobs import Job
-from .local_verify import nothing, read_zip, verify
-from .local_zip import SMALL, Packed, ZipWriter, batches, in_order, pack
+from .local_places import Places
+from .local_verify import ReadZip, nothing, read_zip, verify
+from .local_zip import SMALL, batches, in_order
+from .local_zipwrite import Packed, Unsteady, ZipWriter, pack
 from .manifest import FileRow, ManifestBuilder, compare
 
 MANIFEST_SUFFIX = ".manifest"
+SPACE_REMEDY = "free some space or move the folder"
+RETRY_AFTER = 1.0  # seconds before the second attempt, twice that before the third
+CLOCK_TICK = 2_000_000_000  # nanoseconds: the coarsest clock of a file system
 
 
 class _Changed(Exception):
@@ -38,37 +46,54 @@ def run_backup(job: Job) -> dict[str, Any]:
 
 
 def make_backup(job: Job, spec: dict[str, Any]) -> dict[str, Any]:
+    """The backup of `spec`. Whatever goes wrong, no partial file stays and nothing is rotated out."""
     folder = Path(spec["dest_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / spec["name"]
     partial = folder / f"{spec['name']}.partial"
+    if os.path.lexists(target):
+        raise Refused(f"{target} exists", needed="a new name: a backup is never overwritten", remedy="run again")
+    try:
+        rows, notes = _attempts(job, spec, partial)
+        return _publish(job, spec, partial, target, rows, notes)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NotEnoughSpace(f"Not enough free space for {folder}", found=str(error.strerror), remedy=SPACE_REMEDY) from error
+    finally:
+        for leftover in (partial, _partial_manifest(target)):
+            leftover.unlink(missing_ok=True)
+
+
+def _attempts(job: Job, spec: dict[str, Any], partial: Path) -> tuple[list[FileRow], list[str]]:
+    """The first attempt in which nothing changed."""
     changed: list[str] = []
-    for attempt in range(1 + int(spec["retries"])):
+    attempts = 1 + int(spec["retries"])
+    for attempt in range(attempts):
+        time.sleep(attempt * RETRY_AFTER)
         try:
-            rows, notes = _attempt(job, spec, partial)
+            return _attempt(job, spec, partial)
         except _Changed as error:
             changed = error.paths
             job.log(f"attempt {attempt + 1}: changed meanwhile: {changed[:10]}")
-            continue
-        return _publish(job, spec, partial, target, rows, notes)
-    partial.unlink(missing_ok=True)
     raise ChangedMeanwhile(
         "Files changed while they were backed up",
         found=", ".join(changed[:10]) + (f" and {len(changed) - 10} more" if len(changed) > 10 else ""),
-        needed=f"content that stays the same for the length of a backup ({1 + int(spec['retries'])} attempts were made)",
+        needed=f"content that can be read and stays the same for the length of a backup ({attempts} attempts were made)",
         remedy="run again at a quieter moment, or close the programs that write these files",
     )
 
 
 def _attempt(job: Job, spec: dict[str, Any], partial: Path) -> tuple[list[FileRow], list[str]]:
     partial.unlink(missing_ok=True)
+    begun = time.time_ns()
     files, notes = listing(Path(spec["root"]), spec["items"])
     total = sum(file.size for file in files)
-    _check_names(files)
-    _check_space(Path(spec["dest_dir"]), total, int(spec.get("free_needed") or 0))
+    _check_names(files, total)
+    check_space(Path(spec["dest_dir"]), max(total, int(spec.get("free_needed") or 0)))
     job.progress(text="backing up", files=0, bytes=0, total_files=len(files), total_bytes=total)
     rows = _write(job, files, partial, int(spec["level"]))
-    _check_unchanged(files, notes, spec)
+    _check_unchanged(files, rows, spec, begun)
     return rows, notes
 
 
@@ -78,30 +103,48 @@ def listing(root: Path, items: Iterable[dict[str, Any]]) -> tuple[list[ItemFile]
     lost: list[str] = []
 
     def note(path: str, why: str) -> None:
-        (notes if why.startswith("is ") else lost).append(f"{path} {why}")
+        (notes if why in NOTES else lost).append(f"{path} {why}" if why in NOTES else f"{path} ({why})")
 
     files: dict[str, ItemFile] = {}
+    places = Places(root)
     for item in items:
-        files.update((file.path, file) for file in expand(root, item, note=note))
+        files.update((file.path, file) for file in expand(places, item, note=note))
     if lost:
         raise _Changed(lost)
     return list(files.values()), notes
 
 
-def _check_names(files: list[ItemFile]) -> None:
-    bad = [f"{file.path} ({problem})" for file in files if (problem := problem_of_path(file.path))]
+def _check_names(files: list[ItemFile], total: int) -> None:
+    """Refuse what a restore would refuse, before anything is written."""
+    spelt: dict[str, str] = {}
+    bad = [f"{file.path} ({problem})" for file in files if (problem := problem_of_path(file.path) or _clash(file.path, spelt))]
     if bad:
         raise BackupInvalid(
             "Some names can't be restored on Windows", found="; ".join(bad[:10]), needed="names that Windows can hold", remedy="rename or move these files away"
         )
-
-
-def _check_space(folder: Path, total: int, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < max(total, needed):
-        raise NotEnoughSpace(
-            f"Not enough free space for {folder}", found=f"{free} bytes free", needed=f"{max(total, needed)} bytes", remedy="free some space or move the folder"
+    if len(files) > MAX_ENTRIES or total > MAX_TOTAL:
+        raise BackupInvalid(
+            "There is more content than a restore would take back",
+            found=f"{len(files)} files of {total} bytes",
+            needed=f"at most {MAX_ENTRIES} files of {MAX_TOTAL} bytes",
+            remedy="back up the latest versions only, or clear out what nobody needs",
         )
+
+
+def _clash(path: str, spelt: dict[str, str]) -> str | None:
+    """Whether the path, or a folder of it, differs from an earlier one in case only."""
+    while path:
+        known = spelt.setdefault(fold(path), path)
+        if known != path:
+            return f"Windows takes it for {known}"
+        path = path.rpartition("/")[0]
+    return None
+
+
+def check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise NotEnoughSpace(f"Not enough free space for {folder}", found=f"{free} bytes free", needed=f"{needed} bytes", remedy=SPACE_REMEDY)
 
 
 def _write(job: Job, files: list[ItemFile], partial: Path, level: int) -> list[FileRow]:
@@ -118,50 +161,52 @@ def _write(job: Job, files: list[ItemFile], partial: Path, level: int) -> list[F
             if file.size > SMALL:
                 rows.append(_add_large(writer, file))
                 job.advance(1, file.size)
-    finally:
         writer.close()
+    finally:
+        writer.abandon()
     return rows
 
 
 def _pack(file: ItemFile, level: int) -> tuple[ItemFile, Packed]:
     try:
-        packed = pack(file.full, level)
-    except OSError as error:
-        raise _Changed([f"{file.path} ({error.strerror})"]) from error
-    if packed.size != file.size:
-        raise _Changed([file.path])
-    return file, packed
+        return file, pack(file.full, file.size, level)
+    except Unsteady as error:
+        raise _Changed([f"{file.path} ({error})"]) from error
 
 
 def _add_large(writer: ZipWriter, file: ItemFile) -> FileRow:
     try:
-        size, digest = writer.add_large(file.path, file.full)
-    except OSError as error:
-        raise _Changed([f"{file.path} ({error.strerror})"]) from error
-    if size != file.size:
-        raise _Changed([file.path])
-    return FileRow(path=file.path, size=size, sha256=digest)
+        digest = writer.add_large(file.path, file.full, file.size)
+    except Unsteady as error:
+        raise _Changed([f"{file.path} ({error})"]) from error
+    return FileRow(path=file.path, size=file.size, sha256=digest)
 
 
-def _check_unchanged(files: list[ItemFile], notes: list[str], spec: dict[str, Any]) -> None:
-    """List everything once more: what vanished, appeared or changed in between makes the zip a mixture."""
+def _check_unchanged(files: list[ItemFile], rows: list[FileRow], spec: dict[str, Any], begun: int) -> None:
+    """List everything once more: what vanished, appeared or changed in between makes the zip a mixture.
+
+    A file written twice within one tick of the disk's clock keeps its time: those written just before the backup began are read again.
+    """
     again, _notes = listing(Path(spec["root"]), spec["items"])
     before, after = {file.path: file.stamp for file in files}, {file.path: file.stamp for file in again}
-    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    digests = {row.path: row.sha256 for row in rows}
+    changed |= {file.path for file in again if file.modified_ns > begun - CLOCK_TICK and _digest(file) != digests.get(file.path)}
     if changed:
-        raise _Changed(changed)
+        raise _Changed(sorted(changed))
+
+
+def _digest(file: ItemFile) -> str | None:
+    try:
+        return sha256_file(file.full)
+    except OSError:
+        return None
 
 
 def _publish(job: Job, spec: dict[str, Any], partial: Path, target: Path, rows: list[FileRow], notes: list[str]) -> dict[str, Any]:
     job.progress(text="verifying", files=0, bytes=0)
-    _flush(partial)
-    verified = read_zip(partial, advance=job.advance)
-    differences = compare(rows, [FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in verified.entries])
-    if differences.extra or differences.missing or differences.changed:
-        partial.unlink()
-        raise BackupInvalid("The new zip doesn't hold what was written", found=str(differences), needed="the same bytes", remedy="check the disk and memory of this agent")
-    manifest = target.with_suffix(MANIFEST_SUFFIX)
-    _write_manifest(manifest, spec["header"], rows, verified.size, verified.sha256)
+    verified = _read_back(job, partial, rows)
+    _write_manifest(target, spec["header"], rows, verified.size, verified.sha256)
     partial.replace(target)
     sync_folder(target.parent)
     rotated, kept = _rotate(spec.get("rotate") or [], target.parent)
@@ -170,13 +215,30 @@ def _publish(job: Job, spec: dict[str, Any], partial: Path, target: Path, rows: 
     return {**result, "rotated": rotated, "not_rotated": kept, "notes": notes}
 
 
+def _read_back(job: Job, partial: Path, rows: list[FileRow]) -> ReadZip:
+    """Read the whole zip while the disk takes it, and compare."""
+    with ThreadPoolExecutor(1) as disk:
+        flushed = disk.submit(_flush, partial)
+        verified = read_zip(partial, advance=job.advance)
+        flushed.result()
+    differences = compare(rows, [FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in verified.entries])
+    if not differences.same:
+        raise BackupInvalid("The new zip doesn't hold what was written", found=str(differences), needed="the same bytes", remedy="check the disk and memory of this agent")
+    return verified
+
+
 def _flush(path: Path) -> None:
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 
 
-def _write_manifest(path: Path, header: dict[str, Any], rows: list[FileRow], size: int, digest: str) -> None:
-    partial = path.with_name(path.name + ".partial")
+def _partial_manifest(target: Path) -> Path:
+    return target.with_name(target.stem + MANIFEST_SUFFIX + ".partial")
+
+
+def _write_manifest(target: Path, header: dict[str, Any], rows: list[FileRow], size: int, digest: str) -> None:
+    """Publish the manifest, durable before the zip is: a zip is never seen without it."""
+    partial = _partial_manifest(target)
     with partial.open("wb") as stream:
         builder = ManifestBuilder(stream.write, header)
         for row in rows:
@@ -184,7 +246,8 @@ def _write_manifest(path: Path, header: dict[str, Any], rows: list[FileRow], siz
         builder.finish(zip_size=size, zip_sha256=digest)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(path)
+    partial.replace(target.with_suffix(MANIFEST_SUFFIX))
+    sync_folder(target.parent)
 
 
 def _rotate(names: list[str], folder: Path) -> tuple[list[str], list[str]]:
@@ -205,18 +268,19 @@ def copy_verified(source: Path, target: Path, advance: Callable[[int, int], None
     """Copy a file, flush, read back, rename."""
     partial = target.with_name(target.name + ".partial")
     digest = hashlib.sha256()
-    with source.open("rb") as given, partial.open("wb") as taken:
-        while chunk := given.read(CHUNK):
-            digest.update(chunk)
-            taken.write(chunk)
-            advance(0, len(chunk))
-        taken.flush()
-        os.fsync(taken.fileno())
-    with partial.open("rb") as again:
-        if hashlib.file_digest(again, "sha256").hexdigest() != digest.hexdigest():
-            partial.unlink()
+    try:
+        with source.open("rb") as given, partial.open("wb") as taken:
+            while chunk := given.read(CHUNK):
+                digest.update(chunk)
+                taken.write(chunk)
+                advance(0, len(chunk))
+            taken.flush()
+            os.fsync(taken.fileno())
+        if sha256_file(partial) != digest.hexdigest():
             raise BackupInvalid(f"The copy of {source.name} differs from it", needed="the same bytes", remedy="check the disk of this agent")
-    partial.replace(target)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 
@@ -240,7 +304,7 @@ def _put_aside(job: Job, source: Path, folder: Path) -> Path:
     if not source.is_file():
         raise BackupInvalid(f"{source} is gone", needed="the chosen backup", remedy="run again: it chooses from what is there")
     folder.mkdir(parents=True, exist_ok=True)
-    _check_space(folder, source.stat().st_size, 0)
+    check_space(folder, source.stat().st_size)
     job.progress(text="copying the backup aside")
     target = folder / source.name
     copy_verified(source, target, job.advance)

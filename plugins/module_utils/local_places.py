@@ -61,7 +61,7 @@ class Places:
                 raise Refused(
                     f"{place.path} is in the way", found="a link" if place.is_link else "a file", needed="a folder: links are never followed", remedy="move it away"
                 )
-            self._folders[path] = place and place.path
+            self._folders[path] = place.path if place else None
         return self._folders[path]
 
     def target(self, path: str) -> str:

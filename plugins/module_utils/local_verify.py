@@ -14,8 +14,9 @@ from typing import Any
 
 from .agent_files import decode_text
 from .entry_names import DEFAULT_LIMITS, Entry, Limits, SafeEntry, check_entries, names_digest
-from .errors import BackupInvalid, InvalidManifest
-from .local_files import find, sha256_file, utc_text
+from .errors import BackupInvalid, InvalidManifest, Refused
+from .local_files import read_text, sha256_file, utc_text
+from .local_places import Place, Places
 from .local_zip import ZipReader, batches, in_order
 from .manifest import FileRow, compare, parse_manifest
 
@@ -23,7 +24,7 @@ MAX_INFO = 1024 * 1024
 SHOWN = 10
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReadEntry:
     """An entry that was read to its end. `path` is where it goes, `name` what the zip calls it."""
 
@@ -99,16 +100,15 @@ def verify(spec: dict[str, Any], *, advance: Advance = nothing) -> dict[str, Any
     path = Path(spec["path"])
     read = read_zip(path, limits=Limits(**(spec.get("limits") or {})), advance=advance)
     head = check_manifest(path, Path(spec["manifest"]), read) if spec.get("manifest") else None
-    root = Path(spec["compare_root"]) if spec.get("compare_root") else None
-    rows = list(in_order(lambda entry: _compared(entry, root), read.entries))
+    places = Places(spec["compare_root"]) if spec.get("compare_root") else None
     return {
         "path": str(path),
         "size": read.size,
         "zip_sha256": read.sha256,
         "names_sha256": read.names_sha256,
         "header": head,
-        "entries": rows,
-        "infos": _infos(path, read.entries, root),
+        "entries": _compared(read.entries, places),
+        "infos": _infos(path, read.entries, places),
     }
 
 
@@ -131,26 +131,51 @@ def check_manifest(path: Path, manifest_path: Path, read: ReadZip) -> dict[str, 
     return manifest.header
 
 
-def _compared(entry: ReadEntry, root: Path | None) -> list[Any]:
-    """A row of `entries`: name, path, size, sha256, state, modified, disk size."""
+def _compared(entries: Iterable[ReadEntry], places: Places | None) -> list[list[Any]]:
+    """The rows of `entries`: name, path, size, sha256, state, modified, disk size."""
+    rows: list[list[Any]] = []
+    for done in in_order(lambda batch: [_row(entry, places) for entry in batch], batches(entries, lambda entry: entry.size)):
+        rows += done
+    return rows
+
+
+def _row(entry: ReadEntry, places: Places | None) -> list[Any]:
     base = [entry.name, entry.path, entry.size, entry.sha256]
-    place = find(root, *entry.path.split("/")) if root else None
-    if place is None or place.is_symlink() or not place.is_file():
-        return [*base, "create" if root else None, None, None]
-    about = place.stat()
-    same = about.st_size == entry.size and sha256_file(place) == entry.sha256
+    place = _on_disk(places, entry.path)
+    if place is None:
+        return [*base, "create" if places else None, None, None]
+    about = place.about
+    same = about.st_size == entry.size and _same_bytes(place.path, entry.sha256)
     return [*base, "same" if same else "replace", utc_text(about.st_mtime), about.st_size]
 
 
-def _infos(path: Path, entries: Iterable[ReadEntry], root: Path | None) -> dict[str, list[str | None]]:
+def _on_disk(places: Places | None, path: str) -> Place | None:
+    """The file that a restore would replace; None for what is no file, which the restore will refuse by itself."""
+    try:
+        place = places.find(path) if places else None
+    except (Refused, OSError):
+        return None
+    return place if place and place.is_file else None
+
+
+def _same_bytes(path: str, sha256: str) -> bool:
+    try:
+        return sha256_file(path) == sha256
+    except OSError:  # vanished since, or unreadable: not known to be the same
+        return False
+
+
+def _infos(path: Path, entries: Iterable[ReadEntry], places: Places | None) -> dict[str, list[str | None]]:
     """App.info.json by app folder: its text in the zip and on the disk."""
-    wanted = [entry for entry in entries if _is_info(entry.path) and entry.size <= MAX_INFO]
+    wanted = [entry for entry in entries if entry.size <= MAX_INFO and _is_info(entry.path)]
     found: dict[str, list[str | None]] = {}
+    if not wanted:
+        return found
     with ZipReader(path) as reader:
         by_name = {info.orig_filename: info for info in reader.entries()}
         for entry in wanted:
             text = decode_text(b"".join(reader.chunks(by_name[entry.name])))
-            found[entry.path.split("/")[1]] = [text, _disk_text(root, entry.path)]
+            found[entry.path.split("/")[1]] = [text, _disk_text(_on_disk(places, entry.path))]
     return found
 
 
@@ -159,12 +184,10 @@ def _is_info(path: str) -> bool:
     return len(parts) == 3 and parts[0] == "Applications" and parts[2].lower() == "app.info.json"
 
 
-def _disk_text(root: Path | None, path: str) -> str | None:
-    place = find(root, *path.split("/")) if root else None
-    if place is None or not place.is_file() or place.stat().st_size > MAX_INFO:
+def _disk_text(place: Place | None) -> str | None:
+    if place is None or place.about.st_size > MAX_INFO:
         return None
-    with place.open("rb") as stream:
-        return decode_text(stream.read(MAX_INFO))
+    return read_text(Path(place.path), MAX_INFO)["text"]
 
 
 def entry_bytes(reader: ZipReader, info: zipfile.ZipInfo, write: Callable[[bytes], object]) -> str:

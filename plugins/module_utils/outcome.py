@@ -13,6 +13,7 @@ from .agent import AgentState
 from .cluster import MODULES, WEB_PROCESSES, restarted
 from .jobs import size_text
 from .report import AgentSummary, summary
+from .status import status_text
 from .version import Version
 
 Results = Mapping[str, Mapping[str, Any] | None]
@@ -117,10 +118,10 @@ def _backup(results: Results) -> str | None:
 
 
 def _content(run: AgentRun) -> str | None:
-    if run.after is None or run.after.content is None:
-        return None
     if run.before is None or run.before.content is None:
         return None
+    if run.after is None or run.after.content is None:
+        return f"{len(run.before.content)} items, {size_text(sum(row.bytes for row in run.before.content))}"
     before, after = {row.path: row.sha256 for row in run.before.content}, {row.path: row.sha256 for row in run.after.content}
     changed = sum(1 for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     return f"{changed} of {len(after)} items changed" if changed else f"{len(after)} items, unchanged"
@@ -132,6 +133,7 @@ def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bo
     parts = [
         f"Summary of {'cluster ' + name if name else 'the cluster'}: {purpose}{' (check mode: nothing was changed)' if check else ''}",
         summary(summarise(run, purpose=purpose, check=check) for run in told),
+        status_text((run.name, run.before) for run in told if run.before) if purpose == "status" else "",
         _failures(told),
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
@@ -178,10 +180,14 @@ def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     """The one sentence that somebody woken up at night looks for."""
     good = [run for run in runs if is_good(run.results, purpose=purpose)]
     bad = [run.name for run in runs if run not in good]
+    if purpose == "status" and not bad:
+        return f"{len(good)} of {len(runs)} agents are in step. Before the first change, compare these facts with the About box of one agent."
     if not bad:
         done = "would end well" if check else "ended well"
         return f"{len(good)} of {len(runs)} agents: the {purpose} {done}."
     remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
+    if purpose == "status":
+        return f"{len(good)} of {len(runs)} agents are in step; look at {', '.join(bad)}. Nothing was changed."
     if any((failed_phase(run.results) or ("",))[0] == "gate" for run in runs):
         return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"

@@ -49,7 +49,7 @@ def no_backup_needed(state: AgentState, target: Version | None) -> NoBackupNeede
     failed = failed_attempt(state)
     if failed is None:
         return None
-    before = [row for row in own_backups(state) if row.modified <= failed.started and _on_current(row, state)]
+    before = [row for row in own_backups(state) if row.modified <= failed.started and _on_current(row, state) and not _doubtful(row)]
     newest = max(before, key=lambda row: row.modified, default=None)
     if newest is None:
         return None
@@ -65,6 +65,10 @@ def own_backups(state: AgentState) -> list[BackupFile]:
 def _on_current(row: BackupFile, state: AgentState) -> bool:
     said = row.manifest.header.get("web_version") if row.manifest else None
     return isinstance(said, str) and state.web.version is not None and same_release(Version.parse(said), state.web.version) is not False
+
+
+def _doubtful(row: BackupFile) -> bool:
+    return row.manifest is not None and bool(row.manifest.header.get("suspect"))
 
 
 def suspect(state: AgentState) -> str | None:

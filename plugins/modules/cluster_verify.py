@@ -12,7 +12,7 @@ author: dataminer.web contributors (@dataminer-web)
 description:
   - Compares the agents of a cluster, as M(dataminer.web.agent_info) read them after a change, with each other and with the version they should run.
   - Tells which app or dashboard differs on which agent, and which process was restarted that shouldn't have been.
-  - Runs on the controller and changes nothing. Reads the variables RV(ignore:dataminer_after) and RV(ignore:dataminer_scan) of each agent.
+  - Runs on the controller and changes nothing. Compares processes with the reading in the variable C(dataminer_scan).
 extends_documentation_fragment:
   - dataminer.web.agent.controller
 options:
@@ -20,6 +20,10 @@ options:
     description: Name of the cluster, as in the variable C(dataminer_cluster) of its hosts.
     type: str
     default: ''
+  results:
+    description: Variable in which each agent's result of M(dataminer.web.agent_info) was registered.
+    type: str
+    default: dataminer_after
   expected:
     description: Web version that every agent should run.
     type: raw

@@ -162,7 +162,25 @@ def test_links_are_not_followed(host: Lane) -> None:
     assert document["loose"] == ["loose.txt"]
     assert len(document["dashboards"]) == 2
     assert [row["name"] for row in document["backups"]] == ["real.zip"]
-    assert document["errors"] == ["Applications/0a1b/version_3", "Applications/linked", "Dashboards/linked", "Dashboards/loop"]
+    noted = ["<home>/agent/Applications/broken", "<home>/agent/Applications/linked"]
+    assert document["errors"] == [*noted, *(f"Applications/{name}" for name in ("0a1b/version_3", "linked")), "Dashboards/linked", "Dashboards/loop"]
+
+
+def test_content_behind_links_is_not_followed(host: Lane) -> None:
+    if host.windows:
+        pytest.skip("lane windows: Wine shows links of the machine below as plain files")
+    outside = ordinary(host.home / "outside")
+    root = host.home / "agent"
+    root.mkdir()
+    for name in ("Applications", "Dashboards"):
+        (root / name).symlink_to(outside / name)
+    write(root / "Web" / "file", "x")
+    items = [{"path": path, "versions": None} for path in ("Applications/0a1b", "Dashboards/main.dmadb.json", "Web/file/below", "Dashboards")]
+    document, reference = both(host, content=items)
+    assert document == reference
+    assert (document["apps"], document["loose"], document["dashboards"], document["content"]) == ([], [], [], [])
+    links = ["<home>/agent/Applications", "<home>/agent/Dashboards", *(item["path"] for item in items)]
+    assert document["errors"] == sorted(links)
 
 
 CLUSTERS = {
@@ -396,7 +414,7 @@ def _job(work: Path, run_id: str, started: str, **files: Any) -> Path:
 
 def test_jobs_and_journals(host: Lane) -> None:
     work = host.home / "work"
-    closed = {"state": "released", "at": "2026-03-02T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab", "more": {"a": [1]}}
+    closed = {"state": "released", "at": "2026-03-02T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab", "partial": True, "more": {"a": [1]}}
     _job(work, "one", "2026-03-01T10:00:00Z", result={"result": {"files": 1}}, journal=closed)
     _job(work, "two", "2026-03-01T10:00:00Z", result={"error": {"type": "Busy", "message": "m"}}, journal={**closed, "state": "undone", "at": "2026-03-03T10:00:00Z"})
     _job(work, "three", "2026-03-01T11:00:00Z", journal={"state": "committing"})
@@ -413,7 +431,7 @@ def test_jobs_and_journals(host: Lane) -> None:
     assert [(row["run_id"], row["state"]) for row in document["jobs"][:4]] == [("three", "dead"), ("two", "failed"), ("one", "done"), ("old-24", "done")]
     assert len(document["jobs"]) == 20
     assert document["journals"] == [{"run_id": name, "state": state} for name, state in (("three", "committing"), ("two", "undone"), ("one", "released"))]
-    assert document["last_restore"] == {"run_id": "two", "state": "undone", "at": "2026-03-03T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab"}
+    assert document["last_restore"] == {"run_id": "two", "state": "undone", "at": "2026-03-03T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab", "partial": True}
 
 
 def test_running_job(host: Lane, hold: Any) -> None:

@@ -77,7 +77,7 @@ function Get-Document {
     $own = Get-LongPath $backup_dir
     $jobs = Get-JobFolder $work
     $running = Get-RunningJob $work
-    $applications = Get-Entry (Find-Entry $agent 'Applications')
+    $applications = Get-Entry (Find-ContentFolder $agent 'Applications')
     $packageFolders = Get-Entry (Find-Entry $agent 'Upgrades', 'Packages')
     $packages = @(foreach ($entry in $packageFolders) { if (Test-Folder $entry) { Get-PackageRow $entry } })
     $document = [ordered]@{
@@ -90,9 +90,9 @@ function Get-Document {
             web_config = Read-Text (Find-Entry $agent 'Webpages', 'API', 'Web.config') $max_text
         }
         cluster = Read-Cluster $agent
-        apps = @(foreach ($entry in $applications) { if (Test-Folder $entry) { Get-AppRow $entry } })
+        apps = @(Get-AppList $applications)
         loose = @(foreach ($entry in $applications) { if (Test-File $entry) { $entry.Name } })
-        dashboards = @(Get-DashboardRow (Find-Entry $agent 'Dashboards'))
+        dashboards = @(Get-DashboardRow (Find-ContentFolder $agent 'Dashboards'))
         dashboards_folder = [bool](Find-Entry $agent 'Dashboards')
         web = [bool](Find-Entry $agent 'Web')
         packages = $packages

@@ -6,15 +6,36 @@
 Apps, dashboards, packages and the web API of an agent. Needs the functions of files.ps1, $max_text and $log_tail.
 #>
 
-function Get-AppRow([IO.DirectoryInfo]$folder) {
-    $inside = Get-Entry $folder.FullName
-    $info = $null
-    foreach ($entry in $inside) {
-        if ($null -eq $info -and $entry.Name -eq 'App.info.json' -and (Test-File $entry)) { $info = $entry.FullName }
+# One of the folders a backup is made of. Links aren't followed here, as they aren't in a backup.
+function Find-ContentFolder([string]$folder, [string]$name) {
+    $place = Find-Entry $folder $name
+    if (-not $place -or -not (Test-Link ([IO.DirectoryInfo]::new($place)))) { return $place }
+    Add-Problem $place $linkNote
+    return $null
+}
+
+function Get-AppList($applications) {
+    foreach ($entry in $applications) {
+        if (Test-Link $entry) { Add-Problem $entry.FullName $linkNote }
+        elseif ($entry -is [IO.DirectoryInfo]) { Get-AppRow $entry }
     }
+}
+
+# An app whose folder can't be listed has no "missing" App.info.json: such apps are left out of backups.
+function Read-AppInfo($inside, [bool]$listed) {
+    if (-not $listed) { return [ordered]@{ text = $null; error = 'unreadable' } }
+    foreach ($entry in $inside) {
+        if ($entry.Name -eq 'App.info.json' -and (Test-File $entry)) { return Read-Text $entry.FullName $max_text }
+    }
+    return Read-Text $null $max_text
+}
+
+function Get-AppRow([IO.DirectoryInfo]$folder) {
+    $noted = $problems.Count
+    $inside = Get-Entry $folder.FullName
     return [ordered]@{
         folder = $folder.Name
-        info = Read-Text $info $max_text
+        info = Read-AppInfo $inside ($problems.Count -eq $noted)
         dirs = @(foreach ($entry in $inside) { if (Test-Folder $entry) { $entry.Name } })
         files = @(foreach ($entry in $inside) { if (-not (Test-Folder $entry)) { $entry.Name } })
     }

@@ -64,7 +64,7 @@ function Read-Manifest([string]$path) {
 }
 
 function Get-BackupRow([string]$origin, [string]$folder) {
-    if (-not [IO.Directory]::Exists($folder)) { return }
+    if (-not (Test-Entry $folder)) { return }
     foreach ($entry in (Get-Entry $folder)) {
         if (-not (Test-Suffix $entry.Name '.zip') -or -not (Test-File $entry)) { continue }
         [ordered]@{
@@ -84,7 +84,7 @@ function Get-VendorBackupRow([string]$folder, [string]$own) {
 }
 
 function Get-PartialRow([string]$folder) {
-    if (-not [IO.Directory]::Exists($folder)) { return }
+    if (-not (Test-Entry $folder)) { return }
     foreach ($entry in (Get-Entry $folder)) {
         if ((Test-Suffix $entry.Name '.partial') -and (Test-File $entry)) {
             [ordered]@{ path = Get-ShownPath $entry.FullName; size = $entry.Length; modified = (Get-TimeText $entry.LastWriteTimeUtc) }

@@ -22,7 +22,7 @@ function Read-XmlRoot([string]$text) {
     catch {
         $place = $_.Exception.GetBaseException() -as [Xml.XmlException]
         if ($null -eq $place) { return @{ error = "isn't readable as XML" } }
-        return @{ error = "isn't well-formed XML $($_.Exception.Message) (line $($place.LineNumber), column $($place.LinePosition))" }
+        return @{ error = "isn't well-formed XML (line $($place.LineNumber), column $($place.LinePosition))" }
     }
     return @{ top = $document.DocumentElement; error = $null }
 }

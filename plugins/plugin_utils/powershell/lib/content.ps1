@@ -6,11 +6,26 @@
 From the items of a backup to files and digests. Needs the functions of files.ps1.
 #>
 
+# The entry at a path relative to the root; a link or a file that stands for one of its folders is thrown.
+function Find-Item([string]$folder, [string]$path) {
+    $entry = [IO.DirectoryInfo]::new($folder)
+    $first = $true
+    foreach ($part in $path.Split([char]'/')) {
+        if (-not $first -and (Test-Link $entry)) { throw $linkNote }
+        if ($entry -isnot [IO.DirectoryInfo]) { throw "$($entry.FullName) is in the way: it is a file" }
+        $place = Find-Entry $entry.FullName $part
+        if (-not $place) { return $null }
+        $entry = [IO.FileInfo]::new($place)
+        if ([IO.Directory]::Exists($place)) { $entry = [IO.DirectoryInfo]::new($place) }
+        $first = $false
+    }
+    return $entry
+}
+
 function Test-App([string]$folder, $item) {
-    $parts = $item.path.Split([char]'/')
-    if ($parts.Length -ne 2 -or $parts[0] -ne 'Applications') { return $false }
-    $place = Find-Entry $folder $parts
-    return [bool]$place -and [IO.Directory]::Exists($place)
+    if ($item.path -notmatch '^Applications/[^/]+\z') { return $false }
+    try { $entry = Find-Item $folder $item.path } catch { return $false }
+    return $null -ne $entry -and (Test-Folder $entry)
 }
 
 # A version folder that the item leaves out. Numbers compare as text, since a name may hold any number.
@@ -20,11 +35,9 @@ function Test-Skipped([string]$name, $versions) {
 }
 
 function Get-ItemFile([string]$folder, $item) {
-    $place = Find-Entry $folder $item.path.Split([char]'/')
-    if (-not $place) { Add-Problem $item.path 'vanished'; return }
-    $entry = [IO.FileInfo]::new($place)
-    if ([IO.Directory]::Exists($place)) { $entry = [IO.DirectoryInfo]::new($place) }
-    if (Test-Link $entry) { Add-Problem $item.path 'is a link: not followed' }
+    try { $entry = Find-Item $folder $item.path } catch { Add-Problem $item.path $_; return }
+    if ($null -eq $entry) { Add-Problem $item.path 'vanished' }
+    elseif (Test-Link $entry) { Add-Problem $item.path $linkNote }
     elseif ($entry -is [IO.DirectoryInfo]) { Get-ItemFileBelow $entry $item.path $item.versions }
     else { @{ path = $item.path; file = $entry } }
 }
@@ -32,7 +45,7 @@ function Get-ItemFile([string]$folder, $item) {
 function Get-ItemFileBelow([IO.DirectoryInfo]$folder, [string]$path, $versions) {
     foreach ($entry in (Get-Entry $folder.FullName)) {
         $inner = $path + '/' + $entry.Name
-        if (Test-Link $entry) { Add-Problem $inner 'is a link: not followed' }
+        if (Test-Link $entry) { Add-Problem $inner $linkNote }
         elseif ($entry -is [IO.FileInfo]) { @{ path = $inner; file = $entry } }
         elseif (-not (Test-Skipped $entry.Name $versions)) { Get-ItemFileBelow $entry $inner $null }
     }

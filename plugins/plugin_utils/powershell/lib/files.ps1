@@ -80,6 +80,8 @@ function Get-Entry([string]$folder) {
     return Get-Sorted @(foreach ($entry in $found) { $entry.Name }) $found
 }
 
+$linkNote = 'is a link: not followed'
+
 # Deduplicated and offline files are reparse points too, but are files like any other: only what redirects to another name is a link.
 function Test-Link([IO.FileSystemInfo]$entry) {
     if (-not ($entry.Attributes -band [IO.FileAttributes]::ReparsePoint)) { return $false }

@@ -72,7 +72,8 @@ function Get-LastRestore($jobs) {
         $journal = Read-JsonFile ([IO.Path]::Combine($job.folder, 'journal.json'))
         if ($null -eq $journal -or @('released', 'undone') -cnotcontains $journal['state']) { continue }
         if ($null -ne $last -and [string]::CompareOrdinal($journal['at'], $last.at) -le 0) { continue }
-        $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup']; zip_sha256 = $journal['zip_sha256'] }
+        $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup'] }
+        foreach ($key in 'zip_sha256', 'partial') { $last[$key] = $journal[$key] }
     }
     return $last
 }

@@ -43,8 +43,8 @@ function Write-JsonList([Text.StringBuilder]$out, $list) {
     [void]$out.Append(']')
 }
 
-# A JSON object of strings, numbers and booleans as a dictionary of texts; null where the file is missing, half a file or no object.
-# Values that are objects or lists themselves become the text 'object' or 'array': here it only matters that they are there.
+# A JSON object as a dictionary; null where the file is missing, half a file or no object. Numbers stay texts, and values that are objects or
+# lists themselves become the text 'object' or 'array': here it only matters that they are there.
 function Read-JsonFile([string]$path) {
     try {
         $stream = Open-File $path
@@ -66,6 +66,7 @@ function ConvertFrom-JsonNode([Xml.XmlElement]$node) {
         $type = $child.GetAttribute('type')
         if ($type -eq 'null') { $map[$child.LocalName] = $null }
         elseif ($type -eq 'object' -or $type -eq 'array') { $map[$child.LocalName] = $type }
+        elseif ($type -eq 'boolean') { $map[$child.LocalName] = $child.InnerText -eq 'true' }
         else { $map[$child.LocalName] = $child.InnerText }
     }
     return $map

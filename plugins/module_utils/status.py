@@ -1,0 +1,88 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator compares with the agent on the first day, and looks at on any other: where each fact was read, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .agent import AgentState, BackupFile, InstalledPackage, VersionFact
+from .cluster import MODULES
+from .jobs import size_text
+from .report import table
+
+
+def status_text(agents: Iterable[tuple[str, AgentState]]) -> str:
+    """A table of facts for each agent."""
+    return "\n\n".join(f"{name}\n{table(('fact', 'found', 'read from, or what to set when it is wrong'), facts(state))}" for name, state in agents)
+
+
+def facts(state: AgentState) -> list[tuple[str, str, str]]:
+    """Fact, value, and the source or the variable that corrects it."""
+    return [
+        ("server version", _version(state.server), f"{state.server.source} (dataminer_server_version)"),
+        ("web version", _version(state.web), f"{state.web.source} (dataminer_web_version)"),
+        ("web API", state.web_api or "not read", "file version of Webpages/API/bin/WebApiLib.dll: compare with the About box"),
+        ("last package", *_last_package(state.packages)),
+        ("modules", _modules(state), "Uninstall entries whose name begins with " + " or ".join(MODULES.values())),
+        (".NET", ", ".join(state.host.runtimes) if state.host else "not read", "installed runtimes"),
+        ("cluster", *_cluster(state)),
+        ("content", _content(state), _counted(state)),
+        ("backups of ours", *_backups([row for row in state.backups if row.origin == "own"], "dataminer_backup_dir")),
+        ("vendor's backups", *_backups([row for row in state.backups if row.origin == "vendor"], "dataminer_vendor_backup_dir")),
+        ("free space", _free(state), "for the backup folder, the working folder and DataMiner"),
+        ("pending reboot", ", ".join(state.host.pending_reboot) or "none" if state.host else "not read", "Windows"),
+        ("running", f"{state.job.kind} job {state.job.run_id}" if state.job else "no job of the collection", "dataminer_work_dir"),
+        *(("couldn't be read", error, "") for error in state.errors[:20]),
+    ]
+
+
+def _version(fact: VersionFact) -> str:
+    if fact.version is None:
+        return "unknown"
+    return str(fact.version) + (f" build {fact.version.build}" if fact.version.build else "")
+
+
+def _last_package(packages: Iterable[InstalledPackage]) -> tuple[str, str]:
+    last = max(packages, key=lambda row: row.started, default=None)
+    if last is None:
+        return "none", "Upgrades/Packages"
+    ended = {True: "succeeded", False: "didn't succeed", None: "unknown"}[last.completed]
+    return f"{last.package.file_name}: {ended}", "its progress.log (dataminer_progress_success_pattern)"
+
+
+def _modules(state: AgentState) -> str:
+    if state.host is None:
+        return "not read"
+    return ", ".join(f"{row.name} {row.version}" for row in state.host.modules) or "none"
+
+
+def _cluster(state: AgentState) -> tuple[str, str]:
+    if state.cluster.error:
+        return "unknown", state.cluster.error
+    members = ", ".join(f"{row.address} ({row.id})" for row in state.cluster.members)
+    return f"{state.cluster.name or 'no name'}: {members}", f"DMS.xml; this agent is {state.cluster.self_address} ({state.cluster.self_id})"
+
+
+def _content(state: AgentState) -> str:
+    if state.content is None:
+        return "not measured"
+    return f"{size_text(sum(row.bytes for row in state.content))} in {sum(row.files for row in state.content)} files"
+
+
+def _counted(state: AgentState) -> str:
+    paths = [row.path.lower() for row in state.content or ()]
+    apps = sum(path.startswith("applications/") for path in paths)
+    return f"{apps} low-code apps, {sum(path.endswith('.dmadb.json') for path in paths)} dashboards"
+
+
+def _backups(rows: list[BackupFile], variable: str) -> tuple[str, str]:
+    newest = max(rows, key=lambda row: row.modified, default=None)
+    if newest is None:
+        return "none", variable
+    return f"{len(rows)}, the newest of {newest.modified:%Y-%m-%d %H:%M} UTC: {newest.name}", f"{newest.path} ({variable})"
+
+
+def _free(state: AgentState) -> str:
+    return ", ".join(f"{size_text(disk.free)}" for disk in state.disks.values())

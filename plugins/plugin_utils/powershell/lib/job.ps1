@@ -1,0 +1,174 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+What every job script shares: the lock, its spec, progress, log and end. Needs files.ps1, json.ps1, setup.ps1, values.ps1 and jobs.ps1, in this order.
+
+.DESCRIPTION
+A job script is one text that runs in a process of its own:
+
+    param([string]$folder)                                 the job's folder, jobs\<run id>
+    . "$PSScriptRoot/lib/files.ps1"                        ... json, setup, values, jobs, job, and its own
+    function Invoke-JobWork($spec) { ...; return [ordered]@{ ... } }     the result, without `about`
+    Start-JobWork $folder
+
+Without a folder Start-JobWork does nothing: inspect.ps1 takes the functions of job_verify.ps1 that way and calls Invoke-JobWork itself, with
+$job.folder $null, in which case Set-Progress and Write-Log write nothing.
+
+While it works, in every function:
+
+    $job.folder   $job.work   $job.run_id   $job.spec      paths are long paths (Get-LongPath) already
+    Set-Progress @{ text = 'copying'; files = 0; total_files = 9 }       merges; written at once where it has a text, else a few times a second
+    Add-Progress $files $bytes                             that many more are done
+    Write-Log $text                                        a line in log.txt
+    Stop-With ...                                          (values.ps1) ends the job with an error of ours
+    Invoke-Retried { ... }                                 the block's value; repeats it while another process holds a file, up to
+                                                           $spec.retry_seconds (default 10), then throws what the block threw
+    Test-Held $record                                      whether an ErrorRecord or exception says that another process holds a file
+    Read-Json $path, Write-JsonFile $path $value, Remove-Tree $folder   (values.ps1)
+
+Whatever else is thrown ends the job as JobFailed, with the exception's words and a line of the log that tells the place.
+#>
+
+$progressEvery = 300     # milliseconds
+$lockPatience = 10000    # milliseconds
+$keepJobs = 30
+$openStates = 'committing', 'swapped', 'undoing'
+
+function Set-Progress([Collections.IDictionary]$facts) {
+    foreach ($key in @($facts.Keys)) { $job.facts[$key] = $facts[$key] }
+    if ($facts.Contains('text') -or -not $job.written.IsRunning -or $job.written.ElapsedMilliseconds -gt $progressEvery) {
+        $job.written.Restart()
+        Save-Progress
+    }
+}
+
+function Add-Progress([long]$files, [long]$bytes) {
+    Set-Progress @{ files = [long]$job.facts['files'] + $files; bytes = [long]$job.facts['bytes'] + $bytes }
+}
+
+# A job doesn't end because its progress couldn't be told.
+function Save-Progress {
+    if (-not $job.folder) { return }
+    try { Write-JsonFile ([IO.Path]::Combine($job.folder, 'progress.json')) $job.facts $false }
+    catch { Write-Log "progress not written: $($_.Exception.GetBaseException().Message)" }
+}
+
+function Write-Log([string]$text) {
+    if (-not $job.folder) { return }
+    [IO.File]::AppendAllText([IO.Path]::Combine($job.folder, 'log.txt'), "$(Get-TimeText ([DateTime]::UtcNow)) $text`n")
+}
+
+# Sharing and lock violations of Windows, and the one that .NET makes of a locked file elsewhere.
+function Test-Held($problem) {
+    $exception = $problem
+    if ($problem -is [Management.Automation.ErrorRecord]) { $exception = $problem.Exception }
+    $exception = $exception.GetBaseException()
+    if ($exception -isnot [IO.IOException]) { return $false }
+    return @(0x80070020, 0x80070021, 11) -contains $exception.HResult
+}
+
+function Invoke-Retried([scriptblock]$block) {
+    $seconds = 10
+    if ($null -ne $job.spec['retry_seconds']) { $seconds = [double]$job.spec['retry_seconds'] }
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        try { return (& $block) }
+        catch {
+            if (-not (Test-Held $_) -or $clock.Elapsed.TotalSeconds -ge $seconds) { throw }
+            [Threading.Thread]::Sleep(100)
+        }
+    }
+}
+
+# The open lock, or $null where another process keeps it. Somebody may only be looking.
+function Open-Lock([string]$path, [int]$patience) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        try { return [IO.FileStream]::new($path, [IO.FileMode]::OpenOrCreate, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None) }
+        catch [IO.IOException] {
+            if ($clock.ElapsedMilliseconds -ge $patience) { return $null }
+            [Threading.Thread]::Sleep(20)
+        }
+    }
+}
+
+# The result with what the spec says about it, or an error.
+function Get-End {
+    try {
+        $result = Invoke-JobWork $job.spec
+        $result['about'] = $job.spec['about']
+        return [ordered]@{ result = $result }
+    }
+    catch {
+        $told = Get-OurError $_
+        if ($null -eq $told) { $told = Get-Unexpected $_ }
+        return [ordered]@{ error = $told }
+    }
+}
+
+function Get-Unexpected($record) {
+    $cause = $record.Exception.GetBaseException()
+    Write-Log "$($cause.GetType().FullName): $($cause.Message)`n$($record.ScriptStackTrace)"
+    return [ordered]@{
+        type = 'JobFailed'
+        message = "The $($job.spec['kind']) job failed"
+        found = "$($cause.GetType().Name): $($cause.Message)"
+        needed = ''
+        remedy = "see $(Get-ShownPath ([IO.Path]::Combine($job.folder, 'log.txt'))) on the agent"
+    }
+}
+
+# Old jobs are forgotten; one with an open journal never is.
+function Remove-OldJob {
+    $known = Get-JobFolder $job.work
+    for ($i = $keepJobs; $i -lt $known.Length; $i++) {
+        if ($openStates -cnotcontains (Get-JournalState $known[$i].folder)) { Remove-Tree $known[$i].folder }
+    }
+}
+
+# The result is written before the lock goes: whoever finds the lock free finds the result too.
+function Start-JobWork([string]$folder) {
+    if (-not $folder) { return }
+    $place = Get-LongPath $folder
+    $script:job = @{
+        folder = $place
+        run_id = [IO.Path]::GetFileName($place)
+        work = [IO.Path]::GetDirectoryName([IO.Path]::GetDirectoryName($place))
+        facts = [ordered]@{}
+        written = [Diagnostics.Stopwatch]::new()
+        spec = Read-Json ([IO.Path]::Combine($place, 'spec.json'))
+    }
+    $lock = Open-Lock ([IO.Path]::Combine($job.work, 'lock')) $lockPatience
+    try {
+        Write-JsonFile ([IO.Path]::Combine($job.folder, 'process.json')) (Get-ProcessMark ([Diagnostics.Process]::GetCurrentProcess()))
+        if ($null -eq $lock) { $end = [ordered]@{ error = Get-LockedOut } } else { $end = Invoke-Job }
+        Write-JsonFile ([IO.Path]::Combine($job.folder, 'result.json')) $end
+        if ($null -ne $lock) { Remove-OldJob }
+    }
+    finally { if ($null -ne $lock) { $lock.Dispose() } }
+}
+
+function Invoke-Job {
+    Write-Log "start $($job.spec['kind'])"
+    $end = Get-End
+    if ($job.facts.Count) { Save-Progress }
+    Write-Log "end $(if ($end.Contains('error')) { 'with an error' } else { 'well' })"
+    return $end
+}
+
+function Get-LockedOut {
+    return [ordered]@{
+        type = 'Busy'
+        message = 'Another job runs on this agent'
+        found = 'a lock that was taken meanwhile'
+        needed = 'an agent without a running job'
+        remedy = 'wait until it has ended, then run again'
+    }
+}
+
+# A process id alone may be another's by now.
+function Get-ProcessMark([Diagnostics.Process]$process) {
+    return [ordered]@{ pid = $process.Id; started = $process.StartTime.ToUniversalTime().ToString('o', [Globalization.CultureInfo]::InvariantCulture) }
+}

@@ -1,0 +1,135 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Whole JSON documents, files replaced by rename, errors of ours. Needs files.ps1, json.ps1 and setup.ps1.
+
+.DESCRIPTION
+    Read-Json $path              the document of a file; throws where there is none
+    ConvertFrom-JsonText $text   the document of a text
+        An object becomes an OrderedDictionary that tells case and keeps the order ($value['key'] or $value.key; a missing key gives $null),
+        a list object[], a whole number long, another number double.
+    ConvertTo-JsonText $value    the way back: dictionaries, lists, texts, numbers, booleans, $null
+    Write-JsonFile $path $value [$durable = $true]
+    Write-FileBytes $path $bytes [$durable = $true]      replaces by rename; a durable one is on the disk when it returns
+    Stop-With $type $message $found $needed $remedy      throws an error of ours; $type is a class of module_utils/errors.py
+    Get-OurError $record         an error of ours that an ErrorRecord holds, as a dictionary, or $null
+    Remove-Tree $folder          a folder of our own, read-only files included; links go, what they lead to stays
+#>
+
+function ConvertFrom-JsonText([string]$text) {
+    return ConvertFrom-JsonBytes ([Text.UTF8Encoding]::new($false).GetBytes($text))
+}
+
+function ConvertFrom-JsonBytes([byte[]]$data) {
+    $document = [Xml.XmlDocument]::new()
+    $document.XmlResolver = $null
+    $document.PreserveWhitespace = $true
+    $document.Load([Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader($data, [Xml.XmlDictionaryReaderQuotas]::Max))
+    return ConvertFrom-ValueNode $document.DocumentElement
+}
+
+function ConvertFrom-ValueNode([Xml.XmlElement]$node) {
+    $type = $node.GetAttribute('type')
+    if ($type -eq 'object') { return ConvertFrom-ObjectNode $node }
+    if ($type -eq 'array') { return ConvertFrom-ArrayNode $node }
+    if ($type -eq 'number') { return ConvertFrom-NumberText $node.InnerText }
+    if ($type -eq 'boolean') { return $node.InnerText -eq 'true' }
+    if ($type -eq 'null') { return $null }
+    return $node.InnerText
+}
+
+# A key that is no name in XML comes in an attribute.
+function ConvertFrom-ObjectNode([Xml.XmlElement]$node) {
+    $map = [Collections.Specialized.OrderedDictionary]::new([StringComparer]::Ordinal)
+    foreach ($child in $node.ChildNodes) {
+        $key = $child.LocalName
+        if ($child.HasAttribute('item')) { $key = $child.GetAttribute('item') }
+        $map[$key] = ConvertFrom-ValueNode $child
+    }
+    return $map
+}
+
+function ConvertFrom-ArrayNode([Xml.XmlElement]$node) {
+    $list = [object[]]::new($node.ChildNodes.Count)
+    $number = 0
+    foreach ($child in $node.ChildNodes) {
+        $list[$number] = ConvertFrom-ValueNode $child
+        $number++
+    }
+    return , $list
+}
+
+function ConvertFrom-NumberText([string]$text) {
+    $whole = [long]0
+    if ([long]::TryParse($text, [ref]$whole)) { return $whole }
+    return [double]::Parse($text, [Globalization.CultureInfo]::InvariantCulture)
+}
+
+function Read-Json([string]$path) {
+    $stream = Open-File $path
+    try { $data = Read-Stream $stream $jsonLimit } finally { $stream.Dispose() }
+    return ConvertFrom-JsonBytes $data
+}
+
+function ConvertTo-JsonText($value) {
+    $out = [Text.StringBuilder]::new()
+    Write-Json $out $value
+    return $out.ToString()
+}
+
+function Write-JsonFile([string]$path, $value, [bool]$durable = $true) {
+    Write-FileBytes $path ([Text.UTF8Encoding]::new($false).GetBytes((ConvertTo-JsonText $value))) $durable
+}
+
+function Write-FileBytes([string]$path, [byte[]]$data, [bool]$durable = $true) {
+    $partial = "$path.$([Diagnostics.Process]::GetCurrentProcess().Id).partial"
+    $stream = [IO.FileStream]::new($partial, [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None)
+    try {
+        $stream.Write($data, 0, $data.Length)
+        $stream.Flush($durable)
+    }
+    finally { $stream.Dispose() }
+    Move-Over $partial $path
+}
+
+# Somebody who reads the old file at this moment keeps it from being replaced: Windows says so, and a moment later it works.
+function Move-Over([string]$source, [string]$target) {
+    for ($attempt = 1; ; $attempt++) {
+        try {
+            if ([IO.File]::Exists($target)) { [IO.File]::Replace($source, $target, [NullString]::Value) } else { [IO.File]::Move($source, $target) }
+            return
+        }
+        catch [IO.IOException], [UnauthorizedAccessException] {
+            if ($attempt -ge 100) { throw }
+            [Threading.Thread]::Sleep(20)
+        }
+    }
+}
+
+function Stop-With([string]$type, [string]$message, [string]$found = '', [string]$needed = '', [string]$remedy = '') {
+    throw (ConvertTo-JsonText ([ordered]@{ type = $type; message = $message; found = $found; needed = $needed; remedy = $remedy }))
+}
+
+function Get-OurError($record) {
+    $text = $record.Exception.GetBaseException().Message
+    if (-not $text.StartsWith('{"type":')) { return $null }
+    try { return ConvertFrom-JsonText $text } catch { return $null }
+}
+
+function Remove-Tree([string]$folder) {
+    $top = [IO.DirectoryInfo]::new($folder)
+    if (-not $top.Exists) { return }
+    if (-not (Test-Link $top)) {
+        foreach ($entry in $top.GetFileSystemInfos()) {
+            if ($entry -is [IO.DirectoryInfo]) { Remove-Tree $entry.FullName } else { Remove-One $entry }
+        }
+    }
+    Remove-One $top
+}
+
+function Remove-One([IO.FileSystemInfo]$entry) {
+    if ($entry.Attributes -band [IO.FileAttributes]::ReadOnly) { $entry.Attributes = $entry.Attributes -band -bnot [IO.FileAttributes]::ReadOnly }
+    $entry.Delete()
+}

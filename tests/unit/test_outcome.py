@@ -1,0 +1,117 @@
+"""What the end of a run says of each agent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Module, Process
+from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, cluster_text, failed_phase, is_good, summarise
+from ansible_collections.dataminer.web.plugins.module_utils.status import status_text
+from gate_agents import NOW, state
+
+OK: dict[str, Any] = {"changed": False}
+MADE = {"changed": True, "finished": True, "backup": {"name": "a.zip", "zip_size": 2_500_000}}
+UPGRADED = {"changed": True, "finished": True, "web_before": "10.5.6 (CU0)", "web_after": "10.5.9 (CU0)"}
+FULL = {"dataminer_scan": OK, "dataminer_gate": OK, "dataminer_backup_result": MADE, "dataminer_upgrade_result": UPGRADED, "dataminer_verified": OK}
+FAILED = {"failed": True, "msg": "The installer ended with code 1 | Found: no room\nall of the log"}
+
+
+def content(*digests: str) -> tuple[ContentRow, ...]:
+    return tuple(ContentRow(path=f"Dashboards/{number}.dmadb.json", files=1, bytes=1000, sha256=digest) for number, digest in enumerate(digests))
+
+
+BEFORE, AFTER = state(web="10.5.6", content=content("a", "b")), state(web="10.5.9", content=content("a", "c"))
+
+
+def run(name: str = "DMA1", before: AgentState | None = BEFORE, after: AgentState | None = AFTER, **results: Any) -> AgentRun:
+    return AgentRun(name=name, results={**FULL, **results}, before=before, after=after)
+
+
+def text(*runs: AgentRun, purpose: str = "upgrade", check: bool = False) -> str:
+    return cluster_text("pluto", runs, purpose=purpose, check=check)
+
+
+def test_an_agent_that_was_upgraded() -> None:
+    row = summarise(run(), purpose="upgrade", check=False)
+    assert (row.web_before, row.web_after, row.verdict) == ("10.5.6 (CU0)", "10.5.9 (CU0)", "done")
+    assert row.backup == "verified, 2.5 MB: a.zip"
+    assert row.content == "1 of 2 items changed"
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [
+        pytest.param({"dataminer_gate": {"failed": True, "msg": "denied"}}, "denied by the gate, unchanged", id="denied"),
+        pytest.param({"dataminer_upgrade_result": FAILED}, "FAILED: install", id="failed"),
+        pytest.param({"dataminer_after": {"unreachable": True, "msg": "no route"}}, "UNREACHABLE", id="unreachable"),
+        pytest.param({"dataminer_scan": None}, "NOT READ: unreachable", id="never read"),
+        pytest.param({"dataminer_barrier": {"failed": True, "phase": "install"}}, "stopped after install: another agent failed", id="stopped"),
+        pytest.param({"dataminer_verified": None}, "NOT FINISHED", id="cut off"),
+        pytest.param({"dataminer_backup_result": OK, "dataminer_upgrade_result": OK}, "unchanged", id="nothing to do"),
+    ],
+)
+def test_the_verdict_names_what_stopped_an_agent(results: dict[str, Any], verdict: str) -> None:
+    assert summarise(run(**results), purpose="upgrade", check=False).verdict == verdict
+
+
+def test_check_mode_says_would() -> None:
+    row = summarise(run(after=BEFORE, dataminer_upgrade_result={**UPGRADED, "would": True}), purpose="upgrade", check=True)
+    assert (row.web_after, row.verdict) == ("10.5.9 (CU0)", "would change")
+    assert "nothing was changed" in text(run(), check=True)
+
+
+def test_an_agent_that_was_installed_but_not_read_again_shows_the_new_version() -> None:
+    assert summarise(run(after=None), purpose="upgrade", check=False).web_after == "10.5.9 (CU0)"
+
+
+@pytest.mark.parametrize("key", ["dataminer_gate", "dataminer_upgrade_result", "dataminer_restore_released", "dataminer_verified"])
+def test_a_failure_in_any_phase_is_no_good_end(key: str) -> None:
+    results = {**FULL, key: FAILED}
+    assert not is_good(results, purpose="upgrade")
+    assert (failed_phase(results) or ("", ""))[1] == "The installer ended with code 1 | Found: no room"
+
+
+def test_the_last_sentence_tells_the_end() -> None:
+    assert text(run(), run("DMA2")).splitlines()[-1] == "2 of 2 agents: the upgrade ended well."
+    last = text(run(), run("DMA2", dataminer_upgrade_result=FAILED)).splitlines()[-1]
+    assert "NOT DONE on DMA2 (1 of 2 agents ended well)" in last
+    assert "run the same playbook again" in last
+    assert text(run(dataminer_gate=FAILED)).splitlines()[-1].startswith("DENIED: nothing was changed")
+
+
+def test_a_failure_is_told_with_its_reason() -> None:
+    assert "DMA2 failed (install): The installer ended with code 1 | Found: no room" in text(run("DMA2", dataminer_upgrade_result=FAILED))
+
+
+def test_a_note_stands_once_with_all_its_agents() -> None:
+    noted = {**MADE, "notes": ["an app was left out"]}
+    assert "Note (DMA1, DMA2): an app was left out" in text(run(dataminer_backup_result=noted), run("DMA2", dataminer_backup_result=noted))
+
+
+def test_differences_between_agents_are_told() -> None:
+    rows = [{"what": "app x differs on DMA2", "values": {"DMA1": "aa", "DMA2": "bb"}, "severity": "news"}]
+    assert "News: app x differs on DMA2 (DMA1: aa; DMA2: bb)" in text(run(dataminer_verified={"differences": rows}))
+
+
+def test_a_process_that_was_restarted_beside_the_web_server_is_named() -> None:
+    old = [Process(name="SLNet", pid=1, started=NOW), Process(name="W3SVC", pid=2, started=NOW)]
+    new = [Process(name="SLNet", pid=7, started=NOW), Process(name="W3SVC", pid=8, started=NOW)]
+    before, after = state(host={"processes": tuple(old)}), state(host={"processes": tuple(new)})
+    assert "Restarted beside the web server (DMA1): SLNet" in text(run(before=before, after=after))
+
+
+def test_a_restore_says_that_modules_were_not_reinstalled_and_which_are_there() -> None:
+    host = replace(state().host, modules=(Module(name="DataMiner GQI", version="10.5.9", code="{1}"),))  # type: ignore[type-var]
+    said = text(run(after=replace(AFTER, host=host)), run("DMA2", before=None, after=None), purpose="downgrade")
+    assert "NOT reinstalled" in said
+    assert "DMA1: GQI DxM 10.5.9" in said
+    assert "DMA2: module versions weren't read" in said
+
+
+def test_the_status_tells_where_each_fact_was_read() -> None:
+    said = status_text([("DMA1", BEFORE)])
+    assert "the test says so (dataminer_web_version)" in said.replace("\n", " ")
+    assert "2.0 KB in 2 files" in said
+    assert "0 low-code apps, 2 dashboards" in said
