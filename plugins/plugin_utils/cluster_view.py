@@ -53,7 +53,7 @@ class ClusterView:
             return Reading(name=name, state=None, problem=outside or problem)
         try:
             return Reading(name=name, state=state_of_result(result), scanned_at=moment(result.get("scanned_at")))
-        except (DataMinerError, KeyError, ValueError) as error:
+        except (DataMinerError, KeyError, ValueError, OSError, EOFError) as error:
             return Reading(name=name, state=None, problem=f"its scan can't be used: {error}")
 
     def states(self, key: str) -> dict[str, AgentState]:

@@ -1,0 +1,49 @@
+"""The scripts against Windows PowerShell 5.1, as far as an engine that isn't one can tell: syntax, types and members of .NET Framework, commands."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS, script_text
+from harness import EngineMissing, posix_engine
+
+NAMES = sorted(path.stem for path in SCRIPTS.glob("*.ps1"))
+
+
+def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
+    """The engine's check; skips where the engine has none. It takes its own word for what it found, so a broken script must be told apart first."""
+    try:
+        command = posix_engine()
+    except EngineMissing as error:
+        pytest.skip(str(error))
+    return subprocess.run([*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def able(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An engine that can check finds fault with what 5.1 can't parse; pwsh itself has no such option."""
+    wrong = tmp_path_factory.mktemp("check51") / "wrong.ps1"
+    wrong.write_text("$a ??= 1\n", encoding="utf-8")
+    done = check(wrong)
+    if done.returncode != 1 or "wrong.ps1:1:" not in done.stdout:
+        pytest.skip("the engine has no check for Windows PowerShell 5.1 (option -Check51)")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_script_fits_windows_powershell(name: str, tmp_path: Path) -> None:
+    whole = tmp_path / f"{name}.ps1"
+    whole.write_text(script_text(name), encoding="utf-8")
+    done = check(whole)
+    assert (done.returncode, done.stdout.strip()) == (0, "1 scripts, 0 problems"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_script_is_one_text(name: str) -> None:
+    """It arrives on the agent alone, runs in check mode, and is documented."""
+    text = script_text(name)
+    assert "$PSScriptRoot" not in text
+    assert "[CmdletBinding(SupportsShouldProcess)]" in text
+    assert "\n.SYNOPSIS\n" in text.partition("param(")[0]
+    assert text.isascii()  # without a byte order mark Windows PowerShell reads a file as ANSI

@@ -1,0 +1,76 @@
+"""The stand-in keeps what the adapter relies on of `ansible.windows.win_powershell`."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Engine, EngineFailed, posix_engine
+
+PARAM = "[CmdletBinding(SupportsShouldProcess)] param($a, $b)\n"
+
+
+def test_changed_unless_set(powershell: Engine) -> None:
+    assert powershell.execute("1", {}, 2)["changed"] is True
+    assert powershell.execute("$Ansible.Changed = $false", {}, 2)["changed"] is False
+
+
+def test_check_mode_gate(powershell: Engine) -> None:
+    script = "$Ansible.Result = @{ check = $Ansible.CheckMode; whatif = [bool]$WhatIfPreference }"
+    skipped = powershell.call({"script": script, "check": True})
+    assert (skipped["msg"], skipped["result"]) == ("skipped, running in check mode", {})
+    assert powershell.call({"script": PARAM + script, "check": True})["result"] == {"check": True, "whatif": True}
+    assert powershell.call({"script": PARAM + script})["result"] == {"check": False, "whatif": False}
+
+
+def test_undeclared_parameters_are_refused(powershell: Engine) -> None:
+    answer = powershell.execute(PARAM, {"other": 1}, 2)
+    assert answer["failed"]
+    assert "other" in answer["error"][0]["exception"]["message"]
+    assert "msg" not in answer
+
+
+def test_kinds_of_parameters(powershell: Engine) -> None:
+    script = PARAM + "$Ansible.Result = @(foreach ($v in $a) { if ($null -eq $v) { 'null' } else { $v.GetType().Name } }) + $b.Name"
+    values = [1, 2**40, 1.5, True, None, "x", [], [[1]], {"Name": "y"}, " "]
+    answer = powershell.execute(script, {"a": values, "b": {"Name": " é\t😀", "a b": 1}}, 2)
+    assert answer["result"] == ["Int32", "Int64", "Double", "Boolean", "null", "String", "Object[]", "Object[]", "Hashtable", "String", " é\t😀"]
+
+
+def test_depth(powershell: Engine) -> None:
+    script = "$Ansible.Result = @{ a = @{ b = @{ c = @{ d = 1 } } } }"
+    assert powershell.execute(script, {}, 4)["result"] == {"a": {"b": {"c": {"d": 1}}}}
+    assert powershell.execute(script, {}, 2)["result"] == {"a": {"b": {"c": "System.Collections.Hashtable"}}}
+
+
+def test_failure_keeps_what_was_set(powershell: Engine) -> None:
+    answer = powershell.execute("$Ansible.Changed = $false; $Ansible.Result = @{ a = 1 }; throw 'no way'", {}, 2)
+    assert (answer["failed"], answer["changed"], answer["result"]) == (True, False, {"a": 1})
+    assert answer["error"][0]["exception"]["message"] == "no way"
+
+
+def test_error_action(powershell: Engine) -> None:
+    script = "Write-Error 'said'; $Ansible.Result = @{ went = 'on' }"
+    stopped = powershell.call({"script": script, "error_action": "stop"})
+    went_on = powershell.call({"script": script, "error_action": "continue"})
+    assert (stopped["failed"], stopped["result"]) == (True, {})
+    assert (went_on["failed"], went_on["result"], went_on["error"][0]["exception"]["message"]) == (False, {"went": "on"}, "said")
+
+
+def test_every_run_is_fresh(powershell: Engine) -> None:
+    powershell.execute("$global:left = 1; function global:Get-Left { 2 }", {}, 2)
+    assert powershell.execute("$Ansible.Result = @{ left = $global:left }", {}, 2)["result"] == {"left": None}
+    assert powershell.execute("Get-Left", {}, 2)["failed"]
+
+
+def test_coverage(powershell: Engine) -> None:
+    answer = powershell.call({"script": "$a = 1\nif ($a -eq 2) {\n    $b = 3\n}\n", "coverage": True})
+    if "coverage" not in answer:
+        pytest.skip("this engine counts no lines")
+    assert answer["coverage"] == {"hit": [1], "missed": [3]} or answer["coverage"] == {"hit": [1, 2], "missed": [3]}
+
+
+def test_engine_that_hangs_is_killed(powershell: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.FIRST_ANSWER", 3.0)
+    engine = Engine(posix_engine())
+    with pytest.raises(EngineFailed, match="no answer"):
+        engine.execute("while ($true) { }", {}, 2)
+    assert engine.process is None

@@ -1,0 +1,80 @@
+"""What an action makes of the other agents' results: missing, failed and unreachable ones are answers, not errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ansible")
+
+from ansible_collections.dataminer.web.plugins.plugin_utils.cluster_view import ClusterView, problem_of
+
+
+class Explodes(dict[str, Any]):
+    """A host whose variables can't be templated."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        raise RuntimeError(key)
+
+
+def view(cluster: str = "pluto", **hosts: Any) -> ClusterView:
+    variables = {"hostvars": hosts, "ansible_play_hosts_all": [name for name in hosts if not name.startswith("out")]}
+    return ClusterView(variables, cluster=cluster, members=list(hosts))
+
+
+def host(cluster: str = "pluto", **results: Any) -> dict[str, Any]:
+    return {"dataminer_cluster": cluster, **results}
+
+
+def test_agents_are_those_of_the_same_cluster_within_and_outside_the_run() -> None:
+    seen = view(a=host(), b=host("mars"), out1=host(), out2=host("mars"))
+    assert seen.agents == ("a", "out1")
+    assert seen.here == ("a",)
+
+
+def test_hosts_without_a_cluster_are_one_cluster() -> None:
+    assert view("", a={}, b={}, c=host()).agents == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        (None, "unreachable, or the task was skipped"),
+        ({"unreachable": True, "msg": "no route to host\nmore"}, "unreachable: no route to host"),
+        ({"failed": True, "msg": "boom"}, "failed: boom"),
+        ({"failed": True}, "failed: no message"),
+        ({"skipped": True}, "skipped"),
+        ({"changed": False}, None),
+    ],
+)
+def test_why_a_result_is_no_success(result: dict[str, Any] | None, problem: str | None) -> None:
+    found = problem_of(result)
+    assert found == problem if problem is None or found is None else problem in found
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        (None, "unreachable"),
+        ("not a result", "unreachable"),
+        ({"failed": True, "msg": "boom"}, "failed: boom"),
+        ({"changed": False}, "can't be used"),
+        ({"scan": "not packed", "overrides": {}}, "can't be used"),
+    ],
+)
+def test_an_agent_that_was_not_read_is_a_reading_with_a_problem(result: Any, problem: str) -> None:
+    reading = view(a=host(scan=result)).reading("a", "scan")
+    assert reading.state is None
+    assert problem in str(reading.problem)
+
+
+def test_an_agent_outside_the_run_is_told_to_be() -> None:
+    assert "--limit" in str(view(a=host(), out1=host()).reading("out1", "scan").problem)
+
+
+def test_variables_that_cannot_be_read_are_none() -> None:
+    seen = view(a=host())
+    seen.hostvars = {"a": Explodes()}
+    assert seen.result("a", "scan") is None
+    assert seen.result("nobody", "scan") is None
