@@ -216,7 +216,8 @@ class AgentState:
 def to_result(state: AgentState) -> dict[str, object]:
     """The state as plain JSON types: versions in the vendor's notation, times as YYYY-MM-DDTHH:MM:SSZ, sizes in bytes.
 
-    Stays below 50 kB, so that a result with it stays below 100 kB (AWX cuts larger events): lists are cut, `counts` has their true lengths; long texts end in an ellipsis.
+    Stays below 50 kB, so that a result with it stays below 100 kB (AWX cuts larger events): lists are cut, `counts` has
+    their true lengths; long texts end in an ellipsis.
     """
     return {
         "utc": time_text(state.utc),

@@ -49,7 +49,7 @@ _DOS_FOLDER, _DOS_DEVICE, _DOS_REPARSE = 0x10, 0x40, 0x400
 _DOS_SYSTEMS = frozenset({0, 10, 11, 14})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """An entry as the central directory tells it. `name` is the whole name: zipfile's `orig_filename`, not `filename`, which ends at a NUL."""
 
@@ -63,7 +63,7 @@ class Entry:
     crc: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SafeEntry:
     """A file that may be extracted. `name` is what the zip calls it, `path` where it goes: `/` between the parts, the root spelt as in `ROOTS`."""
 
@@ -183,7 +183,8 @@ def _normalised(name: str) -> str:
     """The name with `/` only, without the final one of a folder, its root spelt as we spell it."""
     path = name.replace("\\", "/")
     first, slash, rest = path.removesuffix("/").partition("/")
-    return next((root for root in ROOTS if fold(root) == fold(first)), first) + slash + rest
+    path = next((root for root in ROOTS if fold(root) == fold(first)), first) + slash + rest
+    return name if path == name else path  # one text for both: there may be very many
 
 
 def _is_folder(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -100,18 +100,22 @@ def _attempt(job: Job, spec: dict[str, Any], partial: Path) -> tuple[list[FileRo
 def listing(root: Path, items: Iterable[dict[str, Any]]) -> tuple[list[ItemFile], list[str]]:
     """Files of all items, each once, and notes of what was left out."""
     notes: list[str] = []
+    files = {file.path: file for file in _files(root, items, notes)}
+    return list(files.values()), notes
+
+
+def _files(root: Path, items: Iterable[dict[str, Any]], notes: list[str]) -> Iterator[ItemFile]:
+    """Files of all items. At the end what couldn't be had raises `_Changed`."""
     lost: list[str] = []
 
     def note(path: str, why: str) -> None:
         (notes if why in NOTES else lost).append(f"{path} {why}" if why in NOTES else f"{path} ({why})")
 
-    files: dict[str, ItemFile] = {}
     places = Places(root)
     for item in items:
-        files.update((file.path, file) for file in expand(places, item, note=note))
+        yield from expand(places, item, note=note)
     if lost:
         raise _Changed(lost)
-    return list(files.values()), notes
 
 
 def _check_names(files: list[ItemFile], total: int) -> None:
@@ -120,7 +124,10 @@ def _check_names(files: list[ItemFile], total: int) -> None:
     bad = [f"{file.path} ({problem})" for file in files if (problem := problem_of_path(file.path) or _clash(file.path, spelt))]
     if bad:
         raise BackupInvalid(
-            "Some names can't be restored on Windows", found="; ".join(bad[:10]), needed="names that Windows can hold", remedy="rename or move these files away"
+            "Some names can't be restored on Windows",
+            found="; ".join(bad[:10]),
+            needed="names that Windows can hold",
+            remedy="rename or move these files away",
         )
     if len(files) > MAX_ENTRIES or total > MAX_TOTAL:
         raise BackupInvalid(
@@ -187,11 +194,17 @@ def _check_unchanged(files: list[ItemFile], rows: list[FileRow], spec: dict[str,
 
     A file written twice within one tick of the disk's clock keeps its time: those written just before the backup began are read again.
     """
-    again, _notes = listing(Path(spec["root"]), spec["items"])
-    before, after = {file.path: file.stamp for file in files}, {file.path: file.stamp for file in again}
-    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    digests = {row.path: row.sha256 for row in rows}
-    changed |= {file.path for file in again if file.modified_ns > begun - CLOCK_TICK and _digest(file) != digests.get(file.path)}
+    before = {file.path: file.stamp for file in files}
+    seen, changed, recent = set[str](), set[str](), dict[str, ItemFile]()
+    for file in _files(Path(spec["root"]), spec["items"], []):
+        path = file.path
+        seen.add(path)
+        if before.get(path) != file.stamp:
+            changed.add(path)
+        elif file.modified_ns > begun - CLOCK_TICK:
+            recent[path] = file
+    changed |= before.keys() - seen
+    changed |= {row.path for row in rows if row.path in recent and _digest(recent[row.path]) != row.sha256}
     if changed:
         raise _Changed(sorted(changed))
 
@@ -221,9 +234,14 @@ def _read_back(job: Job, partial: Path, rows: list[FileRow]) -> ReadZip:
         flushed = disk.submit(_flush, partial)
         verified = read_zip(partial, advance=job.advance)
         flushed.result()
-    differences = compare(rows, [FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in verified.entries])
+    differences = compare(rows, (FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in verified.entries))
     if not differences.same:
-        raise BackupInvalid("The new zip doesn't hold what was written", found=str(differences), needed="the same bytes", remedy="check the disk and memory of this agent")
+        raise BackupInvalid(
+            "The new zip doesn't hold what was written",
+            found=str(differences),
+            needed="the same bytes",
+            remedy="check the disk and memory of this agent",
+        )
     return verified
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ CHUNK = 1024 * 1024
 
 def utc_text(timestamp: float) -> str:
     """Seconds since the epoch as the scan document writes times."""
-    return datetime.fromtimestamp(timestamp, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(timestamp, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def sync_folder(folder: Path) -> None:
@@ -51,7 +51,8 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    write_atomic(path, json.dumps(value, ensure_ascii=False).encode(), durable=durable)
+    """In ASCII: a name that is no valid text must not keep an error that quotes it from being written."""
+    write_atomic(path, json.dumps(value).encode("ascii"), durable=durable)
 
 
 def read_json(path: Path) -> Any:
@@ -109,7 +110,7 @@ def find(root: Path, *parts: str) -> Path | None:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder), key=utf16_key)
+        return sorted((path.name for path in folder.iterdir()), key=utf16_key)
     except OSError:
         return []
 
@@ -137,6 +138,13 @@ def walk(folder: Path | str, failed: Callable[[str, OSError], None]) -> Iterator
             yield from walk(entry.path, failed)
         else:
             yield entry
+
+
+def write_all(write: Callable[[memoryview], int | None], data: bytes) -> None:
+    """Write to an unbuffered file, which may take less than it is given."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[write(rest) or 0 :]
 
 
 def sha256_file(path: Path | str) -> str:

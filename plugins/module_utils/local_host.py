@@ -15,7 +15,8 @@ from .jobs import JobStatus
 from .local_backup import run_backup, run_verify
 from .local_files import write_atomic
 from .local_install import run_install
-from .local_restore import run_commit, run_prepare, run_undo
+from .local_prepare import run_prepare
+from .local_restore import run_commit, run_undo
 from .local_store import JobStore
 
 RUNNERS: dict[str, local_jobs.Runner] = {

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,10 @@ def run_install(job: Job) -> dict[str, Any]:
             )
         except OSError as error:
             raise InvalidInput(
-                "The installer can't be started", found=f"{spec['argv'][0]}: {error.strerror}", needed="the Taskbar Utility", remedy="set dataminer_installer"
+                "The installer can't be started",
+                found=f"{spec['argv'][0]}: {error.strerror}",
+                needed="the Taskbar Utility",
+                remedy="set dataminer_installer",
             ) from error
     rc = _wait(job, process, Path(spec["packages_dir"]), started)
     tail = progress_tail(Path(spec["packages_dir"]), started)
@@ -53,13 +58,18 @@ def run_install(job: Job) -> dict[str, Any]:
 def check_package(job: Job, package: Path, sha256: str | None) -> None:
     """Before anything else: the package is there, and is the one that was meant."""
     if not package.is_file():
-        raise InvalidInput("The package isn't on this agent", found=f"no file {package}", needed="a .dmupgrade file", remedy="set dataminer_package to its path")
+        raise InvalidInput(
+            "The package isn't on this agent", found=f"no file {package}", needed="a .dmupgrade file", remedy="set dataminer_package to its path"
+        )
     if sha256:
         job.progress(text="checking the package")
         found = sha256_file(package)
         if found != sha256.lower():
             raise InvalidInput(
-                f"{package.name} isn't the package that was meant", found=f"SHA-256 {found}", needed=f"SHA-256 {sha256.lower()}", remedy="download it again"
+                f"{package.name} isn't the package that was meant",
+                found=f"SHA-256 {found}",
+                needed=f"SHA-256 {sha256.lower()}",
+                remedy="download it again",
             )
 
 
@@ -74,7 +84,14 @@ def _wait(job: Job, process: subprocess.Popen[bytes], packages: Path, started: s
 
 
 def progress_tail(packages: Path, started: str) -> str | None:
-    """The end of the newest progress.log written since `started`."""
-    found = [log for folder in (packages.iterdir() if packages.is_dir() else []) for log in folder.glob("progress.log")]
-    fresh = [log for log in found if utc_text(log.stat().st_mtime) >= started]
-    return read_tail(max(fresh, key=lambda log: log.stat().st_mtime), LOG_TAIL) if fresh else None
+    """The end of the newest progress.log written since `started`. What can't be read now isn't there: the installer must be awaited all the same."""
+    newest = max(_logs(packages), default=None)
+    return read_tail(newest[1], LOG_TAIL) if newest and utc_text(newest[0]) >= started else None
+
+
+def _logs(packages: Path) -> Iterator[tuple[float, Path]]:
+    with contextlib.suppress(OSError):
+        for folder in packages.iterdir():
+            with contextlib.suppress(OSError):
+                log = folder / "progress.log"
+                yield log.stat().st_mtime, log

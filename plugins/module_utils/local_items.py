@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import Refused
 from .local_files import entries
-from .local_places import Place, Places
+from .local_places import Places
 
 VERSION_FOLDER = re.compile(r"version_0*(\d+)", re.IGNORECASE)
 LINK = "is a link: not followed"
@@ -26,16 +26,31 @@ Note = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class ItemFile:
-    """A file of an item. `path` is relative to the root with `/`; `full` is where it is; `stamp` changes when the file does."""
+    """A file of an item: its `name` in the folder `parent` of the root (with `/`), which is `folder` on the disk.
 
-    path: str
-    full: str
+    The two folders are shared by all files in them; a large agent has hundreds of thousands.
+    """
+
+    folder: str
+    parent: str
+    name: str
     size: int
-    stamp: tuple[int, int, int]
+    modified_ns: int
+    inode: int
 
     @property
-    def modified_ns(self) -> int:
-        return self.stamp[1]
+    def full(self) -> str:
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def path(self) -> str:
+        """Relative to the root."""
+        return f"{self.parent}/{self.name}" if self.parent else self.name
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """Changes when the file does."""
+        return self.size, self.modified_ns, self.inode
 
 
 def is_app(places: Places, item: dict[str, Any]) -> bool:
@@ -66,7 +81,8 @@ def expand(places: Places, item: dict[str, Any], *, note: Note) -> Iterator[Item
     elif place.is_folder:
         yield from _below(place.path, path, None if versions is None else frozenset(versions), note)
     else:
-        yield from _file(place, path, note)
+        folder, _slash, name = place.path.rpartition("/")
+        yield from _file(folder, path.rpartition("/")[0], name, place.about, note)
 
 
 def _below(folder: str, path: str, versions: frozenset[int] | None, note: Note) -> Iterator[ItemFile]:
@@ -83,7 +99,7 @@ def _below(folder: str, path: str, versions: frozenset[int] | None, note: Note) 
             note(inner, error.strerror or str(error))
             continue
         if not stat.S_ISDIR(about.st_mode):
-            yield from _file(Place(entry.path, about), inner, note)
+            yield from _file(folder, path, entry.name, about, note)
         elif not _skipped(entry, versions):
             yield from _below(entry.path, inner, None, note)
 
@@ -93,9 +109,9 @@ def _skipped(entry: os.DirEntry[str], versions: frozenset[int] | None) -> bool:
     return bool(versions is not None and match and int(match[1]) not in versions)
 
 
-def _file(place: Place, path: str, note: Note) -> Iterator[ItemFile]:
-    about = place.about
-    if place.is_file:
-        yield ItemFile(path, place.path, about.st_size, (about.st_size, about.st_mtime_ns, about.st_ino))
+def _file(folder: str, parent: str, name: str, about: os.stat_result, note: Note) -> Iterator[ItemFile]:
+    file = ItemFile(folder, parent, name, about.st_size, about.st_mtime_ns, about.st_ino)
+    if stat.S_ISREG(about.st_mode):
+        yield file
     else:
-        note(path, LINK if place.is_link else SPECIAL)
+        note(file.path, LINK if stat.S_ISLNK(about.st_mode) else SPECIAL)

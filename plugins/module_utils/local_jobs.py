@@ -39,18 +39,21 @@ class Job:
         """Tell how far it is; writes at most a few times a second."""
         self._facts.update(facts)
         if "text" in facts or time.monotonic() - self._written > PROGRESS_EVERY:
-            self._written = time.monotonic()
-            write_json(self.folder / "progress.json", self._facts, durable=False)
+            self.flush()
 
     def advance(self, files: int, count: int) -> None:
         """`files` more files and `count` more bytes are done."""
         self.progress(files=self._facts.get("files", 0) + files, bytes=self._facts.get("bytes", 0) + count)
 
     def flush(self) -> None:
-        write_json(self.folder / "progress.json", self._facts, durable=False)
+        """Write the progress now. A full disk must not end a job over it, least of all one that waits for an installer."""
+        self._written = time.monotonic()
+        with contextlib.suppress(OSError):
+            write_json(self.folder / "progress.json", self._facts, durable=False)
 
     def log(self, text: str) -> None:
-        print(f"{utc_text(time.time())} {text}", flush=True)
+        with contextlib.suppress(OSError):
+            print(f"{utc_text(time.time())} {text}", flush=True)
 
 
 Runner = Callable[[Job], dict[str, Any]]
@@ -128,7 +131,9 @@ def _mind_signals() -> None:
 
     def told_to_end(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_IGN)
-        raise JobFailed("The job was told to end", found=signal.Signals(number).name, remedy="run again once the reason is over; it continues from what is there")
+        raise JobFailed(
+            "The job was told to end", found=signal.Signals(number).name, remedy="run again once the reason is over; it continues from what is there"
+        )
 
     signal.signal(signal.SIGTERM, told_to_end)
 
@@ -140,7 +145,8 @@ def _redirect(log: Path, lock: int) -> None:
         os.dup2(source, target)
     os.closerange(3, lock)
     os.closerange(lock + 1, 4096)
-    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+    sys.stdin = os.fdopen(0)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, encoding="utf-8", errors="backslashreplace") for number in (1, 2))
 
 
 def _carry_out(job: Job, runner: Runner) -> None:
@@ -153,8 +159,7 @@ def _carry_out(job: Job, runner: Runner) -> None:
     except BaseException as error:
         traceback.print_exc()
         end = {"error": _unexpected(job, error).to_dict()}
-    with contextlib.suppress(OSError):
-        job.flush()
+    job.flush()
     job.log(f"end {'with an error' if 'error' in end else 'well'}")
     write_json(job.folder / "result.json", end)
     job.store.prune()

@@ -41,7 +41,7 @@ class Places:
     """Finds many paths below one root. Each folder is looked up once, so an object serves for one pass over the content and no longer."""
 
     def __init__(self, root: Path | str) -> None:
-        self.root = str(root)
+        self.root = str(root).rstrip("/") or "/"
         self._folders: dict[str, str | None] = {}
         self._listings: dict[str, dict[str, str]] = {}
 
@@ -59,7 +59,10 @@ class Places:
             place = self.find(path)
             if place is not None and not place.is_folder:
                 raise Refused(
-                    f"{place.path} is in the way", found="a link" if place.is_link else "a file", needed="a folder: links are never followed", remedy="move it away"
+                    f"{place.path} is in the way",
+                    found="a link" if place.is_link else "a file",
+                    needed="a folder: links are never followed",
+                    remedy="move it away",
                 )
             self._folders[path] = place.path if place else None
         return self._folders[path]
@@ -75,6 +78,10 @@ class Places:
                 return f"{folder}/{rest}"[len(self.root) + 1 :]
         return path
 
+    def relative(self, place: Place) -> str:
+        """The path of a place relative to the root."""
+        return place.path[len(self.root) + 1 :]
+
     def _entry(self, folder: str, name: str) -> Place | None:
         place = _place(f"{folder}/{name}")
         other = None if place else self._names(folder).get(fold(name))
@@ -82,15 +89,17 @@ class Places:
 
     def _names(self, folder: str) -> dict[str, str]:
         """Names by what Windows takes them for; of several the first in the common order."""
-        if folder not in self._listings:
+        listing = self._listings.get(folder)
+        if listing is None:
             if len(self._listings) >= FOLDERS_KEPT:
                 self._listings.clear()
             try:
-                names = sorted(os.listdir(folder), key=utf16_key, reverse=True)
+                names = sorted((path.name for path in Path(folder).iterdir()), key=utf16_key, reverse=True)
             except OSError:
                 names = []
-            self._listings[folder] = {fold(name): name for name in names}
-        return self._listings[folder]
+            listing = {fold(name): name for name in names}
+            self._listings[folder] = listing
+        return listing
 
 
 def _place(path: str) -> Place | None:

@@ -239,7 +239,10 @@ class _Scan:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             self.note(command[0], f"the host command gave no facts: {type(error).__name__}")
             return None
-        return facts if isinstance(facts, dict) else None
+        if not isinstance(facts, dict):
+            self.note(command[0], f"the host command gave no facts but a {type(facts).__name__}")
+            return None
+        return facts
 
     def content(self) -> list[dict[str, Any]] | None:
         items = self.request.get("content")

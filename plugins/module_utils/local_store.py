@@ -105,7 +105,9 @@ class JobStore:
         progress: dict[str, Any] = told if isinstance(told, dict) else {}
         if isinstance(ended, dict):
             state: State = "failed" if ended.get("error") else "done"
-            return JobStatus(run_id=run_id, state=state, attached=attached, progress=progress, result=ended.get("result"), error=ended.get("error"), **known)
+            return JobStatus(
+                run_id=run_id, state=state, attached=attached, progress=progress, result=ended.get("result"), error=ended.get("error"), **known
+            )
         state = "dead"
         if holder and holder["run_id"] == run_id:
             state = "waiting" if self.journal(run_id) == "swapped" else "running"
@@ -130,7 +132,9 @@ class JobStore:
     def job_rows(self) -> list[dict[str, Any]]:
         rows = []
         for record, folder in list(self._folders())[:20]:
-            rows.append({"run_id": folder.name, "kind": record.get("kind"), "state": self.status(folder.name).state, "started": record.get("started")})
+            rows.append(
+                {"run_id": folder.name, "kind": record.get("kind"), "state": self.status(folder.name).state, "started": record.get("started")}
+            )
         return rows
 
     def journal_rows(self) -> list[dict[str, str]]:
@@ -140,7 +144,9 @@ class JobStore:
     def last_restore(self) -> dict[str, Any] | None:
         """The journal of the restore that reached its end last: run_id, state, at, backup, zip_sha256."""
         found = [(folder.name, read_json(folder / "journal.json")) for _record, folder in self._folders()]
-        ended = [{"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES]
+        ended = [
+            {"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES
+        ]
         newest = max(ended, key=lambda row: str(row.get("at")), default=None)
         return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "partial")}
 
@@ -168,10 +174,11 @@ class JobStore:
         return str(spec.get("prepared") or "") if isinstance(spec, dict) else ""
 
     def busy(self) -> Busy:
-        holder = self.running_job() or {}
+        unknown = dict.fromkeys(("kind", "run_id", "owner", "started"), "unknown")
+        holder = {**unknown, **(self.running_job() or {})}
         return Busy(
             "Another job runs on this agent",
-            found=f"{holder.get('kind', 'unknown')} job {holder.get('run_id', 'unknown')} of {holder.get('owner', 'unknown')}, started {holder.get('started', 'unknown')}",
+            found="{kind} job {run_id} of {owner}, started {started}".format(**holder),
             needed="an agent without a running job",
             remedy="wait until it has ended, then run again; a running upgrade is never aborted",
         )

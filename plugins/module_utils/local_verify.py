@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from .agent_files import decode_text
 from .entry_names import DEFAULT_LIMITS, Entry, Limits, SafeEntry, check_entries, names_digest
 from .errors import BackupInvalid, InvalidManifest, Refused
 from .local_files import read_text, sha256_file, utc_text
 from .local_places import Place, Places
-from .local_zip import ZipReader, batches, in_order
+from .local_zip import ZipReader, batches, drained, in_order
+from .local_zipdirectory import Member
 from .manifest import FileRow, compare, parse_manifest
 
 MAX_INFO = 1024 * 1024
@@ -51,25 +51,45 @@ def nothing(files: int, count: int) -> None:
     """Nobody wants to know the progress."""
 
 
-def safe_entries(reader: ZipReader, limits: Limits = DEFAULT_LIMITS) -> list[tuple[zipfile.ZipInfo, SafeEntry]]:
-    """The files of the zip, after all its names were found safe."""
-    found = reader.entries()
-    safe = check_entries([_entry(info) for info in found], limits)
-    by_name = {info.orig_filename: info for info in found}
-    return [(by_name[entry.name], entry) for entry in safe]
+class _Entries(Sequence[Entry]):
+    """What the directory says, for the check of names: made when it is looked at, for it is looked at once and there may be very many."""
+
+    def __init__(self, members: list[Member]) -> None:
+        self.members = members
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        return [_entry(member) for member in self.members[index]] if isinstance(index, slice) else _entry(self.members[index])
 
 
-def _entry(info: zipfile.ZipInfo) -> Entry:
+def _entry(member: Member) -> Entry:
     return Entry(
-        name=info.orig_filename,
-        size=info.file_size,
-        compressed=info.compress_size,
-        flags=info.flag_bits,
-        external_attr=info.external_attr,
-        create_system=info.create_system,
-        method=info.compress_type,
-        crc=info.CRC,
+        name=member.name,
+        size=member.size,
+        compressed=member.packed,
+        flags=member.flags,
+        external_attr=member.attributes,
+        create_system=member.system,
+        method=member.method,
+        crc=member.crc,
     )
+
+
+Pair = tuple[Member, SafeEntry]
+
+
+def safe_entries(reader: ZipReader, limits: Limits = DEFAULT_LIMITS) -> list[Pair]:
+    """The files of the zip, in its order, after all its names were found safe. The reader lets go of all else it knew of them."""
+    members, reader.members = reader.members, []
+    safe = check_entries(_Entries(members), limits)
+    listed = iter(members)
+    return [(next(member for member in listed if member.name == entry.name), entry) for entry in safe]
 
 
 def read_zip(path: Path, *, limits: Limits = DEFAULT_LIMITS, advance: Advance = nothing) -> ReadZip:
@@ -78,21 +98,21 @@ def read_zip(path: Path, *, limits: Limits = DEFAULT_LIMITS, advance: Advance = 
         pairs = safe_entries(reader, limits)
         rows: list[ReadEntry] = []
 
-        def read(batch: list[tuple[zipfile.ZipInfo, SafeEntry]]) -> list[ReadEntry]:
-            return [_read(reader, info, entry) for info, entry in batch]
+        def read(batch: list[Pair]) -> list[ReadEntry]:
+            return [_read(reader, member, entry) for member, entry in batch]
 
-        for done in in_order(read, batches(pairs, lambda pair: pair[0].file_size)):
+        for done in in_order(read, batches(drained(pairs), lambda pair: pair[0].size)):
             rows += done
             advance(len(done), sum(row.size for row in done))
     size, digest = path.stat().st_size, sha256_file(path)
     return ReadZip(size=size, sha256=digest, names_sha256=names_digest(row.name for row in rows), entries=tuple(rows))
 
 
-def _read(reader: ZipReader, info: zipfile.ZipInfo, entry: SafeEntry) -> ReadEntry:
+def _read(reader: ZipReader, member: Member, entry: SafeEntry) -> ReadEntry:
     digest = hashlib.sha256()
-    for chunk in reader.chunks(info):
+    for chunk in reader.chunks(member):
         digest.update(chunk)
-    return ReadEntry(name=entry.name, path=entry.path, size=info.file_size, sha256=digest.hexdigest())
+    return ReadEntry(name=entry.name, path=entry.path, size=member.size, sha256=digest.hexdigest())
 
 
 def verify(spec: dict[str, Any], *, advance: Advance = nothing) -> dict[str, Any]:
@@ -119,14 +139,17 @@ def check_manifest(path: Path, manifest_path: Path, read: ReadZip) -> dict[str, 
             manifest = parse_manifest(stream)
     except OSError as error:
         raise InvalidManifest(f"The manifest of {path.name} can't be read", found=str(error.strerror), needed=str(manifest_path)) from error
-    found = compare(manifest.rows, [FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in read.entries])
+    found = compare(manifest.rows, (FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in read.entries))
     told = {"extra": found.extra, "missing": found.missing, "changed": found.changed}
     problems = [f"{len(paths)} {kind} ({', '.join(paths[:SHOWN])})" for kind, paths in told.items() if paths]
     if manifest.trailer.get("zip_sha256") != read.sha256:
         problems.append("another SHA-256 of the whole zip")
     if problems:
         raise BackupInvalid(
-            f"{path.name} doesn't hold what its manifest says", found="; ".join(problems), needed="the same files", remedy="choose another backup, or copy this one again"
+            f"{path.name} doesn't hold what its manifest says",
+            found="; ".join(problems),
+            needed="the same files",
+            remedy="choose another backup, or copy this one again",
         )
     return manifest.header
 
@@ -172,7 +195,8 @@ def _infos(path: Path, entries: Iterable[ReadEntry], places: Places | None) -> d
     if not wanted:
         return found
     with ZipReader(path) as reader:
-        by_name = {info.orig_filename: info for info in reader.entries()}
+        names = {entry.name for entry in wanted}
+        by_name = {member.name: member for member in reader.members if member.name in names}
         for entry in wanted:
             text = decode_text(b"".join(reader.chunks(by_name[entry.name])))
             found[entry.path.split("/")[1]] = [text, _disk_text(_on_disk(places, entry.path))]
@@ -190,10 +214,10 @@ def _disk_text(place: Place | None) -> str | None:
     return read_text(Path(place.path), MAX_INFO)["text"]
 
 
-def entry_bytes(reader: ZipReader, info: zipfile.ZipInfo, write: Callable[[bytes], object]) -> str:
+def entry_bytes(reader: ZipReader, member: Member, write: Callable[[bytes], object]) -> str:
     """Stream an entry through `write`; gives its SHA-256."""
     digest = hashlib.sha256()
-    for chunk in reader.chunks(info):
+    for chunk in reader.chunks(member):
         digest.update(chunk)
         write(chunk)
     return digest.hexdigest()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections
 import os
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,15 +16,16 @@ from typing import Any, TypeVar
 
 from .errors import BackupInvalid
 from .local_files import CHUNK
+from .local_zipdirectory import BadDirectory, Member, read_directory
 
-SMALL = 4 * 1024 * 1024  # a file up to this size is packed in memory by one thread
+SMALL = 2 * 1024 * 1024  # a file up to this size is packed in memory by one thread
 BATCH_BYTES = 1024 * 1024
 BATCH_FILES = 64
 MOST_WORKERS = 8  # what waits for its turn is held in memory
+STORED, DEFLATED = 0, 8
+ENCRYPTED = 1
+LEFT_OPEN = 0xFFFFFFFF
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-CORRUPT = (zipfile.BadZipFile, OSError, ValueError, OverflowError, NotImplementedError, struct.error, zlib.error, IndexError)
-"""What the standard library raises for files that are no zips, or damaged ones."""
-
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -65,34 +65,41 @@ def batches(given: Iterable[Given], size: Callable[[Given], int]) -> Iterator[li
         yield batch
 
 
+def drained(values: list[Given]) -> Iterator[Given]:
+    """The values in order, each let go of as it is given."""
+    values.reverse()
+    while values:
+        yield values.pop()
+
+
 class ZipReader:
     """Reads entries from many threads at once, by position, checking each against its CRC."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.zip = zipfile.ZipFile(path)
-        except CORRUPT as error:
-            raise BackupInvalid(
-                f"{path} can't be read as a zip", found=str(error), needed="a complete zip file", remedy="choose another backup, or copy the file again"
-            ) from error
-        self.handle = os.open(path, os.O_RDONLY)
-        self._check_overlap()
+            self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._unreadable(str(error.strerror)) from error
+        try:
+            self.members = read_directory(self.handle)
+            self._check_overlap()
+        except BadDirectory as error:
+            os.close(self.handle)
+            raise self._unreadable(str(error)) from error
+
+    def _unreadable(self, why: str) -> BackupInvalid:
+        return BackupInvalid(
+            f"{self.path} can't be read as a zip", found=why, needed="a complete zip file", remedy="choose another backup, or copy the file again"
+        )
 
     def _check_overlap(self) -> None:
         """Entries that share their bytes grow to any size, each within the limits."""
-        room, claimed = os.fstat(self.handle).st_size, sum(LOCAL_HEADER.size + info.compress_size for info in self.zip.infolist())
+        room, claimed = os.fstat(self.handle).st_size, sum(LOCAL_HEADER.size + member.packed for member in self.members)
         if claimed > room:
-            self.close()
-            raise BackupInvalid(
-                f"{self.path} can't be read as a zip",
-                found=f"entries of {claimed} bytes in a file of {room}",
-                needed="entries that don't overlap",
-                remedy="choose another backup",
-            )
+            raise BadDirectory(f"it has entries of {claimed} bytes in a file of {room}: they overlap")
 
     def close(self) -> None:
-        self.zip.close()
         os.close(self.handle)
 
     def __enter__(self) -> ZipReader:
@@ -101,43 +108,43 @@ class ZipReader:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def entries(self) -> list[zipfile.ZipInfo]:
-        return self.zip.infolist()
-
-    def chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    def chunks(self, member: Member) -> Iterator[bytes]:
         """The entry's content. Raises `BackupInvalid` where it isn't what the zip's directory says."""
         crc = size = 0
         try:
-            for chunk in self._inflated(info):
+            for chunk in self._inflated(member):
                 crc = zlib.crc32(chunk, crc)
                 size += len(chunk)
-                if size > info.file_size:
+                if size > member.size:
                     break
                 yield chunk
-        except CORRUPT as error:
-            raise self._damaged(info, str(error)) from error
-        if size != info.file_size or crc != info.CRC:
-            raise self._damaged(info, f"{size} bytes with CRC {crc:08x} where the zip's directory says {info.file_size} bytes with CRC {info.CRC:08x}")
+        except (zlib.error, OSError, OverflowError, struct.error) as error:
+            raise self._damaged(member, str(error)) from error
+        if size != member.size or crc != member.crc:
+            raise self._damaged(
+                member, f"{size} bytes with CRC {crc:08x} where the zip's directory says {member.size} bytes with CRC {member.crc:08x}"
+            )
 
-    def _damaged(self, info: zipfile.ZipInfo, what: str) -> BackupInvalid:
-        return BackupInvalid(f"{self.path.name} is damaged at {info.filename}", found=what, needed="every entry readable", remedy="choose another backup")
+    def _damaged(self, member: Member, what: str) -> BackupInvalid:
+        return BackupInvalid(
+            f"{self.path.name} is damaged at {member.name}", found=what, needed="every entry readable", remedy="choose another backup"
+        )
 
-    def _inflated(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        fields = LOCAL_HEADER.unpack(os.pread(self.handle, LOCAL_HEADER.size, info.header_offset))
-        if fields[0] != b"PK\x03\x04":
-            raise self._damaged(info, "no local header where the directory says")
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise self._damaged(info, "an encrypted entry or an unknown compression")
-        start = info.header_offset + LOCAL_HEADER.size + fields[9] + fields[10]
-        packed = self._packed(info, start)
-        return packed if info.compress_type == zipfile.ZIP_STORED else self._inflate(packed)
+    def _inflated(self, member: Member) -> Iterator[bytes]:
+        name = member.raw_name
+        head = os.pread(self.handle, LOCAL_HEADER.size + len(name), member.offset)
+        fields = LOCAL_HEADER.unpack_from(head)
+        if problem := _problem_of_header(member, fields, (fields[9], head[LOCAL_HEADER.size :]) == (len(name), name)):
+            raise self._damaged(member, problem)
+        packed = self._packed(member, member.offset + LOCAL_HEADER.size + fields[9] + fields[10])
+        return packed if member.method == STORED else self._inflate(packed)
 
-    def _packed(self, info: zipfile.ZipInfo, position: int) -> Iterator[bytes]:
-        left = info.compress_size
+    def _packed(self, member: Member, position: int) -> Iterator[bytes]:
+        left = member.packed
         while left:
             data = os.pread(self.handle, min(CHUNK, left), position)
             if not data:
-                raise self._damaged(info, "the file ends within the entry")
+                raise self._damaged(member, "the file ends within the entry")
             position, left = position + len(data), left - len(data)
             yield data
 
@@ -149,3 +156,18 @@ class ZipReader:
             while chunk:  # the machine may hold more than it gave, with nothing left to feed it
                 yield chunk
                 chunk = machine.decompress(machine.unconsumed_tail, CHUNK)
+
+
+def _problem_of_header(member: Member, fields: tuple[Any, ...], same_name: bool) -> str | None:
+    """What is wrong with an entry's own header. What it leaves open, the directory says."""
+    signature, _version, _flags, method, _time, _date, crc, packed, size, _length, _extra = fields
+    if signature != b"PK\x03\x04":
+        return "no local header where the directory says"
+    if member.flags & ENCRYPTED or member.method not in (STORED, DEFLATED):
+        return "an encrypted entry or an unknown compression"
+    if method != member.method or not same_name:
+        return "another name or method in its header than in the directory"
+    said = ((crc, member.crc), (packed, member.packed), (size, member.size))
+    if any(here not in (0, LEFT_OPEN) and here != there for here, there in said):
+        return "other sums in its header than in the directory"
+    return None

@@ -20,6 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from .local_files import CHUNK
+from .local_zip import DEFLATED, STORED
+from .local_zipdirectory import UTF8_NAME
 
 fast_zlib: ModuleType | None = None
 try:  # several times faster at the same ratio, where somebody installed it
@@ -30,14 +32,12 @@ except ImportError:
     pass
 FAST_LEVELS = (1, 2, 3)  # the levels of zlib that it has an equal to
 
-STORED, DEFLATED = 0, 8
 SAMPLE = 4096  # bytes tried before a file is deflated
 HARDLY = 0.97  # what doesn't shrink below this part of its size, pictures for one, is stored
 STORE_BEYOND = 100  # what shrinks more than so many times is stored: whoever reads the zip back would have to take it for a bomb
 ZIP64_SIZE = 0x7FFFFFFF  # a size from which the 32 bits of the plain format may not do, deflate's growth included
 ZIP64_FIELD = 0xFFFFFFFF
 ZIP64_COUNT = 0xFFFF
-UTF8_NAME = 0x800
 REGULAR_FILE = 0o100644 << 16
 MADE_BY_UNIX = 3 << 8
 
@@ -125,8 +125,21 @@ def _looks_packed(data: bytes) -> bool:
     if len(data) < 2 * SAMPLE:
         return False
     middle = len(data) // 2
-    sample = data[: SAMPLE // 2] + data[middle : middle + SAMPLE // 2]
+    return _hardly_shrinks(data[: SAMPLE // 2] + data[middle : middle + SAMPLE // 2])
+
+
+def _hardly_shrinks(sample: bytes) -> bool:
     return len(_deflated(sample, 1)) > HARDLY * len(sample)
+
+
+def _file_looks_packed(path: str, size: int) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
+            sample = stream.read(SAMPLE // 2)
+            stream.seek(size // 2)
+            return _hardly_shrinks(sample + stream.read(SAMPLE // 2))
+    except OSError as error:
+        raise Unsteady(error.strerror) from error
 
 
 class ZipWriter:
@@ -135,7 +148,8 @@ class ZipWriter:
     def __init__(self, path: Path, level: int) -> None:
         self.level = level
         self.stream = path.open("xb", buffering=CHUNK)
-        self.entries: list[_Entry] = []
+        self.directory = bytearray()  # written at the end; as bytes it takes a tenth of what objects would
+        self.count = 0
         moment = time.localtime()
         self.date = (max(moment.tm_year, 1980) - 1980) << 9 | moment.tm_mon << 5 | moment.tm_mday
         self.time = moment.tm_hour << 11 | moment.tm_min << 5 | moment.tm_sec // 2
@@ -144,17 +158,18 @@ class ZipWriter:
         entry = _Entry(name.encode(), packed.method, packed.crc, len(packed.data), packed.size, self.stream.tell())
         self.stream.write(self._local(entry))
         self.stream.write(packed.data)
-        self.entries.append(entry)
+        self._enter(entry)
 
     def add_large(self, name: str, path: str, size: int) -> str:
         """Stream a file of `size` bytes into the zip; gives its SHA-256. Raises `Unsteady` where it has another size."""
         offset = self.stream.tell()
-        entry, digest = self._stream(name.encode(), path, size, DEFLATED)
-        if not entry.packed < size <= STORE_BEYOND * entry.packed:
+        method = STORED if _file_looks_packed(path, size) else DEFLATED
+        entry, digest = self._stream(name.encode(), path, size, method)
+        if method == DEFLATED and not entry.packed < size <= STORE_BEYOND * entry.packed:
             self.stream.seek(offset)
             entry, digest = self._stream(name.encode(), path, size, STORED)
             self.stream.truncate()
-        self.entries.append(entry)
+        self._enter(entry)
         return digest
 
     def _stream(self, name: bytes, path: str, size: int, method: int) -> tuple[_Entry, str]:
@@ -182,6 +197,10 @@ class ZipWriter:
         head = _LOCAL.pack(b"PK\3\4", needed, UTF8_NAME, entry.method, self.time, self.date, entry.crc, packed, size, len(entry.name), len(extra))
         return head + entry.name + extra
 
+    def _enter(self, entry: _Entry) -> None:
+        self.directory += self._central(entry)
+        self.count += 1
+
     def _central(self, entry: _Entry) -> bytes:
         long, far = entry.size >= ZIP64_SIZE, entry.offset >= ZIP64_FIELD
         packed, size = (ZIP64_FIELD, ZIP64_FIELD) if long else (entry.packed, entry.size)
@@ -195,12 +214,11 @@ class ZipWriter:
         """Write the directory and let go of the file."""
         with self.stream:
             start = self.stream.tell()
-            for entry in self.entries:
-                self.stream.write(self._central(entry))
-            self.stream.write(self._end(start, self.stream.tell() - start))
+            self.stream.write(self.directory)
+            self.stream.write(self._end(start, len(self.directory)))
 
     def _end(self, start: int, length: int) -> bytes:
-        count = len(self.entries)
+        count = self.count
         tail = _END.pack(b"PK\5\6", 0, 0, min(count, ZIP64_COUNT), min(count, ZIP64_COUNT), min(length, ZIP64_FIELD), min(start, ZIP64_FIELD), 0)
         if count < ZIP64_COUNT and start + length < ZIP64_FIELD:
             return tail

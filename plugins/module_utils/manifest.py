@@ -32,7 +32,7 @@ _NOT_INTACT = "its checksum doesn't match: it was changed, damaged or cut off"
 _REMEDY = "Choose another backup; this one can't be trusted."
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FileRow:
     """A file of a backup: `path` relative to the root with `/`, `size` in bytes, `sha256` in lower-case hex."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .agent import AgentState, BackupFile, InstalledPackage
+from .errors import InvalidVersion
 from .version import Version, same_release
 
 
@@ -64,7 +65,12 @@ def own_backups(state: AgentState) -> list[BackupFile]:
 
 def _on_current(row: BackupFile, state: AgentState) -> bool:
     said = row.manifest.header.get("web_version") if row.manifest else None
-    return isinstance(said, str) and state.web.version is not None and same_release(Version.parse(said), state.web.version) is not False
+    if not isinstance(said, str) or state.web.version is None:
+        return False
+    try:
+        return same_release(Version.parse(said), state.web.version) is not False
+    except InvalidVersion:  # a manifest that says something odd must not keep an agent from its upgrade
+        return False
 
 
 def _doubtful(row: BackupFile) -> bool:

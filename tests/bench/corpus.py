@@ -1,12 +1,16 @@
 # Copyright: (c) dataminer.web contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Web content to measure with: apps, versions, pages, pictures and dashboards of mixed sizes, the same for the same seed."""
+"""Web content to measure with: apps, versions, pages, pictures and dashboards of mixed sizes, the same for the same seed.
+
+python tests/bench/corpus.py FOLDER FILES BYTES
+"""
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,21 @@ DASHBOARDS = 0.1
 SPREAD = 1.3  # of the logarithm of a file's size: most are small, a few hold megabytes
 LARGEST = 12 * 1024 * 1024
 _WIDGETS = ("table", "line & area chart", "node edge graph", "state", "gauge", "text", "query filter", "form", "timeline", "button")
-_WORDS = "alarm service element parameter protocol booking resource satellite uplink downlink carrier level polarisation bandwidth state view".split()
+_WORDS = (
+    "alarm",
+    "service",
+    "element",
+    "parameter",
+    "protocol",
+    "booking",
+    "resource",
+    "satellite",
+    "uplink",
+    "carrier",
+    "level",
+    "bandwidth",
+    "view",
+)
 
 
 def make(root: Path, *, files: int, size: int, seed: int = 1) -> dict[str, int]:
@@ -69,3 +87,7 @@ def _page(rng: random.Random, blocks: list[str], length: int) -> bytes:
     count = max(1, length // len(blocks[0]) + 1)
     text = '{"__type":"Skyline.DataMiner.Web.Common.v1.Dashboards.DMADashboard","Version":1,"Components":[' + ",".join(rng.choices(blocks, k=count))
     return text.encode()[: max(2, length - 2)] + b"]}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(make(Path(sys.argv[1]), files=int(sys.argv[2]), size=int(sys.argv[3]))))

@@ -8,6 +8,7 @@ range of ansible-core, where a Python for it is found. Standard library only: th
 
     python tests/tools/venvs.py run      what a user needs: requirements.txt
     python tests/tools/venvs.py bench    and the optional library for fast compression
+    python tests/tools/venvs.py windows  what a user of Windows agents needs, and what plays them
     python tests/tools/venvs.py test     and what the tests and linters need
 """
 
@@ -194,7 +195,7 @@ def add_windows_collection(env: Environment) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    levels = {"run": RUN, "bench": BENCH, "test": TEST}
+    levels = {"run": RUN, "bench": BENCH, "windows": LANE, "test": TEST}
     if len(argv) != 1 or argv[0] not in levels:
         print(__doc__, file=sys.stderr)
         return 2
