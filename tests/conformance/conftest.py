@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import sys
 import uuid
@@ -21,7 +20,8 @@ from ansible_collections.dataminer.web.plugins.module_utils import local_scan
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from harness import Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
 
-LANES = ("posix", "powershell", "windows")
+HERE = ("posix", pytest.param("powershell", marks=pytest.mark.powershell))
+LANES = (*HERE, pytest.param("windows", marks=pytest.mark.windows))
 OPEN_ALONE = """
 [CmdletBinding(SupportsShouldProcess)] param([string]$path)
 [AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
@@ -64,6 +64,20 @@ class Lane:
     def scan(self, **more: Any) -> dict[str, Any]:
         return self.scanner(self.request(**more))
 
+    @contextlib.contextmanager
+    def holding(self, path: Path) -> Iterator[None]:
+        """`path` held open for one process alone, as a running job holds the lock. Windows knows nothing of the locks of the machine below Wine."""
+        if not self.windows or not self.engine:
+            with path.open("r+b") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                yield
+            return
+        assert not self.engine.execute(OPEN_ALONE, {"path": self.native(path)}, 2)["failed"]
+        try:
+            yield
+        finally:
+            self.engine.execute(CLOSE, {"path": self.native(path)}, 2)
+
 
 @pytest.fixture(scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
@@ -85,32 +99,6 @@ def _engine(name: str, engines: dict[str, Engine]) -> Engine:
 
 
 @pytest.fixture
-def hold(host: Lane) -> Callable[[Path], contextlib.AbstractContextManager[None]]:
-    """Holds a file open for one process alone, as a running job holds the lock."""
-    return _hold_on_windows(host) if host.windows else _hold_here
-
-
-def _hold_on_windows(host: Lane) -> Callable[[Path], contextlib.AbstractContextManager[None]]:
-    @contextlib.contextmanager
-    def held(path: Path) -> Iterator[None]:
-        assert host.engine
-        assert not host.engine.execute(OPEN_ALONE, {"path": host.native(path)}, 2)["failed"]
-        try:
-            yield
-        finally:
-            host.engine.execute(CLOSE, {"path": host.native(path)}, 2)
-
-    return held
-
-
-@contextlib.contextmanager
-def _hold_here(path: Path) -> Iterator[None]:
-    with path.open("r+b") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-@pytest.fixture
 def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
     """An engine of this machine."""
     return _engine("powershell", engines)
@@ -119,17 +107,29 @@ def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> En
 @pytest.fixture(params=LANES)
 def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
     """Every lane in turn, each with an empty home."""
-    name = request.param
+    if request.param == "windows":
+        yield from _wine_lane(_engine("windows", engines))
+    else:
+        yield _lane_here(request.param, engines, tmp_path)
+
+
+@pytest.fixture(params=HERE)
+def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Lane:
+    """The lanes on this machine's own files: with links and with names that differ by case, which Wine doesn't show."""
+    return _lane_here(request.param, engines, tmp_path)
+
+
+def _lane_here(name: str, engines: dict[str, Engine], home: Path) -> Lane:
     if name == "posix":
-        if os.name == "nt":
-            pytest.skip("lane posix: this is Windows")
-        yield Lane(name, tmp_path, str, local_scan.scan)
-        return
+        return Lane(name, home, str, local_scan.scan)
     engine = _engine(name, engines)
-    if name == "powershell":
-        yield Lane(name, tmp_path, str, WindowsHost(engine.execute).scan, engine)
-        return
-    yield from _wine_lane(engine)
+    return Lane(name, home, str, WindowsHost(engine.execute).scan, engine)
+
+
+@pytest.fixture
+def windows(engines: dict[str, Engine]) -> Iterator[Lane]:
+    """The lane on Windows alone, for what only Windows answers for."""
+    yield from _wine_lane(_engine("windows", engines))
 
 
 def _wine_lane(engine: Engine) -> Iterator[Lane]:

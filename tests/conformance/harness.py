@@ -56,7 +56,7 @@ def wine_prefix() -> Path:
 
 
 class Engine:
-    """An engine that stays, for many calls. Not for use by two threads at once. `calls` and `received` (bytes of the last answer) tell of the wire."""
+    """An engine that stays, for many calls. One thread at a time. `calls`, and `received` (bytes of the last answer), tell of the wire."""
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.command = command

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS, script_text
 from harness import EngineMissing, posix_engine
 
+pytestmark = pytest.mark.powershell
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.ps1"))
 
 
@@ -18,7 +19,9 @@ def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
         command = posix_engine()
     except EngineMissing as error:
         pytest.skip(str(error))
-    return subprocess.run([*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

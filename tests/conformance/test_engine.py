@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from harness import Engine, EngineFailed, posix_engine
 
+pytestmark = pytest.mark.powershell
 PARAM = "[CmdletBinding(SupportsShouldProcess)] param($a, $b)\n"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ from conftest import Lane
 from harness import Engine
 from trees import ordinary, write
 
+pytestmark = pytest.mark.windows
 UNINSTALL = "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall"
 RUNTIMES = "SOFTWARE\\dotnet\\Setup\\InstalledVersions\\x64\\sharedfx\\Microsoft.NETCore.App"
 SERVICING = "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\RebootPending"
@@ -30,28 +31,15 @@ FORGET = """
 $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey([Microsoft.Win32.RegistryHive]::LocalMachine, [Microsoft.Win32.RegistryView]$view)
 if ($name) { $base.OpenSubKey($key, $true).DeleteValue($name, $false) } else { $base.DeleteSubKeyTree($key, $false) }
 """
-MUTEX = """
-[CmdletBinding(SupportsShouldProcess)] param([string]$word)
-$held = [AppDomain]::CurrentDomain.GetData('installer')
-if ($word -eq 'hold') {
-    $go = [Threading.ManualResetEvent]::new($false)
-    $mutex = [Threading.Mutex]::new($false, 'Global\\_MSIExecute')
-    $ps = [powershell]::Create().AddScript('param($m, $g) [void]$m.WaitOne(); [void]$g.WaitOne(); $m.ReleaseMutex(); [void]$g.WaitOne(200)')
-    $ps.Runspace = [runspacefactory]::CreateRunspace(); $ps.Runspace.ThreadOptions = 'UseNewThread'; $ps.Runspace.Open()
-    $run = $ps.AddArgument($mutex).AddArgument($go).BeginInvoke()
-    while ($mutex.WaitOne(0)) { $mutex.ReleaseMutex(); [Threading.Thread]::Sleep(10) }
-    [AppDomain]::CurrentDomain.SetData('installer', @{ mutex = $mutex; go = $go; ps = $ps; run = $run })
-}
-elseif ($word -eq 'release') { [void]$held.go.Set(); $held.ps.EndInvoke($held.run) }
-else { $held.mutex.Dispose() }
+HOLD_INSTALLER = """
+[CmdletBinding(SupportsShouldProcess)] param([string]$held, [string]$go)
+$mutex = [Threading.Mutex]::new($false, 'Global\\_MSIExecute')
+[AppDomain]::CurrentDomain.SetData('installer', $mutex)
+[void]$mutex.WaitOne()
+[IO.File]::WriteAllText($held, '')
+while (-not [IO.File]::Exists($go)) { [Threading.Thread]::Sleep(20) }
+$mutex.ReleaseMutex()
 """
-
-
-@pytest.fixture
-def windows(host: Lane) -> Lane:
-    if not host.windows:
-        pytest.skip(f"lane {host.name}: only Windows answers for this")
-    return host
 
 
 def _run(engine: Engine | None, script: str, **parameters: Any) -> None:
@@ -80,7 +68,11 @@ def _facts(lane: Lane) -> dict[str, Any]:
 
 
 def test_modules_of_both_views(windows: Lane, registry: Callable[..., None]) -> None:
-    for view, code, name in (("Registry64", "{A-1}", "DataMiner GQI"), ("Registry32", "{B-2}", "dataminer Web"), ("Registry64", "{C-3}", "Other DataMiner")):
+    for view, code, name in (
+        ("Registry64", "{A-1}", "DataMiner GQI"),
+        ("Registry32", "{B-2}", "dataminer Web"),
+        ("Registry64", "{C-3}", "Other DataMiner"),
+    ):
         registry(view, f"{UNINSTALL}\\{code}", "DisplayName", name)
         registry(view, f"{UNINSTALL}\\{code}", "DisplayVersion", "1.2.3")
     registry("Registry64", f"{UNINSTALL}\\D-4", "DisplayName", "DataMiner without a version")
@@ -113,11 +105,31 @@ def test_pending_reboot(windows: Lane, registry: Callable[..., None]) -> None:
 
 
 def test_windows_installer(windows: Lane) -> None:
-    busy = [_facts(windows)["installer_busy"]]
-    for word in ("hold", "release", "forget"):
-        _run(windows.engine, MUTEX, word=word)
-        busy.append(_facts(windows)["installer_busy"])
-    assert busy == [False, True, False, False]
+    """Busy while another process holds the mutex, not while it merely keeps it."""
+    assert windows.engine
+    assert _facts(windows)["installer_busy"] is False
+    other = Engine(windows.engine.command, windows.engine.environment)
+    held, go = windows.home / "held", windows.home / "go"
+    caller = threading.Thread(target=_run, args=(other, HOLD_INSTALLER), kwargs={"held": windows.native(held), "go": windows.native(go)})
+    caller.start()
+    try:
+        _wait_for(held)
+        assert _facts(windows)["installer_busy"] is True
+        go.touch()
+        caller.join(60)
+        assert _facts(windows)["installer_busy"] is False
+    finally:
+        go.touch()
+        caller.join(60)
+        other.close()
+    assert _facts(windows)["installer_busy"] is False
+
+
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} didn't appear"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +153,9 @@ def test_upgrade_of_somebody_else(windows: Lane, age: float, ended: float | None
     assert _facts(windows)["upgrade_running"] is running
 
 
-def test_file_that_somebody_holds(windows: Lane, hold: Callable[[Path], contextlib.AbstractContextManager[None]]) -> None:
+def test_file_that_somebody_holds(windows: Lane) -> None:
     root = ordinary(windows.home)
-    with hold(root / "Applications" / "0a1b" / "App.info.json"), hold(root / "DMS.xml"):
+    with windows.holding(root / "Applications" / "0a1b" / "App.info.json"), windows.holding(root / "DMS.xml"):
         document = windows.scan(content=[{"path": "Applications/0a1b", "versions": None}])
     assert document["apps"][0]["info"] == {"text": None, "error": "unreadable"}
     assert document["cluster"]["error"] == "DMS.xml is unreadable"

@@ -83,7 +83,10 @@ def test_error_of_ours_comes_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        ({"error": [{"exception": {"message": "disk is gone"}, "script_stack_trace": "at Get-Entry, <No file>: line 7\nat x"}]}, "disk is gone (at Get-Entry, <No file>: line 7)"),
+        (
+            {"error": [{"exception": {"message": "disk is gone"}, "script_stack_trace": "at Get-Entry, <No file>: line 7\nat x"}]},
+            "disk is gone (at Get-Entry, <No file>: line 7)",
+        ),
         ({"error": [{"exception": {"message": "{}"}}]}, "{}"),
         ({"error": [], "msg": "win_powershell isn't installed"}, "win_powershell isn't installed"),
         ({"error": [{"exception": None}]}, "nothing was said"),
@@ -112,7 +115,7 @@ def test_locked_down_powershell_is_told_not_failed(powershell: Engine) -> None:
 
 
 def test_scan_runs_in_check_mode_and_reports_no_change(powershell: Engine) -> None:
-    parameters = {key: "/nowhere" for key in ("root", "work_dir", "backup_dir", "vendor_backup_dir")}
+    parameters = dict.fromkeys(("root", "work_dir", "backup_dir", "vendor_backup_dir"), "/nowhere")
     for check in (True, False):
         answer = powershell.call({"script": script_text("scan"), "parameters": parameters, "depth": 2, "check": check})
         assert (answer["failed"], answer["changed"], answer["error"], answer["output"]) == (False, False, [], [])

@@ -73,7 +73,9 @@ function Get-Sorted([string[]]$keys, [object[]]$values) {
 }
 
 # The entries of a folder, sorted by name.
-function Get-Entry([string]$folder) {
+function Get-Entry {
+    [OutputType([IO.FileSystemInfo])]
+    param([string]$folder)
     if (-not $folder) { return , @() }
     try { $found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() }
     catch { Add-Problem $folder $_; return , @() }

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-What every job script shares: the lock, its spec, progress, log and end. Needs files.ps1, json.ps1, setup.ps1, values.ps1 and jobs.ps1, in this order.
+What every job script shares: the lock, its spec, progress, log and end. Needs files.ps1, json.ps1, setup.ps1,
+values.ps1, jobs.ps1 and locks.ps1, in this order.
 
 .DESCRIPTION
 A job script is one text that runs in a process of its own:
 
     param([string]$folder)                                 the job's folder, jobs\<run id>
-    . "$PSScriptRoot/lib/files.ps1"                        ... json, setup, values, jobs, job, and its own
+    . "$PSScriptRoot/lib/files.ps1"                        ... json, setup, values, jobs, locks, job, then its own
     function Invoke-JobWork($spec) { ...; return [ordered]@{ ... } }     the result, without `about`
     Start-JobWork $folder
 
@@ -78,18 +79,6 @@ function Invoke-Retried([scriptblock]$block) {
         catch {
             if (-not (Test-Held $_) -or $clock.Elapsed.TotalSeconds -ge $seconds) { throw }
             [Threading.Thread]::Sleep(100)
-        }
-    }
-}
-
-# The open lock, or $null where another process keeps it. Somebody may only be looking.
-function Open-Lock([string]$path, [int]$patience) {
-    $clock = [Diagnostics.Stopwatch]::StartNew()
-    while ($true) {
-        try { return [IO.FileStream]::new($path, [IO.FileMode]::OpenOrCreate, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None) }
-        catch [IO.IOException] {
-            if ($clock.ElapsedMilliseconds -ge $patience) { return $null }
-            [Threading.Thread]::Sleep(20)
         }
     }
 }
@@ -166,9 +155,4 @@ function Get-LockedOut {
         needed = 'an agent without a running job'
         remedy = 'wait until it has ended, then run again'
     }
-}
-
-# A process id alone may be another's by now.
-function Get-ProcessMark([Diagnostics.Process]$process) {
-    return [ordered]@{ pid = $process.Id; started = $process.StartTime.ToUniversalTime().ToString('o', [Globalization.CultureInfo]::InvariantCulture) }
 }

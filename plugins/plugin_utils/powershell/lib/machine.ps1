@@ -123,11 +123,12 @@ function Test-UpgradeRunning($processes, $packages, $jobs) {
 
 function Get-HostFact($packages, $jobs) {
     if (-not $onWindows) { return $null }
+    $modules = @(Get-ModuleRow)
     $processes = @(Get-AgentProcess)
     $processes = Get-Sorted @(foreach ($process in $processes) { "$($process.name) $("$($process.pid)".PadLeft(10))" }) $processes
     return [ordered]@{
         processes = @(foreach ($process in $processes) { [ordered]@{ name = $process.name; pid = $process.pid; started = $process.started } })
-        modules = @(Get-ModuleRow)
+        modules = Get-Sorted @(foreach ($module in $modules) { "$($module.name)`0$($module.code)" }) $modules
         runtimes = @(Get-Runtime)
         pending_reboot = @(Get-PendingReboot)
         installer_busy = Test-InstallerBusy

@@ -1,0 +1,37 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Whether a job lives although the lock doesn't tell, or not yet. Needs files.ps1, json.ps1 and jobs.ps1.
+#>
+
+$startPatience = 120       # seconds
+
+# A process with that id that began at that moment: the id alone may be another's by now.
+function Test-Process($mark) {
+    if ($null -eq $mark) { return $false }
+    try {
+        $began = [Diagnostics.Process]::GetProcessById([int]$mark['pid']).StartTime.ToUniversalTime()
+        $noted = [DateTime]::Parse($mark['started'], [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind)
+        return [Math]::Abs(($began - $noted).TotalSeconds) -lt 2
+    }
+    catch { return $false }
+}
+
+# A job that was launched a moment ago and hasn't come to its first line.
+function Test-Starting([string]$folder) {
+    if ([IO.File]::Exists([IO.Path]::Combine($folder, 'process.json'))) { return $false }
+    $record = [IO.FileInfo]::new([IO.Path]::Combine($folder, 'state.json'))
+    return $record.Exists -and [Math]::Abs(([DateTime]::UtcNow - $record.LastWriteTimeUtc).TotalSeconds) -lt $startPatience
+}
+
+# The last job that was started, where it is only just starting, or where its installer still works although the job itself was killed.
+function Get-UnlockedJob([string]$work) {
+    $record = Read-JsonFile ([IO.Path]::Combine($work, 'lock.json'))
+    if ($null -eq $record -or -not $record['run_id']) { return $null }
+    $folder = [IO.Path]::Combine($work, 'jobs', $record['run_id'])
+    if ([IO.File]::Exists([IO.Path]::Combine($folder, 'result.json'))) { return $null }
+    if ((Test-Starting $folder) -or (Test-Process (Read-JsonFile ([IO.Path]::Combine($folder, 'installer.json'))))) { return $record }
+    return $null
+}

@@ -1,0 +1,56 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+What is known of a job. Needs files.ps1, json.ps1, setup.ps1, values.ps1, jobs.ps1 and alive.ps1.
+#>
+
+# In this order: a job takes the lock before it stops to count as starting, and writes its result before it lets the lock go.
+function Get-ActiveJob([string]$work) {
+    $unlocked = Get-UnlockedJob $work
+    $running = Get-RunningJob $work
+    if ($null -ne $running) { return $running }
+    return $unlocked
+}
+
+# Results are large and are handed on as they are.
+function Read-Whole([string]$path) {
+    try {
+        $stream = Open-File $path
+        try { return ConvertFrom-Bytes (Read-Stream $stream $jsonLimit) } finally { $stream.Dispose() }
+    }
+    catch { return $null }
+}
+
+# `state` is running, waiting, ended (then `end` is the text of result.json), dead or absent.
+function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
+    $folder = [IO.Path]::Combine($work, 'jobs', $runId)
+    $active = Get-ActiveJob $work
+    $status = [ordered]@{ run_id = $runId; kind = ''; state = 'absent'; started = ''; owner = ''; attached = $attached; progress = $null; end = $null }
+    $record = Read-JsonFile ([IO.Path]::Combine($folder, 'state.json'))
+    if ($null -eq $record) { return $status }
+    foreach ($key in 'kind', 'started', 'owner') { $status[$key] = "$($record[$key])" }
+    $status.end = Read-Whole ([IO.Path]::Combine($folder, 'result.json'))
+    $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json'))
+    $status.state = 'dead'
+    if ($null -ne $status.end) { $status.state = 'ended' }
+    elseif ($null -ne $active -and $active['run_id'] -ceq $runId) { $status.state = $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' }) }
+    return $status
+}
+
+# The status once it is none of $states any more, or after $seconds.
+function Wait-Status([string]$work, [string]$runId, [double]$seconds, [string[]]$states = @('running'), [bool]$attached = $false) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    $status = Get-Status $work $runId $attached
+    while ($states -contains $status.state -and $clock.Elapsed.TotalSeconds -lt $seconds) {
+        [Threading.Thread]::Sleep(100)
+        $status = Get-Status $work $runId $attached
+    }
+    return $status
+}
+
+function Assert-RunId([string]$runId) {
+    if ($runId -match '\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\z') { return }
+    Stop-With 'InvalidInput' "A run id can't be used as a folder name" "'$runId'" 'letters, digits, dots, dashes' 'choose another run_id'
+}

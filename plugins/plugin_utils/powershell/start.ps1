@@ -1,0 +1,144 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Starts a job that outlives the connection, or attaches to one. The same run id again attaches.
+
+.DESCRIPTION
+$Ansible.Result is that of poll.ps1. Throws Busy where another job runs on the agent.
+
+.PARAMETER work_dir
+The working folder of jobs.
+
+.PARAMETER run_id
+The job's name, chosen by the caller.
+
+.PARAMETER kind
+What it does: the job script's name.
+
+.PARAMETER work
+What it works on. A start with another run id but the same kind and work attaches to the running job.
+
+.PARAMETER owner
+Who started it.
+
+.PARAMETER spec
+The job's spec, packed JSON.
+
+.PARAMETER script
+The text of its script, packed.
+
+.PARAMETER launcher
+A program and its first arguments that take the place of Windows PowerShell started by WMI: a plain detached process is started with them. For
+machines without WMI.
+
+.PARAMETER wait
+Seconds to wait for its end.
+
+.PARAMETER scan
+As in poll.ps1.
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param(
+    [Parameter(Mandatory)][string]$work_dir,
+    [Parameter(Mandatory)][string]$run_id,
+    [Parameter(Mandatory)][string]$kind,
+    [string]$work = '',
+    [string]$owner = '',
+    [Parameter(Mandatory)][string]$spec,
+    [Parameter(Mandatory)][string]$script,
+    [string[]]$launcher = @(),
+    [double]$wait = 0,
+    [Collections.IDictionary]$scan = $null
+)
+
+$Ansible.Changed = $false
+. "$PSScriptRoot/lib/files.ps1"
+. "$PSScriptRoot/lib/json.ps1"
+. "$PSScriptRoot/lib/setup.ps1"
+. "$PSScriptRoot/lib/values.ps1"
+. "$PSScriptRoot/lib/jobs.ps1"
+. "$PSScriptRoot/lib/alive.ps1"
+. "$PSScriptRoot/lib/status.ps1"
+. "$PSScriptRoot/lib/answer.ps1"
+. "$PSScriptRoot/lib/locks.ps1"
+. "$PSScriptRoot/lib/launch.ps1"
+
+$beginPatience = 60        # seconds until a launched job has come to its first line
+$turnPatience = 90000      # milliseconds until another start has done its work
+
+function Get-Record {
+    $who = $owner
+    if (-not $who) { $who = "$([Environment]::UserName)@$([Environment]::MachineName)" }
+    return [ordered]@{ run_id = $run_id; kind = $kind; owner = $who; started = (Get-TimeText ([DateTime]::UtcNow)); work = $work }
+}
+
+# The record comes last: a run id is known once everything that its job needs stands there.
+function New-JobFolder([string]$place, [string]$folder) {
+    $jobs = [IO.Path]::GetDirectoryName($folder)
+    if (-not [IO.Directory]::Exists($jobs)) {
+        [void][IO.Directory]::CreateDirectory($jobs)
+        if ($onWindows) { Protect-Folder $jobs }
+    }
+    [void][IO.Directory]::CreateDirectory($folder)
+    $record = Get-Record
+    Write-FileBytes ([IO.Path]::Combine($folder, 'spec.json')) ([Text.UTF8Encoding]::new($false).GetBytes((Expand-Text $spec)))
+    $text = [Text.UTF8Encoding]::new($true)
+    Write-FileBytes ([IO.Path]::Combine($folder, 'job.ps1')) ([byte[]]($text.GetPreamble() + $text.GetBytes((Expand-Text $script))))
+    Write-JsonFile ([IO.Path]::Combine($folder, 'state.json')) $record
+    Write-JsonFile ([IO.Path]::Combine($place, 'lock.json')) $record
+}
+
+# Until the job has the lock, or has ended: nobody else starts one meanwhile.
+function Wait-Begin([string]$folder, $mark) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($clock.Elapsed.TotalSeconds -lt $beginPatience) {
+        $alive = Test-Process $mark
+        foreach ($name in 'process.json', 'result.json') { if ([IO.File]::Exists([IO.Path]::Combine($folder, $name))) { return } }
+        if (-not $alive) { Write-NotBegun $folder 'its process ended before the first line'; return }
+        [Threading.Thread]::Sleep(20)
+    }
+}
+
+function Write-NotBegun([string]$folder, [string]$found) {
+    $problem = [ordered]@{
+        type = 'JobFailed'
+        message = "The $kind job $run_id didn't begin"
+        found = $found
+        needed = 'an agent on which PowerShell may be started and may run scripts from the working folder'
+        remedy = "look for a policy (execution policy by group policy, AppLocker) that forbids $(Get-ShownPath $folder)"
+    }
+    Write-JsonFile ([IO.Path]::Combine($folder, 'result.json')) ([ordered]@{ error = $problem })
+}
+
+function Start-Job([string]$place) {
+    $folder = [IO.Path]::Combine($place, 'jobs', $run_id)
+    New-JobFolder $place $folder
+    try { $mark = Start-Launcher $launcher ([IO.Path]::Combine($folder, 'job.ps1')) $folder }
+    catch { Write-NotBegun $folder "it can't be launched: $($_.Exception.GetBaseException().Message)"; return }
+    Wait-Begin $folder $mark
+}
+
+# The run id that answers, and whether it was there before.
+function Get-Job([string]$place) {
+    if ((Get-Status $place $run_id).state -ne 'absent') { return $run_id, $true }
+    $active = Get-ActiveJob $place
+    if ($null -eq $active) { Start-Job $place; return $run_id, $false }
+    if ($active['kind'] -ceq $kind -and $active['work'] -ceq $work) { return $active['run_id'], $true }
+    Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])"
+}
+
+function Stop-Busy([string]$found) {
+    Stop-With 'Busy' 'Another job runs on this agent' $found 'an agent without a running job' 'wait until it has ended, then run again; a running upgrade is never aborted'
+}
+
+Assert-RunId $run_id
+if ($Ansible.CheckMode) { Stop-With 'Refused' 'Nothing is started in check mode' "a $kind job" 'a run without --check' 'run without --check' }
+$place = Get-LongPath $work_dir
+[void][IO.Directory]::CreateDirectory($place)
+$turn = Open-Lock ([IO.Path]::Combine($place, 'start.lock')) $turnPatience
+if ($null -eq $turn) { Stop-Busy 'a start that has not ended' }
+try { $known, $attached = Get-Job $place } finally { $turn.Dispose() }
+$Ansible.Changed = -not $attached
+Send-Status (Wait-Status $place $known $wait 'running' $attached) $scan
