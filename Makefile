@@ -1,6 +1,7 @@
 # Everything there is to do in a checkout. Needed: Python 3.11 or later with venv, make, and a package index for pip.
 #
 #   make demo     watch a simulated cluster being upgraded and brought back
+#   make demo-winrm   the same over WinRM, against played Windows hosts; PWSH names a PowerShell engine, else pwsh on PATH is taken
 #   make test     everything that passes or fails; the last line counts it
 #   make lint     the linters and type checks only
 #   make sanity   ansible-test sanity on the built and installed collection
@@ -13,7 +14,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sanity bench build venv run-venv clean
+.PHONY: help demo demo-winrm test lint sanity bench build venv run-venv clean
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$python"; break; }; done)
@@ -33,6 +34,10 @@ help:
 
 demo: run-venv
 	@.venv/bin/python tests/simulator/demo.py
+
+demo-winrm:
+	@$(PYTHON) tests/tools/venvs.py windows
+	@.venv/bin/python tests/simulator/demo.py --winrm
 
 test:
 	@$(CHECK)

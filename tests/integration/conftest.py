@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playbook import Site, busy, until
+from played import WindowsSite, windows_site
 from simulator.cluster import create_cluster, write_inventory
+from simulator.windows import wine
+from simulator.windows.engines import EngineMissing, Engines
 
 MakeSite = Callable[..., Site]
+MakeWindowsSite = Callable[..., WindowsSite]
 
 
 @pytest.fixture
@@ -45,3 +50,40 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
 def site(make_site: MakeSite) -> Site:
     """The usual cluster of two agents."""
     return make_site()
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    """PowerShell engines of this machine."""
+    yield from _until_closed(Engines.posix)
+
+
+@pytest.fixture(scope="session")
+def wine_engines() -> Iterator[Engines]:
+    """PowerShell engines of Wine's Windows."""
+    yield from _until_closed(Engines.wine)
+
+
+def _until_closed(make: Callable[[], Engines]) -> Iterator[Engines]:
+    try:
+        engines = make()
+    except EngineMissing as error:
+        pytest.skip(f"played hosts: {error}")
+    yield engines
+    engines.close()
+
+
+@pytest.fixture
+def make_windows_site(tmp_path: Path, engines: Engines) -> Iterator[MakeWindowsSite]:
+    """Creates a cluster of played Windows hosts, whose paths are those of this machine. Two agents as those of `make_site`, unless told otherwise."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(windows_site(tmp_path, tmp_path / "controller", engines, **options))
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture
+def make_wine_site(tmp_path: Path, wine_engines: Engines) -> Iterator[MakeWindowsSite]:
+    """The same in the Windows that Wine plays, on its drive C:."""
+    with ExitStack() as stack:
+        home = stack.enter_context(wine.room(wine_engines))
+        yield lambda **options: stack.enter_context(windows_site(home, tmp_path / "controller", wine_engines, **options))

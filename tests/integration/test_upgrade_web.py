@@ -16,9 +16,20 @@ from playbook import Site, busy, changed_paths, installs, jobs, manifest_header,
 from simulator.cluster import Agent, Cluster
 from simulator.schema import content_files, is_stamped, stamp_of
 
-
 # what an upgrade may change of an agent, beside the folders of the collection and the state of its machine
-WEB = {"Applications", "Dashboards", "Web", "Webpages", "Upgrades", "System Cache", "Tools", "Web Work", "Web Backups", "state.json", "Skyline DataMiner"}
+WEB = {
+    "Applications",
+    "Dashboards",
+    "Web",
+    "Webpages",
+    "Upgrades",
+    "System Cache",
+    "Tools",
+    "Web Work",
+    "Web Backups",
+    "state.json",
+    "Skyline DataMiner",
+}
 
 
 def processes(cluster: Cluster, agent: Agent) -> dict[str, tuple[int, str]]:
@@ -105,7 +116,9 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     (said,) = run.messages("DMA2")
     for part in ("The installer ended with code 1", "told to fail at migration", "Needed: one of the codes 0", "run the playbook again"):
         assert part in said
-    assert "Stopped after the phase install, for the cluster to stay in step. DMA2: failed: The installer ended with code 1" in run.messages("DMA1")[0]
+    assert (
+        "Stopped after the phase install, for the cluster to stay in step. DMA2: failed: The installer ended with code 1" in run.messages("DMA1")[0]
+    )
     assert "DMA2 failed (install): The installer ended with code 1" in run.summary
     assert "Prove that the agents of the cluster are in step" not in run.tasks
     (kept,) = own_backups(failing)
@@ -214,7 +227,9 @@ def test_another_package_with_the_same_content_fails_the_verification(make_site:
 def test_booleans_given_as_texts(make_site: MakeSite) -> None:
     """`-e x=false` is the text "false"; an empty text means unset."""
     site = make_site(agents=1)
-    options = [word for pair in ("dataminer_allow_partial=false", "dataminer_include_web=false", "dataminer_package_sha256=") for word in ("-e", pair)]
+    options = [
+        word for pair in ("dataminer_allow_partial=false", "dataminer_include_web=false", "dataminer_package_sha256=") for word in ("-e", pair)
+    ]
 
     run = site.play("upgrade_web", *options, variables=target(site.cluster))
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demo: a simulated cluster of three agents, upgraded and brought back by the real ansible-playbook.
 
-`python tests/simulator/demo.py [FOLDER]`; the folder is made anew and stays for you to look around.
+`python tests/simulator/demo.py [--winrm] [FOLDER]`; the folder is made anew and stays for you to look around. With `--winrm` the agents are
+reached as Windows hosts are, over WinRM, and the scripts run in a PowerShell engine.
 """
 
 from __future__ import annotations
@@ -20,18 +21,44 @@ sys.path.insert(0, str(TESTS))
 
 from simulator.cluster import Cluster, create_cluster
 from simulator.schema import readable
+from simulator.windows.demo import over_winrm, told
+from simulator.windows.engines import EngineMissing, Engines
 
 OLD, NEW = "10.5.6", "10.5.9"
 
 
 def main(argv: list[str]) -> int:
-    """Runs the whole story; the exit status of the first step that fails, else 0."""
-    folder = Path(argv[0]).resolve() if argv else ROOT / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
+    """Runs the whole story; the exit status of the first step that fails, else 0, or 2 when it can't begin."""
+    folders = [Path(word).resolve() for word in argv if word != "--winrm"]
+    folder = folders[0] if folders else ROOT / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     if folder.exists():
         print(f"demo: {folder} exists. Name a folder that doesn't, or none", file=sys.stderr)
         return 2
+    if "--winrm" not in argv:
+        return tell(created(folder))
+    try:
+        engines = Engines.posix()
+    except EngineMissing as error:
+        print(f"demo: {error}. Install PowerShell 7, or name an engine: PWSH=/path/to/pwsh make demo-winrm", file=sys.stderr)
+        return 2
+    return tell_over_winrm(created(folder), engines)
+
+
+def created(folder: Path) -> Cluster:
     say(f"A simulated cluster of three agents, in {folder}")
-    cluster = create_cluster(folder, server=OLD, packages=(NEW, OLD), install_seconds=1.0)
+    return create_cluster(folder, server=OLD, packages=(NEW, OLD), install_seconds=1.0)
+
+
+def tell_over_winrm(cluster: Cluster, engines: Engines) -> int:
+    with over_winrm(cluster, engines) as played:
+        ports = ", ".join(f"{name} on port {one.server.port}" for name, one in played.agents.items())
+        print(f"Played as Windows hosts that speak WinRM: {ports}. Their scripts run in {engines.command[0]}")
+        status = tell(cluster)
+        print("\nOver the wire:", *(f"  {line}" for line in told(played)), sep="\n")
+    return status
+
+
+def tell(cluster: Cluster) -> int:
     before = show(cluster, f"All three run web {OLD}. Their content:")
     for story in (upgrade, back):
         if status := story(cluster):

@@ -11,17 +11,15 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection import local
 
-DOCUMENTATION = (
-    local.DOCUMENTATION.replace("name: local", "name: flaky_local", 1).replace(
-        "    options:\n",
-        """    options:
+DOCUMENTATION = local.DOCUMENTATION.replace("name: local", "name: flaky_local", 1).replace(
+    "    options:\n",
+    """    options:
         host:
             description: Name of the host in the inventory.
             vars:
                 - name: inventory_hostname
 """,
-        1,
-    )
+    1,
 )
 SWITCHES = "FLAKY_SWITCHES"  # a folder with a file <host>.json: {"module": name, "skip": calls that go through, "times": calls that fail then}
 

@@ -1,0 +1,83 @@
+"""downgrade_restore.yml on played Windows hosts: back to the version and the content of before an upgrade."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import MakeWindowsSite
+from playbook import changed_paths
+from played import WindowsSite
+
+pytestmark = pytest.mark.powershell
+
+OLD, NEW = "10.5.6", "10.5.9"
+
+
+def upgraded(make: MakeWindowsSite, **options: object) -> tuple[WindowsSite, dict[str, dict[str, str]]]:
+    """A site after an upgrade, and the content it had before."""
+    site = make(**options)
+    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
+    run = site.play("upgrade_web", variables=site.target(NEW))
+    assert run.rc == 0, run.text
+    assert all(contents[agent.name] != site.cluster.digest(agent.name) for agent in site.agents)
+    site.forget()
+    return site, contents
+
+
+def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
+    """Every agent has the old version and, by bytes, the old content; its web server runs."""
+    for name, content in contents.items():
+        after = site.cluster.digest(name)
+        assert [path for path in changed_paths(content, after) if path in content] == []
+        assert site.cluster.state(name)["services"]["W3SVC"] == "Running"
+    assert site.webs() == dict.fromkeys(contents, OLD)
+
+
+def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
+    """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do."""
+    site, contents = upgraded(make_windows_site)
+    trees = site.trees()
+    dry = site.play("downgrade_restore", "--check", "--diff", variables=site.target(OLD))
+    assert dry.rc == 0, dry.text
+    assert site.trees() == trees
+    before = {name: len(site.cluster.host_calls(name)) for name in contents}
+
+    run = site.play("downgrade_restore", variables=site.target(OLD))
+
+    assert run.rc == 0, run.text
+    assert run.verdicts() == dict.fromkeys(contents, "done")
+    for name, count in before.items():
+        assert [call["argv"] for call in site.cluster.host_calls(name)[count:]] == [["stop", "W3SVC"], ["start", "W3SVC"]]
+    back(site, contents)
+    for agent in site.agents:
+        (journal,) = (agent.work_dir / "jobs").glob("*/journal.json")
+        assert '"released"' in journal.read_text("utf-8")
+    again = site.play("downgrade_restore", variables=site.target(OLD))
+    assert again.rc == 0, again.text
+    assert again.changed == 0
+    back(site, contents)
+
+
+def test_one_agent_fails_to_stop_its_web_server(make_windows_site: MakeWindowsSite) -> None:
+    """The other one is put back as it was, so that nobody sees a half-restored cluster; running again finishes."""
+    site, contents = upgraded(make_windows_site)
+    site.cluster.set_state("DMA2", service_fails=["stop"])
+
+    run = site.play("downgrade_restore", variables=site.target(OLD))
+
+    assert run.rc != 0
+    assert site.cluster.state("DMA1")["services"]["W3SVC"] == "Running"
+    assert site.cluster.digest("DMA1") != contents["DMA1"]
+    site.cluster.set_state("DMA2", service_fails=[])
+    again = site.play("downgrade_restore", variables=site.target(OLD))
+    assert again.rc == 0, again.text
+    back(site, contents)
+
+
+@pytest.mark.windows
+def test_downgrade_under_wine(make_wine_site: MakeWindowsSite) -> None:
+    site, contents = upgraded(make_wine_site, agents=1)
+
+    run = site.play("downgrade_restore", variables=site.target(OLD))
+
+    assert run.rc == 0, run.text
+    back(site, contents)

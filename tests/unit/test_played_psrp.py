@@ -1,0 +1,98 @@
+"""The played Windows host over PowerShell Remoting. Skips where the libraries for it are missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from played_calls import ARGS, NAME, manifest, stdin
+from simulator.windows.faults import Fault
+from simulator.windows.host import PlayedHost
+from simulator.windows.payload import ModuleCall
+from simulator.windows.server import PlayedServer
+
+pytest.importorskip("psrpcore", reason="the library psrpcore is missing")
+pypsrp = pytest.importorskip("pypsrp", reason="the library pypsrp is missing")
+
+from pypsrp.exceptions import AuthenticationError
+from pypsrp.host import PSHost, PSHostUserInterface
+from pypsrp.powershell import PowerShell, RunspacePool
+from pypsrp.wsman import WSMan
+from requests.exceptions import ConnectionError as NoConnection
+
+
+def echo(call: ModuleCall) -> dict[str, Any]:
+    time.sleep(float(call.args["parameters"].get("seconds", 0)))
+    return {"changed": False, "seen": call.args["parameters"]}
+
+
+@pytest.fixture
+def server() -> Iterator[PlayedServer]:
+    found = PlayedServer(PlayedHost("WIN1", echo))
+    yield found
+    found.leave()
+
+
+def client(server: PlayedServer, *, password: str | None = None, seconds: int = 5) -> WSMan:
+    return WSMan(
+        "127.0.0.1",
+        port=server.port,
+        username=server.host.user,
+        password=password or server.host.password,
+        ssl=False,
+        auth="basic",
+        encryption="never",
+        operation_timeout=seconds,
+        read_timeout=seconds + 5,
+    )
+
+
+def call(wsman: WSMan, script: str = "bootstrap\nof Ansible", given: bytes | None = None) -> PowerShell:
+    with RunspacePool(wsman, host=PSHost(None, None, False, "Test", None, PSHostUserInterface(), None)) as pool:
+        shell = PowerShell(pool)
+        shell.add_script(script)
+        shell.invoke(input=None if given == b"" else stdin().decode().split("\n"))
+        return shell
+
+
+def test_a_call(server: PlayedServer) -> None:
+    shell = call(client(server))
+
+    assert json.loads(shell.output[0])["seen"] == {"a": "Grüße"}
+    assert [found.name for found in server.host.calls] == [NAME]
+    assert not server.shells
+
+
+def test_long_call_is_asked_for_again(server: PlayedServer) -> None:
+    slow = stdin(manifest({**ARGS, "parameters": {"seconds": 1.5}})).decode().split("\n")
+    with RunspacePool(client(server, seconds=1)) as pool:
+        shell = PowerShell(pool)
+        shell.add_script("bootstrap\nof Ansible")
+        shell.invoke(input=slow)
+
+    assert json.loads(shell.output[0])["changed"] is False
+    assert [seen.where.verb for seen in server.host.requests].count("Receive") >= 3
+
+
+def test_other_scripts_are_refused(server: PlayedServer) -> None:
+    shell = call(client(server), script="Get-Date\n", given=b"")
+
+    assert shell.runspace_pool.host.rc == 1
+    assert "runs modules only, not this script: Get-Date" in str(shell.streams.error[0])
+    assert server.host.refused
+
+
+def test_wrong_password(server: PlayedServer) -> None:
+    with pytest.raises(AuthenticationError):
+        call(client(server, password="wrong"))
+
+
+def test_dropped_connection(server: PlayedServer) -> None:
+    server.host.faults.plan(Fault(kind="drop", call=1, verb="Command"))
+
+    with pytest.raises(NoConnection):
+        call(client(server))
+    assert not server.host.calls
