@@ -226,7 +226,7 @@ def plan_rotation(backups: Iterable[BackupFile], *, agent: str, new_name: str, k
     Only zips in our folder with our intact manifest, of their full size, with purpose `backup` and of this agent count and may go; all others are
     reported and stay. Newest goes by the manifest's time, and the new one is the newest whatever the clock said. Raises InvalidInput for keep < 1.
     """
-    if type(keep) is not int or keep < 1:
+    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise InvalidInput(f"{keep!r} backups can't be kept", needed="a whole number of at least 1", remedy="Correct dataminer_backup_keep.")
     others = [backup for backup in backups if fold(backup.name) != fold(new_name)]
     reasons = {id(backup): problem_of_backup(backup) or _not_counted(backup, agent) for backup in others}

@@ -254,7 +254,7 @@ def _problem(result: Mapping[str, Any] | None) -> str | None:
         return "no result (unreachable or skipped)"
     for key, bad, word in _SIGNS:
         if key in result and bad(result[key]) and not (key == "finished" and _waits(result)):
-            line = _first_line(result.get("msg") or result.get("skip_reason"))
+            line = first_line(result.get("msg") or result.get("skip_reason"))
             return f"{word}: {line}" if line else word
     return None
 
@@ -265,8 +265,9 @@ def _waits(result: Mapping[str, Any]) -> bool:
     return isinstance(job, Mapping) and job.get("state") == "waiting"
 
 
-def _first_line(text: object) -> str:
-    lines = str(text or "").strip().splitlines()
+def first_line(text: object) -> str:
+    """What a failed task said, cut, without the words that Ansible puts before."""
+    lines = str(text or "").strip().removeprefix("Task failed: ").splitlines()
     return lines[0].strip()[:300] if lines else ""
 
 

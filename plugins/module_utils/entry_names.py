@@ -176,7 +176,7 @@ def check_entries(entries: Sequence[Entry], limits: Limits = DEFAULT_LIMITS) -> 
     problems |= stray | dict(_clashes(files, folders))
     if problems:
         raise _unsafe(entries, problems)
-    return [file for _, file in files]
+    return [file for _number, file in files]
 
 
 def _normalised(name: str) -> str:
@@ -238,7 +238,7 @@ def _problem_of_attributes(entry: Entry) -> str | None:
 def _clashes(files: Sequence[tuple[int, SafeEntry]], folders: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Files that would land on one another: the same path to Windows, or a path that another entry uses as a folder."""
     parents = {fold(path) for path in folders} | {fold(root) for root in ROOTS}
-    parents |= {fold(parent) for parent in {parent for _, file in files for parent in _parents(file.path)}}
+    parents |= {fold(parent) for parent in {parent for _number, file in files for parent in _parents(file.path)}}
     seen: dict[str, str] = {}
     for number, file in files:
         key = fold(file.path)

@@ -36,6 +36,11 @@ class DataMinerError(Exception):
         return {"type": type(self).__name__, **{name: getattr(self, name) for name in parts}}
 
 
+def type_name(value: object) -> str:
+    """The built-in type a value is, whatever subclass Ansible made of it to remember where it came from."""
+    return next(kind.__name__ for kind in type(value).__mro__ if kind.__module__ == "builtins")
+
+
 class InvalidVersion(DataMinerError):
     """A text that is no DataMiner version; the message quotes it."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import combinations
+from typing import TypeAlias
 
 from .agent import AgentState, Cluster, Member, VersionFact
 from .gate_values import CHANGES, PURPOSES, WORK, ClusterCase, ClusterRule, Finding, denied, not_applicable, passed, warned
 from .version import same_release
 
-Findings = list[tuple[str | None, Finding]]
+Findings: TypeAlias = "list[tuple[str | None, Finding]]"
 _PAIR = 2
 
 

@@ -133,7 +133,7 @@ def _space(case: Case) -> Finding:
     needs, unread = _needs(case)
     if unread:
         return warned(f"free space wasn't read for {', '.join(unread)}", remedy="nothing: it is checked again when the job starts")
-    free = {disk.volume: disk for _, disk in sorted(case.state.disks.items(), reverse=True)}
+    free = {disk.volume: disk for _name, disk in sorted(case.state.disks.items(), reverse=True)}
     found = "; ".join(f"{free[volume].path}: {size_text(free[volume].free)} free" for volume in sorted(needs))
     required = "; ".join(f"{size_text(need)} on the volume of {free[volume].path}" for volume, need in sorted(needs.items()) if need)
     if any(free[volume].free < need for volume, need in needs.items()):

@@ -31,7 +31,7 @@ def run_install(job: Job) -> dict[str, Any]:
     job.progress(text=f"installing {Path(spec['package']).name}")
     with log.open("ab") as output:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function  # run_command can't leave it running
                 spec["argv"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(job.lock,), cwd=job.folder
             )
         except OSError as error:

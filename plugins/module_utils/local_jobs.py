@@ -53,7 +53,8 @@ class Job:
 
     def log(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            print(f"{utc_text(time.time())} {text}", flush=True)
+            sys.stdout.write(f"{utc_text(time.time())} {text}\n")
+            sys.stdout.flush()
 
 
 Runner = Callable[[Job], dict[str, Any]]

@@ -64,6 +64,7 @@ class _Entries(Sequence[Entry]):
     def __getitem__(self, index: int) -> Entry: ...
     @overload
     def __getitem__(self, index: slice) -> list[Entry]: ...
+
     def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
         return [_entry(member) for member in self.members[index]] if isinstance(index, slice) else _entry(self.members[index])
 

@@ -113,7 +113,27 @@ def _members(data: bytes, shift: int) -> Iterator[Member]:
     position, known = 0, dict[int, int]()
     while position < len(data):
         fields = _CENTRAL.unpack_from(data, position)
-        mark, _by, system, _needed, _, flags, method, time, date, crc, packed, size, name, extra, comment, _disk, _kind, attributes, offset = fields
+        (
+            mark,
+            _by,
+            system,
+            _needed,
+            _needed_on,
+            flags,
+            method,
+            time,
+            date,
+            crc,
+            packed,
+            size,
+            name,
+            extra,
+            comment,
+            _disk,
+            _kind,
+            attributes,
+            offset,
+        ) = fields
         if mark != b"PK\1\2":
             raise BadDirectory("its directory has something else than entries")
         position += _CENTRAL.size

@@ -309,7 +309,7 @@ def problem_of_header(header: dict[str, object]) -> str | None:
 
 def _problem_of_schema(header: dict[str, object]) -> str | None:
     schema = header.get("schema")
-    supported = type(schema) is int and schema == SCHEMA
+    supported = isinstance(schema, int) and not isinstance(schema, bool) and schema == SCHEMA
     return None if supported else f"its schema version is {shown(repr(schema))}; {SCHEMA} is supported"
 
 
@@ -317,7 +317,7 @@ def problem_of_trailer(trailer: dict[str, object]) -> str | None:
     """What is wrong with a trailer; None when it serves."""
     for key in ("files", "bytes", "zip_size"):
         value = trailer.get(key)
-        if type(value) is not int or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             return f"its trailer's {key} is {shown(repr(value))}"
     digest = trailer.get("zip_sha256")
     if not isinstance(digest, str) or not _HEX.fullmatch(digest):

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from .agent import AgentState
-from .cluster import MODULES, WEB_PROCESSES, restarted
+from .cluster import MODULES, WEB_PROCESSES, first_line, restarted
 from .jobs import size_text
 from .report import AgentSummary, summary
 from .status import status_text
 from .version import Version
 
-Results = Mapping[str, Mapping[str, Any] | None]
+Results: TypeAlias = "Mapping[str, Mapping[str, Any] | None]"
 
 # The variables that the roles register, in the order of the phases.
 PHASES = {
@@ -68,8 +68,7 @@ def failed_phase(results: Results) -> tuple[str, str] | None:
     for key, phase in PHASES.items():
         result = results.get(key)
         if result and (result.get("failed") or result.get("unreachable")):
-            said = str(result.get("msg") or "no message").strip().splitlines()[0]
-            return ("unreachable" if result.get("unreachable") else phase), said
+            return ("unreachable" if result.get("unreachable") else phase), first_line(result.get("msg")) or "no message"
     return None
 
 

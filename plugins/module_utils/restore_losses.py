@@ -159,7 +159,7 @@ def loss_code(losses: Mapping[str, Iterable[Lost] | str]) -> str:
         return ""
     number = int.from_bytes(hashlib.sha256(json.dumps(rows).encode()).digest(), "big")
     letters = []
-    for _ in range(_CODE_LENGTH):
+    for _position in range(_CODE_LENGTH):
         number, letter = divmod(number, len(_CODE_LETTERS))
         letters.append(_CODE_LETTERS[letter])
     return "".join(letters)

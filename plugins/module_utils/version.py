@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import total_ordering
 
-from .errors import InvalidVersion
+from .errors import InvalidVersion, type_name
 
 _LIMITS = {"major": 99, "minor": 99, "patch": 99, "cu": 99, "build": 9_999_999}
 _SPELLINGS = "10.5.4, 10.5.4 (CU0), 10.4.0 [CU21], 10.5 (CU1), 10.4.0-CU4, 10.5.4.0-15588 or 10.4.0.0-14772-20240821-release"
@@ -67,7 +67,7 @@ class Version:
         for name, limit in _LIMITS.items():
             value = getattr(self, name)
             optional = name in ("cu", "build") and value is None
-            if not optional and (type(value) is not int or not 0 <= value <= limit):
+            if not optional and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit):
                 shown = value if isinstance(value, int) and abs(value) < 10**12 else f"a {type(value).__name__}"
                 raise InvalidVersion(f"{name} {shown} is no part of a DataMiner version", needed=f"a whole number from 0 to {limit}")
         if self.cu is None and self.patch:
@@ -145,7 +145,7 @@ def _unreadable(text: str, why: str = "") -> InvalidVersion:
 
 
 def _not_a_text(value: object) -> InvalidVersion:
-    kind = type(value).__name__
+    kind = type_name(value)
     if isinstance(value, float):
         return InvalidVersion(
             f"{value!r} was read as a number, not as a version",

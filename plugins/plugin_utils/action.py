@@ -56,7 +56,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         return str(self.variables.get("inventory_hostname", ""))
 
     def _parameters(self) -> dict[str, Any]:
-        if self._task.delegate_to:
+        if self._task.delegate_to and self.changes:
             raise AnsibleActionFail(
                 f"{NAMESPACE}.{self.module} works on the agent itself; found delegate_to: {self._task.delegate_to}. Run it on that host instead"
             )
@@ -77,7 +77,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         if earlier:
             params["run_id"] = earlier["job"]["run_id"]
         begun = said = time.monotonic()
-        outcome = self._call(params)
+        outcome = self._again(params) if earlier else self._call(params)
         while params.get("wait") and not outcome.get("failed") and outcome.get("finished") is False:
             job = outcome["job"]
             if time.monotonic() - begun > params["timeout"]:

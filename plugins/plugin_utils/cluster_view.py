@@ -11,8 +11,11 @@ from typing import Any
 
 from ..module_utils.agent import AgentState
 from ..module_utils.case_common import state_of, unpack
+from ..module_utils.cluster import first_line
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate_values import Reading
+
+LEFT_ALONE = "dataminer_scan_left_alone"
 
 
 class ClusterView:
@@ -46,15 +49,21 @@ class ClusterView:
 
     def reading(self, name: str, key: str) -> Reading:
         """The agent as `agent_info` read it, or why it wasn't read."""
-        result = self.result(name, key)
+        here = name in self.play
+        result = self.result(name, key) if here else self._left_alone(name)
         problem = problem_of(result)
         if result is None or problem:
-            outside = "" if name in self.play else "not in this run (see --limit)"
-            return Reading(name=name, state=None, problem=outside or problem)
+            return Reading(name=name, state=None, problem=problem if here or result is not None else "not in this run (see --limit)")
         try:
             return Reading(name=name, state=state_of_result(result), scanned_at=moment(result.get("scanned_at")))
         except (DataMinerError, KeyError, ValueError, OSError, EOFError) as error:
             return Reading(name=name, state=None, problem=f"its scan can't be used: {error}")
+
+    def _left_alone(self, name: str) -> dict[str, Any] | None:
+        """The scan of an agent outside of this run, which one of those within it asked for."""
+        rows = ((self.result(asker, LEFT_ALONE) or {}).get("results") or () for asker in self.play)
+        row = next((row for found in rows for row in found if row.get("item") == name and not row.get("skipped")), None)
+        return None if row is None else {**row, "failed": "scan" not in row}
 
     def states(self, key: str) -> dict[str, AgentState]:
         readings = [self.reading(name, key) for name in self.here]
@@ -66,14 +75,10 @@ def problem_of(result: Mapping[str, Any] | None) -> str | None:
     if result is None:
         return "not read: unreachable, or the task was skipped"
     if result.get("unreachable"):
-        return f"unreachable: {_first_line(result)}"
+        return f"unreachable: {first_line(result.get('msg')) or 'no message'}"
     if result.get("failed"):
-        return f"failed: {_first_line(result)}"
+        return f"failed: {first_line(result.get('msg')) or 'no message'}"
     return "skipped" if result.get("skipped") else None
-
-
-def _first_line(result: Mapping[str, Any]) -> str:
-    return str(result.get("msg") or "no message").strip().splitlines()[0][:500]
 
 
 def state_of_result(result: Mapping[str, Any]) -> AgentState:

@@ -18,7 +18,7 @@ def test_upgrade(make_site: MakeSite) -> None:
     assert run.summary.count("10.5.6 (CU0) -> 10.5.9 (CU0)") == 2
     assert run.verdicts() == {"DMA1": "would change", "DMA2": "would change"}
     assert "would make" in run.summary
-    assert "+include Applications/" in run.text
+    assert '+include low-code app "' in run.text
     assert "+include Dashboards" in run.text
     assert "-web version 10.5.6 (CU0)" in run.text
     assert "+web version 10.5.9 (CU0) by DataMiner 10.5.9.0-" in run.text
@@ -72,7 +72,7 @@ def test_backup_and_status(make_site: MakeSite) -> None:
 
     assert (backup.rc, status.rc) == (0, 0), backup.text + status.text
     assert site.trees() == before
-    assert "+include Applications/" in backup.text
+    assert '+include low-code app "' in backup.text
     assert "would make" in backup.summary
     assert backup.verdicts() == {"DMA1": "would change", "DMA2": "would change"}
     assert status.verdicts() == {"DMA1": "in step", "DMA2": "in step"}

@@ -29,7 +29,7 @@ def test_agent_that_is_too_old(make_site: MakeSite) -> None:
     for agent in site.agents:
         assert not agent.work_dir.exists()
         (said,) = run.messages(agent.name)
-        for part in ("DMA2: baseline-10.5: found server 10.3.0 [CU21]", "needed web 10.5 needs server 10.4.0 [CU0] or 10.4.1", "full"):
+        for part in ("DMA2: baseline-10.5: found server 10.3.0 [CU21]", "needed server 10.4.0 / 10.4.1 or later for web 10.5.9 (CU0)", "full"):
             assert part in said
     assert set(run.verdicts().values()) == {"denied by the gate, unchanged"}
     assert "Start the backup" not in run.tasks

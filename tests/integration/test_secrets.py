@@ -13,12 +13,13 @@ PLANTED = {"ansible_password": "C0nnect-Pa55!z9", "ansible_become_password": "B3
 
 def test_no_secret_anywhere(make_site: MakeSite) -> None:
     """All playbooks at -vvvv, in earnest: output, reports, and every file that the collection left on the agent."""
-    site = make_site(agents=1, web="10.5.9", vendor_backups=2)
-    (agent,) = site.agents
+    site = make_site(web="10.5.9", vendor_backups=2)
+    agent = site.agents[0]
     text = site.inventory.read_text("utf-8")
     rows = "".join(f'    {name}: "{value}"\n' for name, value in PLANTED.items())
     site.inventory.write_text(text.replace("  vars:\n", f"  vars:\n{rows}", 1), "utf-8")
     assert SECRETS[0] in (agent.root / "DMS.xml").read_text("utf-8")
+    assert SECRETS[1] in (agent.root / "DataMiner.xml").read_text("utf-8")
 
     runs = [
         site.play("cluster_status", "-vvvv"),
@@ -37,8 +38,7 @@ def test_no_secret_anywhere(make_site: MakeSite) -> None:
 
 
 def _left_behind(site: Site, runs: list[Run]) -> list[Path]:
-    (agent,) = site.agents
-    folders = (agent.work_dir, agent.backup_dir, site.dir / "reports", site.dir / "ansible")
+    folders = [site.dir / "reports", site.dir / "ansible", *(folder for agent in site.agents for folder in (agent.work_dir, agent.backup_dir))]
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert len(found) > len(runs)
     return found

@@ -73,6 +73,22 @@ def test_an_agent_outside_the_run_is_told_to_be() -> None:
     assert "--limit" in str(view(a=host(), out1=host()).reading("out1", "scan").problem)
 
 
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"item": "out1", "skipped": True}, "--limit"),
+        ({"item": "out2", "scan": "packed"}, "--limit"),
+        ({"item": "out1", "unreachable": True, "msg": "no route to host"}, "unreachable: no route to host"),
+        ({"item": "out1", "failed": False, "msg": "boom"}, "failed: boom"),
+        ({"item": "out1", "scan": "not packed", "overrides": {}}, "can't be used"),
+    ],
+    ids=["skipped", "another agent", "unreachable", "failed, which was passed over", "read, but not usable"],
+)
+def test_the_scan_of_an_agent_outside_the_run_is_one_that_another_asked_for(row: dict[str, Any], problem: str) -> None:
+    seen = view(a=host(), b=host(dataminer_scan_left_alone={"results": [row]}), out1=host())
+    assert problem in str(seen.reading("out1", "dataminer_scan").problem)
+
+
 def test_variables_that_cannot_be_read_are_none() -> None:
     seen = view(a=host())
     seen.hostvars = {"a": Explodes()}
