@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import combinations
-from typing import TypeAlias
 
 from .agent import AgentState, Cluster, Member, VersionFact
 from .gate_values import CHANGES, PURPOSES, WORK, ClusterCase, ClusterRule, Finding, denied, not_applicable, passed, warned
 from .version import same_release
 
-Findings: TypeAlias = "list[tuple[str | None, Finding]]"
+Findings = list[tuple[str | None, Finding]]  # pylint: disable=unsupported-binary-operation
 _PAIR = 2
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from .agent import AgentState
 from .cluster import MODULES, WEB_PROCESSES, first_line, restarted
@@ -16,7 +16,7 @@ from .report import AgentSummary, summary
 from .status import status_text
 from .version import Version
 
-Results: TypeAlias = "Mapping[str, Mapping[str, Any] | None]"
+Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
 
 # The variables that the roles register, in the order of the phases.
 PHASES = {
