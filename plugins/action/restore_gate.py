@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -62,21 +63,37 @@ def _say(chosen: dict[str, dict[str, Any]], differing: list[str], code: str) -> 
     display.display("\nBackups to restore\n" + table(("agent", "backup", "what it changes"), rows))
     if differing:
         display.display("\nThe agents' backups differ; each agent gets its own:\n  " + "\n  ".join(differing))
+    behind = _behind(chosen)
+    if behind:
+        display.display("\nSTAYS AS IT IS, since the backup doesn't hold it (perhaps migrated to the newer version):")
+        _table(("agent", "what", "why"), behind)
     if not code:
         return
-    losses = _losses(chosen)
     display.display(f"\nLOST if this is restored, changed since the backup (accept with -e dataminer_accept_loss={code}):")
-    display.display(table(("agent", "what", "changed", "by", "why"), losses[:SHOWN]))
-    if len(losses) > SHOWN:
-        display.display(f"and {len(losses) - SHOWN} more")
+    _table(("agent", "what", "changed", "by", "why"), _losses(chosen))
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    display.display(table(titles, rows[:SHOWN]))
+    if len(rows) > SHOWN:
+        display.display(f"and {len(rows) - SHOWN} more")
 
 
 def _losses(chosen: dict[str, dict[str, Any]]) -> list[tuple[object, ...]]:
-    """One row an item, with all the agents it is lost on: content is synchronised, so most items are lost on every agent."""
+    rows = [(name, row) for name, found in chosen.items() for row in found.get("lost") or []]
+    return _together((name, (f"{row['kind']} {row['title']}", row["when"], row["author"], row["why"])) for name, row in rows)
+
+
+def _behind(chosen: dict[str, dict[str, Any]]) -> list[tuple[object, ...]]:
+    rows = [(name, row) for name, found in chosen.items() for row in (found.get("plan") or {}).get("stays_behind") or []]
+    return _together((name, (f"{row['kind']} {row['title']}", row["why"])) for name, row in rows)
+
+
+def _together(rows: Iterable[tuple[str, tuple[object, ...]]]) -> list[tuple[object, ...]]:
+    """One row an item, with all the agents it is about: content is synchronised, so most items are about every agent."""
     agents: dict[tuple[object, ...], list[str]] = {}
-    for name, found in chosen.items():
-        for row in found.get("lost") or []:
-            agents.setdefault((f"{row['kind']} {row['title']}", row["when"], row["author"], row["why"]), []).append(name)
+    for name, item in rows:
+        agents.setdefault(item, []).append(name)
     return [(", ".join(names), *item) for item, names in agents.items()]
 
 

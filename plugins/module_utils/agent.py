@@ -73,9 +73,17 @@ class ManifestHead:
     problem: str | None = None
 
 
+ASIDE = "aside"
+KEPT = (ASIDE, "safety")  # in the working folder, where nothing is rotated out
+ORIGINS = ("own", "vendor", *KEPT)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackupFile:
-    """A zip found on the agent. `origin` is `own` or `vendor`; `modified` is UTC; `manifest` is None for vendor-made and unreadable ones."""
+    """A zip found on the agent. `modified` is UTC; `manifest` is None for vendor-made and unreadable ones.
+
+    `origin`: `own` and `vendor` are the folders of backups; `aside` is a copy that a restore made of one, `safety` a safety copy.
+    """
 
     origin: str
     path: str

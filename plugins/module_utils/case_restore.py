@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from .agent import AgentState, BackupFile
+from .agent import KEPT, AgentState, BackupFile
 from .case_backup import backup_spec
 from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of, utc_text
 from .choice import choose
@@ -58,7 +58,7 @@ def _ended(status: JobStatus) -> Result:
 def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     known = _known(host, args, wait)
     if known:
-        return _running(known) if known.active else _chosen(host, args, _ended(known), check=check, status=known)
+        return _running(known) if known.active else _chosen(host, args, _ended(known), status=known)
     state = read_state(host, args)
     target = optional_version(args.get("version"), "version")
     chosen = choose(
@@ -83,9 +83,9 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         "target": str(target) if target else None,
     }
     if check:
-        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, check=True, status=None)
+        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None)
     status = follow(host, host.start(spec, run_id_of(args, "choose")), wait)
-    return _running(status) if status.active else _chosen(host, args, _ended(status), check=False, status=status)
+    return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
 
 
 def _made(backup: BackupFile) -> datetime:
@@ -104,7 +104,7 @@ def _verify_spec(args: Args, backup: BackupFile, *, copy: bool) -> dict[str, Any
         "owner": args.get("owner"),
         "path": backup.path,
         "manifest": manifest,
-        "copy_to": join(args["work_dir"], "aside") if copy else None,
+        "copy_to": join(args["work_dir"], "aside") if copy and backup.origin not in KEPT else None,
         "compare_root": args["root"],
         "limits": LIMITS,
     }
@@ -127,7 +127,7 @@ def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None
     return {"changed": False, "finished": True, "msg": text, "chosen": {"name": backup.name, "done": True}, "plan": None, "lost": [], "notes": []}
 
 
-def _chosen(host: Host, args: Args, read: Result, *, check: bool, status: JobStatus | None) -> Result:
+def _chosen(host: Host, args: Args, read: Result, *, status: JobStatus | None) -> Result:
     """The plan, from what was read of the zip and from the agent as it is now."""
     about = dict(read.get("about") or {})
     state = read_state(host, args)
@@ -156,7 +156,7 @@ def _chosen(host: Host, args: Args, read: Result, *, check: bool, status: JobSta
     text = f"{plan.replace} files to replace, {plan.create} to create, {plan.same} the same; {len(plan.lost)} changes would be lost ({about['how']})"
     warnings = [*about["notes"], *plan.warnings]
     result: Result = {
-        "changed": not check,
+        "changed": True,
         "finished": True,
         "msg": text,
         "chosen": chosen,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .agent import BackupFile, HistoryLine, InstalledPackage
+from .agent import ASIDE, BackupFile, HistoryLine, InstalledPackage
 from .backup import NAME_PREFIXES, problem_of_backup
 from .entry_names import fold
 from .errors import AmbiguousBackup, BackupInvalid, InvalidInput, InvalidVersion, NoBackup
@@ -120,8 +120,18 @@ def choose(
 def list_candidates(backups: Iterable[BackupFile], *, history: Sequence[HistoryLine], packages: Sequence[InstalledPackage]) -> tuple[Candidate, ...]:
     """All zips with what is known of them, newest first."""
     events = _events(history, packages)
-    candidates = [_candidate(backup, events, packages) for backup in backups]
+    candidates = [_candidate(backup, events, packages) for backup in _without_copies(tuple(backups))]
     return tuple(sorted(candidates, key=lambda candidate: (candidate.made, candidate.by_manifest, candidate.backup.path), reverse=True))
+
+
+def _without_copies(backups: Sequence[BackupFile]) -> list[BackupFile]:
+    """A copy that a restore put aside counts where the original is gone: an installer keeps five."""
+    originals = {_identity(backup) for backup in backups if backup.origin != ASIDE}
+    return [backup for backup in backups if backup.origin != ASIDE or _identity(backup) not in originals]
+
+
+def _identity(backup: BackupFile) -> tuple[str, int, datetime]:
+    return fold(backup.name), backup.size, backup.modified
 
 
 def _candidate(backup: BackupFile, events: Sequence[_Event], packages: Sequence[InstalledPackage]) -> Candidate:

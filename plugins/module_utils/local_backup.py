@@ -294,6 +294,8 @@ def copy_verified(source: Path, target: Path, advance: Callable[[int, int], None
                 advance(0, len(chunk))
             taken.flush()
             os.fsync(taken.fileno())
+            about = os.fstat(given.fileno())
+        os.utime(partial, ns=(about.st_atime_ns, about.st_mtime_ns))  # the time of a zip tells which version it was made on
         if sha256_file(partial) != digest.hexdigest():
             raise BackupInvalid(f"The copy of {source.name} differs from it", needed="the same bytes", remedy="check the disk of this agent")
         partial.replace(target)

@@ -65,7 +65,7 @@ class _Scan:
             "web": find(self.root, "Web") is not None,
             "packages": self.packages(),
             "web_api": self.web_api(),
-            "backups": [*self.backups("own", Path(self.request["backup_dir"])), *self.vendor_backups()],
+            "backups": [*self.backups("own", Path(self.request["backup_dir"])), *self.vendor_backups(), *self.kept_backups()],
             "partials": self.partials(),
             "disk": {name: self.disk(Path(self.request[name])) for name in ("backup_dir", "work_dir", "root")},
             "host": self.host(),
@@ -185,6 +185,10 @@ class _Scan:
     def vendor_backups(self) -> list[dict[str, Any]]:
         folder = Path(self.request["vendor_backup_dir"])
         return [] if folder == Path(self.request["backup_dir"]) else self.backups("vendor", folder)
+
+    def kept_backups(self) -> list[dict[str, Any]]:
+        """What restores put aside, and the safety copies they made."""
+        return [row for origin in ("aside", "safety") for row in self.backups(origin, Path(self.request["work_dir"]) / origin)]
 
     def backups(self, origin: str, folder: Path) -> list[dict[str, Any]]:
         rows = []

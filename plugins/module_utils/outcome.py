@@ -137,7 +137,7 @@ def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bo
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
         _grouped("Restarted beside the web server", _restarts(told)),
-        _modules(told) if purpose == "downgrade" else "",
+        _modules(told) if purpose == "downgrade" and any(_went_back(run.results) for run in told) else "",
         _conclusion(told, purpose=purpose, check=check),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -195,6 +195,11 @@ def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
 def _restarts(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
     found = [(run.name, restarted(run.before.host, run.after.host, except_for=WEB_PROCESSES)) for run in runs if run.before and run.after]
     return [(name, ", ".join(names)) for name, names in found if names]
+
+
+def _went_back(results: Results) -> bool:
+    """Something older was installed or restored, or would be, now or in an earlier run."""
+    return any(results.get(key) is not None for key in ("dataminer_upgrade_result", "dataminer_restore_committed"))
 
 
 def _modules(runs: Iterable[AgentRun]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .agent import (
+    ORIGINS,
     AgentState,
     BackupFile,
     Cluster,
@@ -158,8 +159,8 @@ def _cluster(node: _Node) -> Cluster:
 
 def _backup(row: _Node) -> BackupFile:
     origin, manifest = row.text("origin"), row.get("manifest")
-    if origin not in ("own", "vendor"):
-        raise _invalid(row.get("origin").path, origin, "own or vendor")
+    if origin not in ORIGINS:
+        raise _invalid(row.get("origin").path, origin, " or ".join(ORIGINS))
     head = None if manifest.value is None else read_head(manifest.text("header"), manifest.text("trailer"), manifest.flag("intact"))
     return BackupFile(
         origin=origin,

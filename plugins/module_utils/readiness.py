@@ -60,7 +60,8 @@ def no_backup_needed(state: AgentState, target: Version | None) -> NoBackupNeede
 
 def own_backups(state: AgentState) -> list[BackupFile]:
     """Backups of ours whose manifest is intact."""
-    return [row for row in state.backups if row.manifest is not None and row.manifest.intact and row.manifest.header.get("purpose") == "backup"]
+    sound = [row for row in state.backups if row.origin == "own" and row.manifest is not None and row.manifest.intact]
+    return [row for row in sound if row.manifest is not None and row.manifest.header.get("purpose") == "backup"]
 
 
 def _on_current(row: BackupFile, state: AgentState) -> bool:

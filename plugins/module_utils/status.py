@@ -31,6 +31,8 @@ def facts(state: AgentState) -> list[tuple[str, str, str]]:
         ("content", _content(state), _counted(state)),
         ("backups of ours", *_backups([row for row in state.backups if row.origin == "own"], "dataminer_backup_dir")),
         ("vendor's backups", *_backups([row for row in state.backups if row.origin == "vendor"], "dataminer_vendor_backup_dir")),
+        ("safety copies", *_backups([row for row in state.backups if row.origin == "safety"], "dataminer_work_dir")),
+        ("put aside", *_backups([row for row in state.backups if row.origin == "aside"], "dataminer_work_dir")),
         ("free space", _free(state), "for the backup folder, the working folder and DataMiner"),
         ("pending reboot", ", ".join(state.host.pending_reboot) or "none" if state.host else "not read", "Windows"),
         ("running", f"{state.job.kind} job {state.job.run_id}" if state.job else "no job of the collection", "dataminer_work_dir"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 import sys
 import uuid
@@ -16,9 +15,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ansible_collections.dataminer.web.plugins.module_utils import local_scan
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
-from harness import Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
+from harness import ON_WINDOWS, Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
+
+try:
+    import fcntl
+
+    from ansible_collections.dataminer.web.plugins.module_utils import local_scan
+except ImportError:  # on Windows itself: its own engine takes the lane `windows`, and trees.both reads what the POSIX adapter said elsewhere
+    fcntl = local_scan = None
 
 HERE = ("posix", pytest.param("powershell", marks=pytest.mark.powershell))
 LANES = (*HERE, pytest.param("windows", marks=pytest.mark.windows))
@@ -91,10 +96,10 @@ def engines() -> Iterator[dict[str, Engine]]:
 def _engine(name: str, engines: dict[str, Engine]) -> Engine:
     """The lane's engine; skips the test, saying why, where there is none."""
     try:
-        command = windows_engine() if name == "windows" else posix_engine()
+        command = windows_engine() if name == "windows" and not ON_WINDOWS else posix_engine()
     except EngineMissing as error:
         pytest.skip(f"lane {name}: {error}")
-    environment = {"WINEPREFIX": str(wine_prefix())} if name == "windows" else {}
+    environment = {"WINEPREFIX": str(wine_prefix())} if name == "windows" and not ON_WINDOWS else {}
     return engines.setdefault(name, Engine(command, environment))
 
 
@@ -108,7 +113,7 @@ def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> En
 def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
     """Every lane in turn, each with an empty home."""
     if request.param == "windows":
-        yield from _wine_lane(_engine("windows", engines))
+        yield from _windows_lane(_engine("windows", engines), tmp_path)
     else:
         yield _lane_here(request.param, engines, tmp_path)
 
@@ -120,6 +125,8 @@ def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_pa
 
 
 def _lane_here(name: str, engines: dict[str, Engine], home: Path) -> Lane:
+    if ON_WINDOWS:
+        pytest.skip(f"lane {name}: on Windows there is the lane windows only")
     if name == "posix":
         return Lane(name, home, str, local_scan.scan)
     engine = _engine(name, engines)
@@ -127,13 +134,16 @@ def _lane_here(name: str, engines: dict[str, Engine], home: Path) -> Lane:
 
 
 @pytest.fixture
-def windows(engines: dict[str, Engine]) -> Iterator[Lane]:
+def windows(engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
     """The lane on Windows alone, for what only Windows answers for."""
-    yield from _wine_lane(_engine("windows", engines))
+    yield from _windows_lane(_engine("windows", engines), tmp_path)
 
 
-def _wine_lane(engine: Engine) -> Iterator[Lane]:
-    """A home on drive C: of Wine's Windows, which the first call makes where it is missing."""
+def _windows_lane(engine: Engine, here: Path) -> Iterator[Lane]:
+    """A home on this Windows, else on drive C: of Wine's, which the first call makes where it is missing."""
+    if ON_WINDOWS:
+        yield Lane("windows", here, str, WindowsHost(engine.execute).scan, engine)
+        return
     engine.execute("[CmdletBinding(SupportsShouldProcess)] param()", {}, 2)
     drive = wine_prefix() / "drive_c"
     home = drive / "dataminer-web-tests" / uuid.uuid4().hex[:12]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SERVER = Path(__file__).parent / "win_powershell.ps1"
+ON_WINDOWS = os.name == "nt"
 FIRST_ANSWER = 180.0  # seconds: Wine may have to make a Windows first
 ANSWER = 60.0
 

@@ -218,6 +218,15 @@ def test_backups(host: Lane) -> None:
     assert document["partials"] == [{"path": "<home>/backups/new.zip.partial", "size": 4, "modified": "2026-03-01T12:30:15Z"}]
 
 
+def test_backups_that_the_working_folder_keeps_are_listed(host: Lane) -> None:
+    """Those that a restore put aside, and safety copies: nothing else holds them."""
+    write(host.home / "work" / "aside" / "a.zip", "zip")
+    write(host.home / "work" / "safety" / "s.zip", "zip")
+    document, reference = both(host)
+    assert [(row["origin"], row["name"]) for row in document["backups"]] == [("aside", "a.zip"), ("safety", "s.zip")]
+    assert document == reference
+
+
 def test_backups_in_the_folder_of_the_vendor_are_listed_once(host: Lane) -> None:
     folder = host.home / "agent" / "System Cache" / "Web" / "Backups"
     write(folder / "a.zip", "zip")

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.dataminer.web.plugins.module_utils import local_scan
+import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import FileRow, ManifestBuilder
-from conftest import Lane
+from conftest import Lane, local_scan
+
+REFERENCES = os.environ.get("CONFORMANCE_REFERENCES")  # a folder: the POSIX lane leaves its documents there, Windows compares with them
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC).timestamp()
 DMS = '<DMS xmlns="http://www.skyline.be/config/dms"><Cluster name="pluto"/><DMA ip="10.4.2.92"/><DMA ip="10.4.2.93" id="35"/></DMS>'
@@ -87,8 +89,29 @@ def manifest(rows: int = 3) -> bytes:
 
 def both(host: Lane, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The lane's document, and that of the POSIX adapter over the same files, both made comparable."""
+    if local_scan is None:
+        return comparable(host, host.scan(**more)), _recorded()
     request = Lane("posix", host.home, str, local_scan.scan).request(**more)
-    return comparable(host, host.scan(**more)), comparable(host, local_scan.scan(request))
+    reference = comparable(host, local_scan.scan(request))
+    if REFERENCES and host.name == "posix":
+        _reference().write_text(json.dumps(reference), encoding="utf-8")
+    return comparable(host, host.scan(**more)), reference
+
+
+def _reference() -> Path:
+    """The file of the test that runs, whatever its lane."""
+    test = os.environ["PYTEST_CURRENT_TEST"].replace("\\", "/").rpartition("/")[2].removesuffix(" (call)")
+    return Path(REFERENCES or "") / (re.sub(r"[^\w.]+", "_", re.sub(r"\b(posix|windows)\b", "lane", test)) + ".json")
+
+
+def _recorded() -> dict[str, Any]:
+    """What the POSIX adapter said of the same tree on another machine."""
+    if not REFERENCES:
+        pytest.skip("the POSIX adapter doesn't run here, and CONFORMANCE_REFERENCES names no folder of its documents")
+    document: dict[str, Any] = json.loads(_reference().read_text(encoding="utf-8"))
+    for package in document["packages"]:
+        del package["created"]  # as comparable does for Windows
+    return document
 
 
 def comparable(host: Lane, document: dict[str, Any]) -> dict[str, Any]:

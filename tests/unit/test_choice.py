@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -87,6 +88,31 @@ def version_at(
 ) -> str:
     candidate = list_candidates([vendor("x.zip", day, minutes)], history=history, packages=packages)[0]
     return str(candidate.version) if candidate.version else f"unknown: {candidate.how}"
+
+
+# Copies put aside
+
+
+def aside(original: BackupFile, **changes: object) -> BackupFile:
+    return replace(original, origin="aside", path=f"C:\\work\\aside\\{original.name}", **changes)  # type: ignore[arg-type]
+
+
+def test_a_copy_put_aside_serves_once_the_original_is_gone() -> None:
+    """Installing the older package made a sixth backup, and the vendor's installer keeps five."""
+    wanted, later = vendor("wanted.zip", 19), vendor("later.zip", 29)
+    assert pick(aside(wanted), later).backup.path == "C:\\work\\aside\\wanted.zip"
+
+
+def test_a_copy_put_aside_is_no_second_backup_beside_its_original() -> None:
+    wanted = vendor("wanted.zip", 19)
+    chosen = pick(aside(wanted), wanted)
+    assert chosen.backup == wanted
+    assert [row.backup for row in chosen.candidates] == [wanted]
+
+
+def test_a_file_of_the_same_name_that_differs_is_another_backup() -> None:
+    wanted = vendor("wanted.zip", 19)
+    assert len(pick(aside(wanted, size=1), wanted).candidates) == 2
 
 
 # By manifest

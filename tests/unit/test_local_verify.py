@@ -246,6 +246,7 @@ def test_a_backup_is_put_aside_with_its_manifest(agent: Agent) -> None:
     assert result["copied"] == str(aside / "one.zip")
     assert sorted(path.name for path in aside.iterdir()) == ["one.manifest", "one.zip"]
     assert (aside / "one.zip").read_bytes() == Path(spec["path"]).read_bytes()
+    assert (aside / "one.zip").stat().st_mtime_ns == Path(spec["path"]).stat().st_mtime_ns, "it tells which version a zip was made on"
     again = agent.run({**spec, "kind": "verify", "copy_to": str(aside), "compare_root": None})
     assert again == result
 

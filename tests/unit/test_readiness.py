@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentSt
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Refused
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
-from ansible_collections.dataminer.web.plugins.module_utils.readiness import has_reached, latest_attempt, no_backup_needed, suspect
+from ansible_collections.dataminer.web.plugins.module_utils.readiness import has_reached, latest_attempt, no_backup_needed, own_backups, suspect
 from gate_agents import NOW, V, state
 
 HOUR = timedelta(hours=1)
@@ -55,6 +56,11 @@ def test_no_backup_is_needed_where_the_version_is_there() -> None:
     found = no_backup_needed(agent("10.5.9"), V("10.5.9"))
     assert found is not None
     assert found.backup is None
+
+
+def test_what_a_restore_put_aside_is_no_backup_of_ours() -> None:
+    made = backup("10.5.6", hours_ago=1)
+    assert own_backups(agent("10.5.6", backups=(made, replace(made, origin="aside")))) == [made]
 
 
 def test_without_a_target_a_backup_is_always_made() -> None:

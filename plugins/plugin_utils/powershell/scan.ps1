@@ -97,7 +97,7 @@ function Get-Document {
         web = [bool](Find-Entry $agent 'Web')
         packages = $packages
         web_api = Get-WebApiVersion (Find-Entry $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
-        backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own)
+        backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own) + @(Get-KeptBackupRow $work)
         partials = @(Get-PartialRow $own)
         disk = [ordered]@{
             backup_dir = Get-DiskRow (Get-FullPath $backup_dir)

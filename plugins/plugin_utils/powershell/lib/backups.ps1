@@ -83,6 +83,11 @@ function Get-VendorBackupRow([string]$folder, [string]$own) {
     if (-not $folder.Equals($own, $comparison)) { Get-BackupRow 'vendor' $folder }
 }
 
+# What restores put aside, and the safety copies they made.
+function Get-KeptBackupRow([string]$work) {
+    foreach ($origin in 'aside', 'safety') { Get-BackupRow $origin ([IO.Path]::Combine($work, $origin)) }
+}
+
 function Get-PartialRow([string]$folder) {
     if (-not (Test-Entry $folder)) { return }
     foreach ($entry in (Get-Entry $folder)) {
