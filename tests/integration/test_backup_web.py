@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 
+import pytest
 from conftest import MakeSite
 from playbook import Site, manifest_header, own_backups
 from simulator import edits
@@ -32,6 +33,7 @@ def test_six_backups_are_rotated_to_five(make_site: MakeSite) -> None:
     assert "verified" in runs[-1].summary
 
 
+@pytest.mark.each_core
 def test_a_backup_that_does_not_verify_never_counts(make_site: MakeSite) -> None:
     """With one to keep, and the one that is there damaged: it isn't taken for one of ours, and says so."""
     site = make_site(agents=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import MakeSite
 from playbook import target
 
 
+@pytest.mark.each_core
 def test_upgrade(make_site: MakeSite) -> None:
     site = make_site()
     before = site.trees()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import MakeSite
 from playbook import Site
 from simulator import edits
@@ -35,6 +36,7 @@ def test_out_of_step(make_site: MakeSite) -> None:
         assert part in said
 
 
+@pytest.mark.each_core
 def test_content_that_differs_is_named(site: Site) -> None:
     """A dashboard edited on one agent only: news by default, a failure when equal content is asked for."""
     edits.drift(site.cluster, "DMA2")

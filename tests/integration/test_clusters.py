@@ -13,6 +13,7 @@ def two(make_site: MakeSite) -> Site:
     return make_site({}, {"name": "mars", "agents": ("M1", "M2"), "first_id": 211, "network": "10.99.1"})
 
 
+@pytest.mark.each_core
 def test_one_is_denied(two: Site) -> None:
     """The other is upgraded; the denied one is untouched; the run as a whole has failed."""
     pluto, mars = two.clusters

@@ -30,6 +30,7 @@ def test_limit_is_denied(site: Site) -> None:
     assert run.verdicts() == {"DMA1": "denied by the gate, unchanged"}
 
 
+@pytest.mark.each_core
 def test_limit_with_leave(site: Site) -> None:
     """The others are left alone, and the run says that the cluster isn't whole."""
     before = site.trees()["DMA2"]
@@ -47,6 +48,7 @@ def test_limit_with_an_empty_leave_is_denied(site: Site) -> None:
     refused(site, "--limit", "DMA1", "-e", "dataminer_allow_partial=false")
 
 
+@pytest.mark.each_core
 def test_only_the_upgrade_by_tags(site: Site) -> None:
     """Without backups nothing is installed."""
     run = refused(site, "--tags", "upgrade")
@@ -86,6 +88,7 @@ def test_start_past_the_gate(site: Site, task: str) -> None:
     assert "--start-at-task" in said
 
 
+@pytest.mark.each_core
 @pytest.mark.parametrize("playbook", ["upgrade_web", "backup_web", "cluster_status", "downgrade_restore"])
 def test_empty_inventory(site: Site, playbook: str) -> None:
     """An inventory without hosts is an error, not a green job."""
@@ -106,6 +109,7 @@ def test_pattern_that_matches_nothing(site: Site) -> None:
     assert "-e dataminer_hosts=" in run.said
 
 
+@pytest.mark.each_core
 def test_limit_that_matches_no_agent(site: Site) -> None:
     """Here by a limit to a host that is no agent; Ansible itself refuses one that matches no host at all."""
     with site.inventory.open("a", encoding="utf-8") as stream:

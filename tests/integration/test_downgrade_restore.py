@@ -58,6 +58,7 @@ def code_of(run: Run) -> str:
     return found[1]
 
 
+@pytest.mark.each_core
 def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
     """The older package makes a sixth zip, so the vendor deletes the wanted one; what it held is there again, byte for byte, on every agent."""
     site, oldest = five(make_site, agents=3)
@@ -145,6 +146,7 @@ def test_dry_run_then_downgrade_from_our_own_backup_then_again(make_site: MakeSi
     back(site, contents)
 
 
+@pytest.mark.each_core
 def test_one_agent_fails_to_stop_its_web_server(make_site: MakeSite) -> None:
     """The others are put back as they were, so that nobody sees a half-restored cluster; running again finishes."""
     site, contents = upgraded(make_site, agents=3)

@@ -19,6 +19,7 @@ def refused(site: Site, *options: str, **variables: object) -> Run:
     return run
 
 
+@pytest.mark.each_core
 def test_agent_that_is_too_old(make_site: MakeSite) -> None:
     """One agent in three; all stay as they are, their working folders included."""
     site = make_site(agents=3, per_agent={"DMA2": {"server": "10.3.0 [CU21]", "web": "10.3.0 [CU21]"}})
@@ -70,6 +71,7 @@ def test_package_of_another_version(site: Site) -> None:
     assert "10.5.9" in said
 
 
+@pytest.mark.each_core
 def test_target_version_that_yaml_made_a_number(site: Site) -> None:
     """10.10 would be read as 10.1: the message quotes what was read and says how to write it."""
     said = refused(site, dataminer_target_version=10.1).messages("DMA1")[0]

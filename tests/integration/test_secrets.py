@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from conftest import MakeSite
 from playbook import Run, Site, target
 from simulator.tree import SECRETS
@@ -11,6 +12,7 @@ from simulator.tree import SECRETS
 PLANTED = {"ansible_password": "C0nnect-Pa55!z9", "ansible_become_password": "B3come-Pa55!y8", "vault_smtp_password": "V4ult-Pa55!w7"}
 
 
+@pytest.mark.each_core
 def test_no_secret_anywhere(make_site: MakeSite) -> None:
     """All playbooks at -vvvv, in earnest: output, reports, and every file that the collection left on the agent."""
     site = make_site(web="10.5.9", vendor_backups=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import MakeSite
 from playbook import Run, Site, installs, jobs, own_backups, target
 
@@ -15,6 +16,7 @@ def finishes(site: Site) -> Run:
     return run
 
 
+@pytest.mark.each_core
 def test_at_the_scan(site: Site) -> None:
     """Nothing is touched anywhere, and the gate says who is missing."""
     before = site.trees()
@@ -67,6 +69,7 @@ def test_at_the_start_of_the_install(site: Site) -> None:
     assert again.verdicts() == {"DMA1": "unchanged", "DMA2": "done"}
 
 
+@pytest.mark.each_core
 def test_while_the_install_is_followed(make_site: MakeSite) -> None:
     """The install goes on without the controller; the next run finds it done."""
     site = make_site(install_seconds=3)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import MakeSite
 from playbook import Site, busy, changed_paths, installs, jobs, manifest_header, own_backups, target, until
 from simulator.cluster import Agent, Cluster
@@ -52,6 +53,7 @@ def zip_digests(path: Path) -> dict[str, str]:
         return {info.filename: hashlib.sha256(archive.read(info)).hexdigest() for info in archive.infolist() if not info.is_dir()}
 
 
+@pytest.mark.each_core
 def test_fresh_upgrade_of_three_agents_and_a_second_run(make_site: MakeSite) -> None:
     """The whole way there; the second run finds nothing to do and touches nothing."""
     site = make_site(agents=3)
@@ -97,6 +99,7 @@ def _backed_up(summary: str, agent: Agent, content: dict[str, str]) -> None:
     assert "verified" in summary
 
 
+@pytest.mark.each_core
 def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     """The others end their phase, the cluster stops; running again finishes, and keeps the backup from before the failed attempt."""
     site = make_site(agents=3)
@@ -135,6 +138,7 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     assert [len(installs(agent)) for agent in site.agents] == [1, 2, 1]
 
 
+@pytest.mark.each_core
 def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
     """The jobs go on by themselves; the next run attaches to them, and no installer is started twice."""
     site = make_site(install_seconds=2)
@@ -239,6 +243,7 @@ def test_booleans_given_as_texts(make_site: MakeSite) -> None:
     assert not [path for path in zip_digests(agent.backup_dir / name) if path.startswith("Web/")]
 
 
+@pytest.mark.each_core
 def test_one_fork_and_another_strategy(make_site: MakeSite) -> None:
     """One fork makes it slow, and the gate says so; the plays set their own strategy, so phases stay phases."""
     site = make_site()

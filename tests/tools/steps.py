@@ -21,6 +21,8 @@ from outcome import Outcome, Run, Step, execute, from_junit
 from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environment, other_environment, python_version
 
 PACKAGE = "ansible_collections.dataminer.web.plugins"
+# What runs on the other end of the range: scripts and the adapter don't see ansible-core, and most scenarios are the same there.
+SELECTED = {"conformance": ("-k", "windows_host"), "integration": ("-m", "each_core")}
 Commands = Callable[[Environment], list[list[str]]]
 
 
@@ -56,7 +58,13 @@ def all_steps() -> list[Step]:
 def pytest_steps(name: str, core: str, main: Callable[[], Environment], other: Callable[[], Environment | None]) -> list[Step]:
     return [
         Step(name, f"tests/{name}", partial(pytest_step, name, main), cores=2, needs=("venv",)),
-        Step(f"{name}@{core}", f"tests/{name} on ansible-core {core}", partial(pytest_step, name, other), cores=2, needs=(f"venv@{core}",)),
+        Step(
+            f"{name}@{core}",
+            f"tests/{name} on ansible-core {core}" + (", a selection" if SELECTED.get(name) else ""),
+            partial(pytest_step, name, other, select=SELECTED.get(name, ())),
+            cores=2,
+            needs=(f"venv@{core}",),
+        ),
     ]
 
 
@@ -123,14 +131,14 @@ def shell(env: Environment) -> list[list[str]]:
     return [["bash", "-n", str(path)] for path in scripts if path.is_file()]
 
 
-def pytest_step(name: str, env: Callable[[], Environment | None], run: Run, log: Path) -> Outcome:
-    """One folder of tests, on as many processes as there are cores."""
+def pytest_step(name: str, env: Callable[[], Environment | None], run: Run, log: Path, *, select: tuple[str, ...] = ()) -> Outcome:
+    """One folder of tests, or a selection of them, on as many processes as there are cores."""
     found = env()
     assert found  # the step that made the environment came before
     if not list(run.root.glob(f"tests/{name}/**/test_*.py")):
         return Outcome(skipped=1, reasons=(f"tests/{name} holds no tests",))
     report = run.temp / f"{log.stem}.xml"
-    options = ["-n", "2", "--dist", "worksteal", "-q", "-rs", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider"]
+    options = ["-n", "2", "--dist", "worksteal", "-q", "-rs", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider", *select]
     status = execute([str(found.python), "-m", "pytest", f"tests/{name}", *options], log, cwd=run.root, env=environ(found))
     return from_junit(report, status)
 
