@@ -16,15 +16,19 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..module_utils.errors import DataMinerError, InvalidScan, ScriptFailed, from_dict
+from ..module_utils.errors import DataMinerError, InvalidInput, InvalidScan, ScriptFailed, from_dict
+from ..module_utils.jobs import JobStatus
 
 SCRIPTS = Path(__file__).parent / "powershell"
 DEPTH = 2
+STATUS_DEPTH = 3  # a scan that came along is one level down
+LONGEST_WAIT = 20.0  # seconds: WinRM clients give up on an operation after 20 to 30
+KINDS = ("backup", "verify", "install", "prepare", "commit", "undo")
 FULL_LANGUAGE = "FullLanguage"
 SCAN_PARAMETERS = ("root", "work_dir", "backup_dir", "vendor_backup_dir", "content", "max_text", "log_tail")
 
@@ -43,20 +47,56 @@ def script_text(name: str) -> str:
 
 
 class WindowsHost:
-    """A Windows agent. `execute` runs a script there: `_execute_module` of an action, or an engine of the tests."""
+    """`host.Host` for a Windows agent. `execute` runs a script there: `_execute_module` of an action, or an engine of the tests.
 
-    def __init__(self, execute: Execute) -> None:
+    `ahead` is the scan that will be asked for once a job has ended: it is made in the call that sees the end, and kept for that one question.
+    `launcher` takes the place of Windows PowerShell started by WMI, on machines that have neither.
+    """
+
+    def __init__(self, execute: Execute, work_dir: str, *, ahead: dict[str, Any] | None = None, launcher: Sequence[str] = ()) -> None:
         self._execute = execute
+        self._work_dir = work_dir
+        self._ahead = ahead
+        self._launcher = list(launcher)
+        self._kept: Any = None
 
     def scan(self, request: dict[str, Any]) -> dict[str, Any]:
         """The scan document; raises ScriptFailed or InvalidScan. `host_command` isn't for Windows and is left out of the request."""
-        result = self._run("scan", {key: request[key] for key in SCAN_PARAMETERS if request.get(key) is not None})
+        kept, self._kept = self._kept, None
+        result = kept if kept is not None and request == self._ahead else self._run("scan", _scan_parameters(request))
         document = _document(result)
         return document if isinstance(document, dict) else _unread(document, request)
 
-    def _run(self, name: str, parameters: dict[str, Any]) -> Any:
+    def inspect(self, spec: dict[str, Any]) -> dict[str, Any]:
+        document = self._run("inspect", {"spec": _pack_json(spec), "script": _packed_script("job_verify")})
+        return {**_object(document), "copied": None}
+
+    def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
+        kind = str(spec["kind"])
+        if kind not in KINDS:
+            raise InvalidInput("No such job", found=repr(kind), needed=", ".join(KINDS), remedy="use a newer version of the collection")
+        job = {"kind": kind, "work": spec.get("work") or "", "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
+        more = {"script": _packed_script(f"job_{kind}"), **({"launcher": self._launcher} if self._launcher else {})}
+        return self._status("start", run_id, {**job, **more, **self._scan_ahead()})
+
+    def poll(self, run_id: str, wait: float = 0) -> JobStatus:
+        return self._status("poll", run_id, {"wait": min(wait, LONGEST_WAIT), **self._scan_ahead()})
+
+    def signal(self, run_id: str, word: str) -> JobStatus:
+        return self._status("signal", run_id, {"word": word})
+
+    def _scan_ahead(self) -> dict[str, Any]:
+        """The scan for the call that sees the end of the job; none where nobody will ask."""
+        return {"scan": {"script": _packed_script("scan"), "parameters": _scan_parameters(self._ahead)}} if self._ahead else {}
+
+    def _status(self, name: str, run_id: str, parameters: dict[str, Any]) -> JobStatus:
+        result = self._run(name, {"work_dir": self._work_dir, "run_id": run_id, **parameters}, depth=STATUS_DEPTH)
+        self._kept = result.get("scan") if isinstance(result, dict) else None
+        return _job_status(_object(result))
+
+    def _run(self, name: str, parameters: dict[str, Any], *, depth: int = DEPTH) -> Any:
         """The script's `$Ansible.Result`, or its error as an exception."""
-        answer = self._execute(script_text(name), parameters, DEPTH)
+        answer = self._execute(script_text(name), parameters, depth)
         if answer.get("failed"):
             raise _failure(name, answer)
         return answer.get("result")
@@ -91,6 +131,52 @@ def _document(result: Any) -> dict[str, Any] | str:
     if not isinstance(document, dict):
         raise _invalid(f"JSON that is a {type(document).__name__}")
     return document
+
+
+def _object(result: Any) -> dict[str, Any]:
+    """The document of a script that needs no leave to be one."""
+    document = _document(result)
+    if isinstance(document, str):
+        raise ScriptFailed(
+            "PowerShell on the agent is locked down", found=document, needed=FULL_LANGUAGE, remedy="see docs/windows.md, Constrained Language Mode"
+        )
+    return document
+
+
+def _job_status(document: dict[str, Any]) -> JobStatus:
+    """The texts of the job's files, which the agent hands over as they are, made values."""
+    end, progress = _json_object(document.get("end")), _json_object(document.get("progress"))
+    state = str(document.get("state"))
+    if state == "ended":
+        state = "failed" if end.get("error") else "done"
+    values = {key: document.get(key) for key in ("run_id", "kind", "started", "owner", "attached")}
+    return JobStatus.from_dict({**values, "state": state, "progress": progress, "result": end.get("result"), "error": end.get("error")})
+
+
+def _json_object(text: Any) -> dict[str, Any]:
+    """{} for a file that isn't there; half a file isn't possible, since they are replaced whole."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return {"error": {"type": "JobFailed", "message": "The job's record can't be read", "found": f"{len(text)} characters that aren't JSON"}}
+    return value if isinstance(value, dict) else {}
+
+
+def _scan_parameters(request: dict[str, Any]) -> dict[str, Any]:
+    return {key: request[key] for key in SCAN_PARAMETERS if request.get(key) is not None}
+
+
+def _pack(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0)).decode()
+
+
+def _pack_json(value: dict[str, Any]) -> str:
+    return _pack(json.dumps(value, separators=(",", ":")))
+
+
+@functools.cache
+def _packed_script(name: str) -> str:
+    return _pack(script_text(name))
 
 
 def _invalid(found: str) -> InvalidScan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from ansible_collections.dataminer.web.plugins.module_utils.host import Host
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from harness import ON_WINDOWS, Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
 
@@ -22,8 +25,9 @@ try:
     import fcntl
 
     from ansible_collections.dataminer.web.plugins.module_utils import local_scan
+    from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 except ImportError:  # on Windows itself: its own engine takes the lane `windows`, and trees.both reads what the POSIX adapter said elsewhere
-    fcntl = local_scan = None
+    fcntl = local_scan = LocalHost = None
 
 HERE = ("posix", pytest.param("powershell", marks=pytest.mark.powershell))
 LANES = (*HERE, pytest.param("windows", marks=pytest.mark.windows))
@@ -31,6 +35,7 @@ OPEN_ALONE = """
 [CmdletBinding(SupportsShouldProcess)] param([string]$path)
 [AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
 """
+PROGRAM = "[CmdletBinding(SupportsShouldProcess)] param() $Ansible.Result = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName"
 CLOSE = "[CmdletBinding(SupportsShouldProcess)] param([string]$path) [AppDomain]::CurrentDomain.GetData($path).Dispose()"
 
 
@@ -44,7 +49,7 @@ class Lane:
     name: str
     home: Path
     native: Callable[[Path], str]
-    scanner: Callable[[dict[str, Any]], dict[str, Any]]
+    agent: Host
     engine: Engine | None = None
 
     @property
@@ -67,7 +72,30 @@ class Lane:
         }
 
     def scan(self, **more: Any) -> dict[str, Any]:
-        return self.scanner(self.request(**more))
+        return self.agent.scan(self.request(**more))
+
+    def follow(self, run_id: str, seconds: float = 120) -> JobStatus:
+        """The job, once it isn't at work any more: ended, dead, absent, or a commit that waits for a word."""
+        end = time.monotonic() + seconds
+        status = self.agent.poll(run_id, 2)
+        while status.state == "running":
+            assert time.monotonic() < end, f"{status.kind} {run_id} hasn't ended after {seconds} s: {status.progress}"
+            status = self.agent.poll(run_id, 2)
+        return status
+
+    def run(self, spec: dict[str, Any], run_id: str = "") -> JobStatus:
+        """Starts a job and follows it. Paths in the spec are told as the adapter needs them."""
+        name = run_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
+        started = self.agent.start(self.told(spec), name)
+        return self.follow(started.run_id) if started.state == "running" else started
+
+    def told(self, value: Any) -> Any:
+        """A value with every Path in it as the adapter needs it."""
+        if isinstance(value, dict):
+            return {key: self.told(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.told(inner) for inner in value]
+        return self.native(value) if isinstance(value, Path) else value
 
     @contextlib.contextmanager
     def holding(self, path: Path) -> Iterator[None]:
@@ -128,9 +156,9 @@ def _lane_here(name: str, engines: dict[str, Engine], home: Path) -> Lane:
     if ON_WINDOWS:
         pytest.skip(f"lane {name}: on Windows there is the lane windows only")
     if name == "posix":
-        return Lane(name, home, str, local_scan.scan)
+        return Lane(name, home, str, LocalHost(str(home / "work")))
     engine = _engine(name, engines)
-    return Lane(name, home, str, WindowsHost(engine.execute).scan, engine)
+    return Lane(name, home, str, WindowsHost(engine.execute, str(home / "work"), launcher=engine.command), engine)
 
 
 @pytest.fixture
@@ -142,13 +170,17 @@ def windows(engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
 def _windows_lane(engine: Engine, here: Path) -> Iterator[Lane]:
     """A home on this Windows, else on drive C: of Wine's, which the first call makes where it is missing."""
     if ON_WINDOWS:
-        yield Lane("windows", here, str, WindowsHost(engine.execute).scan, engine)
+        yield Lane("windows", here, str, WindowsHost(engine.execute, str(here / "work"), launcher=engine.command), engine)
         return
-    engine.execute("[CmdletBinding(SupportsShouldProcess)] param()", {}, 2)
+    program = engine.execute(PROGRAM, {}, 2)["result"]
     drive = wine_prefix() / "drive_c"
     home = drive / "dataminer-web-tests" / uuid.uuid4().hex[:12]
     home.mkdir(parents=True)
+
+    def native(path: Path) -> str:
+        return str(PureWindowsPath("C:/", path.relative_to(drive)))
+
     try:
-        yield Lane("windows", home, lambda path: str(PureWindowsPath("C:/", path.relative_to(drive))), WindowsHost(engine.execute).scan, engine)
+        yield Lane("windows", home, native, WindowsHost(engine.execute, native(home / "work"), launcher=[program]), engine)
     finally:
         shutil.rmtree(home, ignore_errors=True)

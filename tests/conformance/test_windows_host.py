@@ -24,10 +24,12 @@ REQUEST: dict[str, Any] = {
     "log_tail": 100,
 }
 
+WORK = "C:\\work"
+
 
 def scan(result: Any, **more: Any) -> dict[str, Any]:
     """A scan whose script answers with `result`."""
-    return WindowsHost(lambda script, parameters, depth: {"result": result, "changed": False, **more}).scan(REQUEST)
+    return WindowsHost(lambda script, parameters, depth: {"result": result, "changed": False, **more}, WORK).scan(REQUEST)
 
 
 def test_what_is_sent() -> None:
@@ -37,7 +39,7 @@ def test_what_is_sent() -> None:
         calls.append(call)
         return {"result": {"encoding": "plain", "document": "{}"}}
 
-    WindowsHost(execute).scan({**REQUEST, "host_command": ["/bin/facts"], "content": [{"path": "Web", "versions": None}]})
+    WindowsHost(execute, WORK).scan({**REQUEST, "host_command": ["/bin/facts"], "content": [{"path": "Web", "versions": None}]})
     [(script, parameters, depth)] = calls
     assert script == script_text("scan")
     assert parameters == {key: REQUEST[key] for key in ("root", "work_dir", "backup_dir", "vendor_backup_dir", "max_text", "log_tail")} | {
@@ -101,14 +103,14 @@ def test_other_failures_are_told(answer: dict[str, Any], found: str) -> None:
 
 def test_real_failure(powershell: Engine) -> None:
     with pytest.raises(DataMinerError, match=r"scan\.ps1 failed.*max_text"):
-        WindowsHost(powershell.execute).scan({**REQUEST, "max_text": "many"})
+        WindowsHost(powershell.execute, WORK).scan({**REQUEST, "max_text": "many"})
 
 
 def test_locked_down_powershell_is_told_not_failed(powershell: Engine) -> None:
     def execute(script: str, parameters: dict[str, Any], depth: int) -> dict[str, Any]:
         return powershell.call({"script": script, "parameters": parameters, "depth": depth, "language_mode": "ConstrainedLanguage"})
 
-    document = WindowsHost(execute).scan(REQUEST)
+    document = WindowsHost(execute, WORK).scan(REQUEST)
     state = read_agent(document)
     assert (state.language_mode, state.root_exists, state.host) == ("ConstrainedLanguage", False, None)
     assert "ConstrainedLanguage" in document["errors"][0]["message"]

@@ -29,4 +29,5 @@ $Ansible.Changed = $false
 
 . ([scriptblock]::Create((Expand-Text $script)))
 $job = @{ folder = $null; work = $null; run_id = ''; facts = [ordered]@{}; written = [Diagnostics.Stopwatch]::new(); spec = (ConvertFrom-JsonText (Expand-Text $spec)) }
-$Ansible.Result = Get-Answer (Invoke-JobWork $job.spec)
+$verify = $ExecutionContext.InvokeCommand.GetCommand('Invoke-JobWork', [Management.Automation.CommandTypes]::Function)
+$Ansible.Result = Get-Answer (& $verify $job.spec)

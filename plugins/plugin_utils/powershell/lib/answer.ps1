@@ -35,8 +35,8 @@ function Get-Answer($document) {
 # its own. Where it fails the caller scans by itself, and learns why.
 function Get-ScanAnswer($status, $scan) {
     if ($null -eq $scan -or @('running', 'waiting') -contains $status.state) { return $null }
-    $parameters = $scan.parameters
-    try { & ([scriptblock]::Create((Expand-Text $scan.script))) @parameters }
+    $parameters = $scan['parameters']
+    try { & ([scriptblock]::Create((Expand-Text $scan['script']))) @parameters }
     catch { return $null }
     return $Ansible.Result
 }

@@ -1,0 +1,55 @@
+"""The workflows name what there is, cover what is supported, and take no more rights than they need."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
+
+import check
+import steps
+
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))}
+JOBS = {f"{workflow}:{name}": job for workflow, document in WORKFLOWS.items() for name, job in document["jobs"].items()}
+
+
+def matrix(job, key):
+    return [row[key] for row in job["strategy"]["matrix"]["include"]]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_reads_only_and_gives_way_to_a_newer_run(name):
+    assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
+    assert WORKFLOWS[name]["concurrency"]["cancel-in-progress"] is True
+    assert set(WORKFLOWS[name]["on"]) == {"push", "pull_request", "workflow_dispatch"}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_ends_and_needs_no_secret(name):
+    assert JOBS[name]["timeout-minutes"] <= 60
+    assert "secrets." not in str(JOBS[name])
+    used = [step["uses"] for step in JOBS[name]["steps"] if "uses" in step]
+    assert used
+    assert [use for use in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", use)] == []
+
+
+def test_every_step_named_exists_and_none_but_the_tests_is_left_out():
+    names = [step.name for step in steps.all_steps()]
+    covered = {name for only in matrix(JOBS["check:parts"], "only") for name in check.matching(names, only)}
+    left = {name.partition("@")[0] for name in set(names) - covered}
+    assert left == {"venv", "unit", "conformance", "integration"}
+
+
+def test_every_supported_ansible_core_is_tested():
+    low, high = re.search(r"^ansible-core>=2\.(\d+),<2\.(\d+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE).groups()
+    assert matrix(JOBS["check:tests"], "core") == [f"2.{minor}" for minor in range(int(low), int(high))]
+
+
+def test_both_engines_of_windows_are_tested():
+    assert matrix(JOBS["windows:scripts"], "program") == ["powershell.exe", "pwsh.exe"]
