@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -18,6 +18,7 @@ from ansible.utils.display import Display
 from ..module_utils.arguments import argument_spec
 from ..module_utils.errors import DataMinerError
 from ..module_utils.permission import check_permission
+from .windows_call import call_windows
 
 display = Display()
 NAMESPACE = "dataminer.web"
@@ -49,6 +50,11 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             outcome = self._followed(params)
         except DataMinerError as error:
             outcome = {"failed": True, "changed": False, "msg": str(error), "error": error.to_dict()}
+        except AnsibleError as error:
+            if not self._task.delegate_to:
+                raise
+            # Ansible would take the host that asks for the one that failed, or is unreachable
+            outcome = {"failed": True, "changed": False, "msg": f"can't be read: {error}"}
         result.update(outcome)
         return result
 
@@ -103,13 +109,10 @@ class AgentAction(ActionBase):  # type: ignore[misc]
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            return self._call_windows(params)
+            return call_windows(self, self.module, params, self.variables)
         result: dict[str, Any] = self._execute_module(module_name=f"{NAMESPACE}.{self.module}", module_args=params, task_vars=self.variables)
         result.pop("invocation", None)
         return result
-
-    def _call_windows(self, _params: dict[str, Any]) -> dict[str, Any]:
-        raise AnsibleActionFail(f"{NAMESPACE}.{self.module} can't work on Windows agents yet. Found: {self._agent()} reached by a Windows shell")
 
 
 def _too_long(job: dict[str, Any], timeout: int) -> str:

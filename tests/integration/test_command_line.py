@@ -43,6 +43,25 @@ def test_limit_with_leave(site: Site) -> None:
     assert "run it for the others too" in " ".join(run.said.split())
 
 
+def test_limit_with_leave_where_the_others_do_not_answer(site: Site) -> None:
+    """Leave to change a part isn't leave to be blind: nobody knows what the others run."""
+    text = site.inventory.read_text("utf-8")
+    nowhere = {
+        "ansible_connection": "winrm",
+        "ansible_host": "127.0.0.1",
+        "ansible_port": "1",
+        "ansible_user": "nobody",
+        "ansible_password": "nothing",
+    }
+    rows = "".join(f'      {name}: "{value}"\n' for name, value in nowhere.items())
+    site.inventory.write_text(text.replace('    "DMA2":\n', f'    "DMA2":\n{rows}'), "utf-8")
+
+    run = refused(site, "--limit", "DMA1", dataminer_allow_partial=True)
+
+    assert run.verdicts() == {"DMA1": "denied by the gate, unchanged"}
+    assert "DMA2: read: found failed: can't be read: " in run.messages("DMA1")[-1]
+
+
 def test_limit_with_an_empty_leave_is_denied(site: Site) -> None:
     """The text "false" doesn't give leave, and neither does a survey's empty answer."""
     refused(site, "--limit", "DMA1", "-e", "dataminer_allow_partial=false")

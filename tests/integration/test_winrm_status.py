@@ -91,18 +91,17 @@ def test_closed_port(make_windows_site: MakeWindowsSite) -> None:
     assert run.verdicts()["DMA2"] == "UNREACHABLE"
 
 
-@pytest.mark.parametrize(("verb", "well"), [("Create", False), ("Command", False), ("Send", True), ("Receive", True)])
-def test_operation_timeouts(make_windows_site: MakeWindowsSite, verb: str, well: bool) -> None:
-    """WS-Man's own fault: where it means "not yet" all goes well; elsewhere the host is out, without a hang, and the next run is fine."""
+@pytest.mark.parametrize("verb", ["Create", "Command", "Send", "Receive"])
+def test_operation_timeouts(make_windows_site: MakeWindowsSite, verb: str) -> None:
+    """WS-Man's own fault: it means "not yet", or costs a second connection; either way all goes well, without a hang."""
     site = make_windows_site(agents=1)
     site.host("DMA1").faults.plan(Fault(kind="timeout", call=1, verb=verb, late=verb == "Send"))
 
     run = site.play("cluster_status")
 
     assert not site.host("DMA1").faults.pending
-    assert (run.rc == 0) == well, run.text
-    assert run.recap["DMA1"]["unreachable"] == (verb == "Create")
-    assert site.play("cluster_status").rc == 0
+    assert run.rc == 0, run.text
+    assert run.recap["DMA1"]["unreachable"] == 0
 
 
 def test_inherited_become(make_windows_site: MakeWindowsSite) -> None:
