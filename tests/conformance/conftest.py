@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import shutil
+import signal
 import sys
 import time
 import uuid
@@ -36,6 +39,12 @@ OPEN_ALONE = """
 [AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
 """
 PROGRAM = "[CmdletBinding(SupportsShouldProcess)] param() $Ansible.Result = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName"
+KILL = """
+[CmdletBinding(SupportsShouldProcess)] param([int]$id)
+$process = [Diagnostics.Process]::GetProcessById($id)
+$process.Kill()
+[void]$process.WaitForExit(10000)
+"""
 CLOSE = "[CmdletBinding(SupportsShouldProcess)] param([string]$path) [AppDomain]::CurrentDomain.GetData($path).Dispose()"
 
 
@@ -88,6 +97,29 @@ class Lane:
         name = run_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
         started = self.agent.start(self.told(spec), name)
         return self.follow(started.run_id) if started.state == "running" else started
+
+    @property
+    def launcher(self) -> list[str]:
+        """The program of the engine, as the lane's machine names it."""
+        return list(getattr(self.agent, "_launcher", ()))
+
+    def kill(self, run_id: str) -> None:
+        """Ends a job's process as a power cut would, and waits until it is gone."""
+        if self.engine is None:
+            os.kill(self.pid(run_id), signal.SIGKILL)
+            return
+        mark = json.loads((self.home / "work" / "jobs" / run_id / "process.json").read_text("utf-8"))
+        assert not self.engine.execute(KILL, {"id": mark["pid"]}, 2)["failed"]
+
+    def pid(self, run_id: str) -> int:
+        """The process of a job on the posix lane: a fork of this one that holds the lock of the working folder."""
+        lock, mine = str(self.home / "work" / "lock"), Path("/proc/self/cmdline").read_bytes()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                holds = lock in {str(handle.readlink()) for handle in (process / "fd").iterdir()}
+                if holds and int(process.name) != os.getpid() and (process / "cmdline").read_bytes() == mine:
+                    return int(process.name)
+        raise AssertionError(f"no process holds the lock of {run_id}")
 
     def told(self, value: Any) -> Any:
         """A value with every Path in it as the adapter needs it."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-The web server stopped and started. Needs values.ps1 and $job.
+The web server stopped and started. Needs values.ps1, programs.ps1 and $job.
 
 .DESCRIPTION
 The spec names it: `service`, or nothing where nothing serves from this tree. `host_command` is a program with its first arguments that acts in
@@ -40,10 +40,8 @@ function Invoke-WindowsService([string]$verb, [string]$name) {
 }
 
 function Invoke-HostCommand([string[]]$command) {
-    $info = [Diagnostics.ProcessStartInfo]::new($command[0])
-    $info.Arguments = @(for ($i = 1; $i -lt $command.Length; $i++) { Get-Quoted $command[$i] }) -join ' '
-    $info.UseShellExecute = $false
-    $info.CreateNoWindow = $info.RedirectStandardInput = $info.RedirectStandardOutput = $info.RedirectStandardError = $true
+    $info = New-StartInfo $command
+    $info.RedirectStandardInput = $info.RedirectStandardOutput = $info.RedirectStandardError = $true
     $process = [Diagnostics.Process]::Start($info)
     $process.StandardInput.Dispose()
     $said = $process.StandardError.ReadToEndAsync()
@@ -53,11 +51,4 @@ function Invoke-HostCommand([string[]]$command) {
     $text = $said.Result.Trim()
     if (-not $text) { $text = "$($command -join ' ') ended with $($process.ExitCode)" }
     throw $text.Substring([Math]::Max(0, $text.Length - 500))
-}
-
-# As C programs of Windows read their command line, and .NET elsewhere.
-function Get-Quoted([string]$argument) {
-    if ($argument -and $argument -notmatch '[\s"]') { return $argument }
-    $text = [regex]::Replace($argument, '(\\*)"', { param($match) $match.Groups[1].Value * 2 + '\"' })
-    return '"' + [regex]::Replace($text, '\\+\z', { param($match) $match.Value * 2 }) + '"'
 }

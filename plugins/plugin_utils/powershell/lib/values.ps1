@@ -108,8 +108,8 @@ function Move-Over([string]$source, [string]$target) {
     }
 }
 
-function Stop-With([string]$type, [string]$message, [string]$found = '', [string]$needed = '', [string]$remedy = '') {
-    throw (ConvertTo-JsonText ([ordered]@{ type = $type; message = $message; found = $found; needed = $needed; remedy = $remedy }))
+function Stop-With([string]$type, [string]$message, [string]$found = '', [string]$needed = '', [string]$remedy = '', [string]$details = '') {
+    throw (ConvertTo-JsonText ([ordered]@{ type = $type; message = $message; found = $found; needed = $needed; remedy = $remedy; details = $details }))
 }
 
 function Get-OurError($record) {

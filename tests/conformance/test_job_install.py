@@ -1,0 +1,156 @@
+"""The job `install`: the vendor's installer awaited, judged by its exit code, never started twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Lane
+
+PYTHON = """
+import sys, time
+from pathlib import Path
+home, code = Path(sys.argv[1]), int(sys.argv[2])
+with (home / "installs").open("a") as log:
+    log.write("installed\\n")
+folder = home / "packages" / "DataMiner 10.5.4 Web Upgrade.dmupgrade-1"
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "progress.log").write_text("first line\\nUpgrade of the web apps ends with %d\\n" % code)
+print("the installer says hello", flush=True)
+while (home / "hold").exists():
+    time.sleep(0.01)
+sys.exit(code)
+"""
+POWERSHELL = """param([string]$home_, [int]$code)
+[IO.File]::AppendAllText([IO.Path]::Combine($home_, 'installs'), "installed`n")
+$folder = [IO.Path]::Combine($home_, 'packages', 'DataMiner 10.5.4 Web Upgrade.dmupgrade-1')
+[void][IO.Directory]::CreateDirectory($folder)
+[IO.File]::WriteAllText([IO.Path]::Combine($folder, 'progress.log'), "first line`nUpgrade of the web apps ends with $code`n")
+[Console]::Out.WriteLine('the installer says hello')
+while ([IO.File]::Exists([IO.Path]::Combine($home_, 'hold'))) { [Threading.Thread]::Sleep(10) }
+exit $code
+"""
+
+
+def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
+    """An install by a program that the lane's machine can run."""
+    package = lane.home / "web ünd more.dmupgrade"
+    package.write_bytes(b"package")
+    script = lane.home / ("installer.ps1" if lane.windows else "installer.py")
+    script.write_text(POWERSHELL if lane.windows else PYTHON, "utf-8")
+    program = [*lane.launcher, "-NoProfile", "-File"] if lane.windows else [sys.executable]
+    argv = [*program, script, lane.home, str(code)]
+    base = {"kind": "install", "work": "install web", "argv": argv, "package": package, "sha256": None, "success_codes": [0, 10]}
+    return {**base, "packages_dir": lane.home / "packages", **more}
+
+
+def installs(lane: Lane) -> int:
+    path = lane.home / "installs"
+    return len(path.read_text("utf-8").split()) if path.exists() else 0
+
+
+def until(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """What `found` gives once it gives something."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.mark.parametrize("code", [0, 10])
+def test_an_install_that_succeeds(host: Lane, code: int) -> None:
+    status = host.run(spec(host, code=code, about={"web_before": "10.5.3"}))
+    assert status.state == "done", status.error
+    result = status.result or {}
+    assert result["rc"] == code
+    assert result["log_tail"].endswith(f"Upgrade of the web apps ends with {code}\n")
+    assert result["started"] <= result["finished"]
+    assert result["about"] == {"web_before": "10.5.3"}
+    assert installs(host) == 1
+
+
+def test_an_install_that_fails_shows_the_end_of_its_log(host: Lane) -> None:
+    status = host.run(spec(host, code=3))
+    assert (status.state, status.error) == (
+        "failed",
+        {
+            "type": "InstallFailed",
+            "message": "The installer ended with code 3",
+            "found": "the last line of its log: Upgrade of the web apps ends with 3",
+            "needed": "one of the codes 0, 10",
+            "remedy": "mend what the log names, then run the playbook again: agents that are done stay as they are",
+            "details": "first line\nUpgrade of the web apps ends with 3",
+        },
+    )
+
+
+def test_output_is_shown_where_there_is_no_log(host_here: Lane) -> None:
+    status = host_here.run(spec(host_here, packages_dir=host_here.home / "elsewhere"))
+    assert (status.result or {})["log_tail"] == "the installer says hello\n"
+
+
+def test_the_package_has_to_be_there_and_the_right_one(host: Lane) -> None:
+    missing = host.run(spec(host, package=host.home / "missing.dmupgrade"))
+    other = host.run(spec(host, sha256="0" * 64))
+    assert installs(host) == 0
+    right = hashlib.sha256(b"package").hexdigest()
+    assert host.run(spec(host, sha256=right.upper())).state == "done"
+    assert missing.error == {
+        "type": "InvalidInput",
+        "message": "The package isn't on this agent",
+        "found": f"no file {host.native(host.home / 'missing.dmupgrade')}",
+        "needed": "a .dmupgrade file",
+        "remedy": "set dataminer_package to its path",
+        "details": "",
+    }
+    assert (other.error or {})["message"] == "web ünd more.dmupgrade isn't the package that was meant"
+    assert (other.error or {})["found"] == f"SHA-256 {right}"
+
+
+def test_an_installer_that_is_missing(host: Lane) -> None:
+    status = host.run(spec(host, argv=[host.home / "missing.exe"]))
+    error = status.error or {}
+    assert (error["type"], error["message"], error["remedy"]) == ("InvalidInput", "The installer can't be started", "set dataminer_installer")
+    assert error["found"].startswith(host.native(host.home / "missing.exe"))
+
+
+def test_progress_shows_the_last_line_of_the_log(host: Lane) -> None:
+    (host.home / "hold").touch()
+    try:
+        host.agent.start(host.told(spec(host)), "i1")
+        until(lambda: "ends with 0" in str(host.agent.poll("i1").progress.get("text")))
+    finally:
+        (host.home / "hold").unlink()
+    assert host.follow("i1").state == "done"
+
+
+def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> None:
+    """Nobody starts a second one, the same work attaches, and afterwards the next may start."""
+    (host.home / "hold").touch()
+    try:
+        host.agent.start(host.told(spec(host)), "i1")
+        until(lambda: installs(host))
+        host.kill("i1")
+        assert host.agent.poll("i1").state == "running"
+        attached = host.agent.start(host.told(spec(host)), "i2")
+        assert (attached.run_id, attached.attached) == ("i1", True)
+    finally:
+        (host.home / "hold").unlink()
+    until(lambda: host.agent.poll("i1").state == "dead")
+    assert installs(host) == 1
+    assert host.run(spec(host), "i3").state == "done"
+    assert installs(host) == 2
+
+
+def test_what_the_job_leaves(host: Lane) -> None:
+    host.run(spec(host), "i1")
+    folder = host.home / "work" / "jobs" / "i1"
+    assert json.loads((folder / "state.json").read_text("utf-8"))["kind"] == "install"
+    assert {"spec.json", "state.json", "result.json", "log.txt"} <= {path.name for path in Path(folder).iterdir()}

@@ -1,0 +1,99 @@
+"""Jobs: started once, found again by run id or by what they do, alone on their agent, remembered."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob
+from conftest import Lane
+from test_job_install import installs, spec, until
+
+
+@contextlib.contextmanager
+def running(host: Lane, run_id: str) -> Iterator[None]:
+    """An install that lasts as long as the block."""
+    hold = host.home / "hold"
+    hold.touch()
+    try:
+        host.agent.start(host.told(spec(host)), run_id)
+        until(lambda: installs(host))
+        yield
+    finally:
+        hold.unlink()
+        host.follow(run_id)
+
+
+def test_one_that_nobody_started(host: Lane) -> None:
+    status = host.agent.poll("nobody")
+    assert (status.run_id, status.state, status.active) == ("nobody", "absent", False)
+    with pytest.raises(NoSuchJob, match="No job nobody on this agent"):
+        host.agent.signal("nobody", "release")
+
+
+def test_delivered_twice_it_runs_once(host: Lane) -> None:
+    """A connection that repeats a call, while the job runs and after it."""
+    with running(host, "i1"):
+        again = host.agent.start(host.told(spec(host)), "i1")
+        assert (again.run_id, again.state, again.attached) == ("i1", "running", True)
+    after = host.agent.start(host.told(spec(host)), "i1")
+    assert (after.state, after.attached) == ("done", True)
+    assert installs(host) == 1
+
+
+def test_the_same_work_attaches_and_another_is_refused(host: Lane) -> None:
+    with running(host, "i1"):
+        attached = host.agent.start(host.told(spec(host)), "i2")
+        assert (attached.run_id, attached.attached, attached.kind) == ("i1", True, "install")
+        with pytest.raises(Busy) as refused:
+            host.agent.start(host.told(spec(host, work="install another")), "i3")
+        assert "install job i1" in refused.value.found
+        assert "never aborted" in refused.value.remedy
+        assert host.agent.poll("i3").state == "absent"
+
+
+def test_who_started_it_is_told(host: Lane) -> None:
+    with running(host, "i1"):
+        assert host.agent.poll("i1").owner
+    status = host.run({**spec(host), "owner": "ansible@controller"}, "i2")
+    assert status.owner == "ansible@controller"
+    scanned = host.scan()
+    assert [(row["run_id"], row["kind"], row["state"]) for row in scanned["jobs"]] == [("i2", "install", "done"), ("i1", "install", "done")]
+    assert scanned["job"] is None
+
+
+def test_a_scan_sees_the_running_job(host: Lane) -> None:
+    with running(host, "i1"):
+        job = host.scan()["job"]
+        assert (job["run_id"], job["kind"], job["work"]) == ("i1", "install", "install web")
+
+
+def test_a_job_of_no_kind(host: Lane) -> None:
+    with pytest.raises(InvalidInput, match="No such job") as refused:
+        host.agent.start({"kind": "format"}, "f1")
+    assert "backup" in refused.value.needed
+
+
+@pytest.mark.parametrize("run_id", ["../elsewhere", "", "a/b", "x" * 101, "-"])
+def test_a_run_id_that_is_no_name_of_a_folder(host: Lane, run_id: str) -> None:
+    with pytest.raises(DataMinerError):
+        host.agent.start(host.told(spec(host)), run_id)
+    assert installs(host) == 0
+
+
+def test_a_word_that_is_none(host: Lane) -> None:
+    with pytest.raises(InvalidInput, match="No such word"):
+        host.agent.signal("i1", "stop")
+
+
+def test_the_newest_thirty_are_remembered(host: Lane) -> None:
+    for number in range(32):
+        folder = host.home / "work" / "jobs" / f"old-{number:02}"
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text(f'{{"run_id": "old-{number:02}", "kind": "backup", "started": "2026-01-01T00:00:{number:02}Z"}}', "utf-8")
+    open_one = host.home / "work" / "jobs" / "old-00" / "journal.json"
+    open_one.write_text('{"state": "committing"}', "utf-8")
+    assert host.run(spec(host), "new").state == "done"
+    left = {path.name for path in (host.home / "work" / "jobs").iterdir()}
+    assert left == {"old-00", "new", *(f"old-{number:02}" for number in range(3, 32))}
