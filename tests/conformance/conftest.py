@@ -83,11 +83,11 @@ class Lane:
     def scan(self, **more: Any) -> dict[str, Any]:
         return self.agent.scan(self.request(**more))
 
-    def follow(self, run_id: str, seconds: float = 120) -> JobStatus:
-        """The job, once it isn't at work any more: ended, dead, absent, or a commit that waits for a word."""
+    def follow(self, run_id: str, seconds: float = 120, *, past: tuple[str, ...] = ("running",)) -> JobStatus:
+        """The job, once it isn't in one of these states any more: by default ended, dead, absent, or a commit that waits for a word."""
         end = time.monotonic() + seconds
         status = self.agent.poll(run_id, 2)
-        while status.state == "running":
+        while status.state in past:
             assert time.monotonic() < end, f"{status.kind} {run_id} hasn't ended after {seconds} s: {status.progress}"
             status = self.agent.poll(run_id, 2)
         return status
@@ -96,7 +96,8 @@ class Lane:
         """Starts a job and follows it. Paths in the spec are told as the adapter needs them."""
         name = run_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
         started = self.agent.start(self.told(spec), name)
-        return self.follow(started.run_id) if started.state == "running" else started
+        past = ("running", "waiting") if spec.get("deadline") == 0 else ("running",)
+        return self.follow(started.run_id, past=past) if started.state in past else started
 
     @property
     def launcher(self) -> list[str]:
@@ -106,7 +107,10 @@ class Lane:
     def kill(self, run_id: str) -> None:
         """Ends a job's process as a power cut would, and waits until it is gone."""
         if self.engine is None:
-            os.kill(self.pid(run_id), signal.SIGKILL)
+            process = self.pid(run_id)
+            os.kill(process, signal.SIGKILL)
+            while Path(f"/proc/{process}/fd").exists() and any(Path(f"/proc/{process}/fd").iterdir()):
+                time.sleep(0.01)
             return
         mark = json.loads((self.home / "work" / "jobs" / run_id / "process.json").read_text("utf-8"))
         assert not self.engine.execute(KILL, {"id": mark["pid"]}, 2)["failed"]

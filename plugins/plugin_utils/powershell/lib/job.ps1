@@ -10,7 +10,7 @@ values.ps1, jobs.ps1 and locks.ps1, in this order.
 A job script is one text that runs in a process of its own:
 
     param([string]$folder)                                 the job's folder, jobs\<run id>
-    . "$PSScriptRoot/lib/files.ps1"                        ... json, setup, values, jobs, locks, job, then its own
+    (the lines that name lib/files.ps1, json, setup, values, jobs, locks and job, in this order, then its own)
     function Invoke-JobWork($spec) { ...; return [ordered]@{ ... } }     the result, without `about`
     Start-JobWork $folder
 
@@ -109,12 +109,29 @@ function Get-Unexpected($record) {
     }
 }
 
-# Old jobs are forgotten; one with an open journal never is.
+# Old jobs are forgotten, but none that an undo or the next restore may still ask for.
 function Remove-OldJob {
     $known = Get-JobFolder $job.work
-    for ($i = $keepJobs; $i -lt $known.Length; $i++) {
-        if ($openStates -cnotcontains (Get-JournalState $known[$i].folder)) { Remove-Tree $known[$i].folder }
+    if ($known.Length -le $keepJobs) { return }
+    $needed = Get-NeededRun $known
+    for ($i = $keepJobs; $i -lt $known.Length; $i++) { if ($needed -cnotcontains $known[$i].name) { Remove-Tree $known[$i].folder } }
+}
+
+# Restores that are open, the one that ended last, and whatever these or kept files were prepared by.
+function Get-NeededRun($known) {
+    $needed = [Collections.Generic.HashSet[string]]::new([StringComparer]::Ordinal)
+    foreach ($row in @(Get-JournalRow $known)) { if ($openStates -ccontains $row.state) { [void]$needed.Add($row.run_id) } }
+    $last = Get-LastRestore $known
+    if ($null -ne $last) { [void]$needed.Add($last.run_id) }
+    foreach ($run in @($needed)) {
+        $spec = Read-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $run, 'spec.json'))
+        if ($null -ne $spec) { [void]$needed.Add("$($spec['prepared'])") }
     }
+    foreach ($name in 'staging', 'replaced') {
+        $base = [IO.Path]::Combine($job.work, $name)
+        if ([IO.Directory]::Exists($base)) { foreach ($entry in (Get-Entry $base)) { [void]$needed.Add($entry.Name) } }
+    }
+    return , @($needed)
 }
 
 # The result is written before the lock goes: whoever finds the lock free finds the result too.

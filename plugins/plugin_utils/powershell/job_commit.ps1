@@ -1,0 +1,121 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+The job `commit` of a restore: stop the web server, swap, wait for a word, start it again whatever happens.
+
+.PARAMETER folder
+The job's folder.
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param([string]$folder)
+
+. "$PSScriptRoot/lib/files.ps1"
+. "$PSScriptRoot/lib/json.ps1"
+. "$PSScriptRoot/lib/setup.ps1"
+. "$PSScriptRoot/lib/values.ps1"
+. "$PSScriptRoot/lib/jobs.ps1"
+. "$PSScriptRoot/lib/locks.ps1"
+. "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/programs.ps1"
+. "$PSScriptRoot/lib/service.ps1"
+. "$PSScriptRoot/lib/stopped.ps1"
+. "$PSScriptRoot/lib/workers.ps1"
+. "$PSScriptRoot/lib/digests.ps1"
+. "$PSScriptRoot/lib/places.ps1"
+. "$PSScriptRoot/lib/rows.ps1"
+. "$PSScriptRoot/lib/journal.ps1"
+. "$PSScriptRoot/lib/swap.ps1"
+. "$PSScriptRoot/lib/swapback.ps1"
+
+$listenEvery = 100         # milliseconds
+
+function Invoke-JobWork($spec) {
+    $swap = New-Swap $spec
+    Assert-Staged $swap
+    Write-Journal $job.run_id 'committing'
+    Set-Progress @{ text = 'stopping the web server'; files = 0; bytes = 0; total_files = $swap.count }
+    $server = @{ runs = $true }
+    try { $result = Invoke-Stopped $server { Invoke-Commit $swap } }
+    catch {
+        if ($server.runs -and -not $swap.touched) { Close-Journal $job.run_id 'undone' 'failure' }
+        throw
+    }
+    Close-Journal $job.run_id $(if ($result['released_by'] -ceq 'undo') { 'undone' } else { 'released' }) $result['released_by']
+    return $result
+}
+
+function Invoke-Commit($swap) {
+    $result = Invoke-Swap $swap
+    $word = Wait-Word
+    if ($word -ceq 'undo') {
+        Write-Journal $job.run_id 'undoing'
+        $back = Move-Back $swap $true
+        foreach ($key in $back.Keys) { $result[$key] = $back[$key] }
+    }
+    $result['released_by'] = $word
+    return $result
+}
+
+# Everything in its place and read there, or everything as it was.
+function Invoke-Swap($swap) {
+    Set-Progress @{ text = 'swapping files in' }
+    try {
+        Start-Swap $swap
+        $swapped = Move-Forward $swap
+        $quarantined = Move-Leftover $swap
+        Assert-Swapped $swap
+        Write-Journal $job.run_id 'swapped'
+    }
+    catch {
+        if (-not $swap.touched) { throw }
+        throw (Undo-All $swap $_)
+    }
+    return [ordered]@{ swapped = $swapped; quarantined = $quarantined; verified = $swap.count }
+}
+
+# Puts everything back; gives the failure, which says so. Throws when that fails too: the journal then stays open.
+function Undo-All($swap, $record) {
+    $first = Get-OurError $record
+    if ($null -eq $first) {
+        $cause = $record.Exception.GetBaseException()
+        Write-Log "$($cause.GetType().FullName): $($cause.Message)`n$($record.ScriptStackTrace)"
+        $what = $(if ($cause -is [IO.IOException] -or $cause -is [UnauthorizedAccessException]) { $record.Exception.Message } else { "$($cause.GetType().Name): $($cause.Message)" })
+        $first = @{ type = 'JobFailed'; message = "The files couldn't be swapped in"; found = $what; needed = 'files that can be replaced'; remedy = 'mend the cause and run again' }
+    }
+    try { Write-Journal $job.run_id 'undoing' } catch { Write-Log "the journal wasn't written: $($_.Exception.Message)" }    # the disk may be full; it is open already
+    try { $back = Move-Back $swap $false }
+    catch {
+        $second = Get-OurError $_
+        if ($null -eq $second) { throw }
+        Stop-With $second['type'] $second['message'] "$($second['found']); before that: $($first['message']) ($($first['found']))" $second['needed'] $second['remedy']
+    }
+    $told = "$($back['put_back']) files put back, $($back['removed']) removed"
+    return ConvertTo-JsonText ([ordered]@{
+            type = $first['type']; message = "$($first['message']); all was put back"; found = "$($first['found']) ($told)"
+            needed = $first['needed']; remedy = $first['remedy']; details = ''
+        })
+}
+
+function Assert-Swapped($swap) {
+    Set-Progress @{ text = 'verifying what was swapped in' }
+    $wrong = Get-WrongFile $swap
+    if (-not $wrong.Length) { return }
+    $shown = @($wrong[0..([Math]::Min($wrong.Length, $shownFiles) - 1)]) -join ', '
+    Stop-With 'JobFailed' "$($wrong.Length) files read back differently from their places" $shown 'the bytes of the backup' `
+        'check the disk of this agent, and which program writes there'
+}
+
+# `release` or `undo` from the controller, or `deadline` when it stays silent: a web server that stays down helps nobody.
+function Wait-Word {
+    Set-Progress @{ text = 'swapped, waiting for the other agents' }
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        foreach ($word in 'undo', 'release') { if ([IO.File]::Exists([IO.Path]::Combine($job.folder, $word))) { return $word } }
+        if ($clock.Elapsed.TotalSeconds -ge [double]$job.spec['deadline']) { return 'deadline' }
+        [Threading.Thread]::Sleep($listenEvery)
+    }
+}
+
+Start-JobWork $folder

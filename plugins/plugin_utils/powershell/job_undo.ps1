@@ -1,0 +1,51 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+The job `undo`: a restore, finished or broken off, is undone. The web server stands still meanwhile and is started at the end. May be repeated.
+
+.PARAMETER folder
+The job's folder.
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param([string]$folder)
+
+. "$PSScriptRoot/lib/files.ps1"
+. "$PSScriptRoot/lib/json.ps1"
+. "$PSScriptRoot/lib/setup.ps1"
+. "$PSScriptRoot/lib/values.ps1"
+. "$PSScriptRoot/lib/jobs.ps1"
+. "$PSScriptRoot/lib/locks.ps1"
+. "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/programs.ps1"
+. "$PSScriptRoot/lib/service.ps1"
+. "$PSScriptRoot/lib/stopped.ps1"
+. "$PSScriptRoot/lib/workers.ps1"
+. "$PSScriptRoot/lib/digests.ps1"
+. "$PSScriptRoot/lib/places.ps1"
+. "$PSScriptRoot/lib/rows.ps1"
+. "$PSScriptRoot/lib/journal.ps1"
+. "$PSScriptRoot/lib/swap.ps1"
+. "$PSScriptRoot/lib/swapback.ps1"
+
+function Invoke-JobWork($spec) {
+    $commit = "$($spec['commit'])"
+    $nothing = [ordered]@{ put_back = 0; removed = 0; kept = @() }
+    $committed = Read-CommitSpec $commit
+    if ($null -eq $committed) { Stop-With 'NoSuchJob' "No commit $commit on this agent" '' 'the run id of a commit' 'see the journals in agent_info' }
+    $state = Get-JournalState ([IO.Path]::Combine($job.work, 'jobs', $commit))
+    if (-not $state) { return $nothing }
+    if ($state -ceq 'undone') {
+        Invoke-Service 'start'
+        return $nothing
+    }
+    $swap = New-Swap $committed
+    Set-Progress @{ text = 'putting back'; files = 0; bytes = 0; total_files = $swap.count }
+    Write-Journal $commit 'undoing'
+    $back = Invoke-Stopped @{ runs = $true } { if ($swap.touched) { Move-Back $swap (@('swapped', 'released') -ccontains $state) } else { $nothing } }
+    Close-Journal $commit 'undone' $job.run_id
+    return $back
+}
+
+Start-JobWork $folder

@@ -1,0 +1,68 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+The files of a prepared restore, kept as lines of a text and read one by one: nothing grows with their number. Needs values.ps1.
+
+.DESCRIPTION
+A row is @{ action; size; sha256; path; target }: `path` as in the backup, `target` as the disk spells it, both relative to the root with `/`; the
+action is create or replace. No path holds a control character.
+
+    $writer = New-RowWriter $path;  Add-Row $writer $row;  Close-Rows $writer       durable, under its name when all are there
+    Read-Row $path | ForEach-Object { ... }                                         streams
+    Read-RowBatch $path { param([object[]]$rows) ... }                              the same by batches
+#>
+
+$rowBatch = 2048
+
+function New-RowWriter([string]$path) {
+    $stream = [IO.FileStream]::new("$path.partial", [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None)
+    return @{ path = $path; stream = $stream; text = [IO.StreamWriter]::new($stream, [Text.UTF8Encoding]::new($false)); count = 0 }
+}
+
+function Add-Row($writer, $row) {
+    $writer.text.Write("$($row.action)`t$($row.size)`t$($row.sha256)`t$($row.path)`t$($row.target)`n")
+    $writer.count++
+}
+
+function Close-Rows($writer) {
+    $writer.text.Flush()
+    $writer.stream.Flush($true)
+    $writer.text.Dispose()
+    Move-Over "$($writer.path).partial" $writer.path
+}
+
+function ConvertTo-Row([string]$line) {
+    $parts = $line.Split([char]9)
+    return @{ action = $parts[0]; size = [long]$parts[1]; sha256 = $parts[2]; path = $parts[3]; target = $parts[4] }
+}
+
+function Read-Row([string]$path) {
+    $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
+    try { while ($null -ne ($line = $reader.ReadLine())) { ConvertTo-Row $line } }
+    finally { $reader.Dispose() }
+}
+
+function Get-RowCount([string]$path) {
+    $count = 0
+    $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
+    try { while ($null -ne $reader.ReadLine()) { $count++ } }
+    finally { $reader.Dispose() }
+    return $count
+}
+
+function Read-RowBatch([string]$path, [scriptblock]$handle) {
+    $batch = [Collections.Generic.List[object]]::new()
+    $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
+    try {
+        while ($null -ne ($line = $reader.ReadLine())) {
+            $batch.Add((ConvertTo-Row $line))
+            if ($batch.Count -lt $rowBatch) { continue }
+            & $handle $batch.ToArray()
+            $batch.Clear()
+        }
+        if ($batch.Count) { & $handle $batch.ToArray() }
+    }
+    finally { $reader.Dispose() }
+}
