@@ -66,6 +66,7 @@ $Ansible.Changed = $false
 . "$PSScriptRoot/lib/launch.ps1"
 
 $beginPatience = 60        # seconds until a launched job has come to its first line
+$endAttempts = 30          # each lasts a tenth of a second
 $turnPatience = 90000      # milliseconds until another start has done its work
 
 function Get-Record {
@@ -120,10 +121,20 @@ function Start-Job([string]$place) {
     Wait-Begin $folder $mark
 }
 
+# The job that has the lock. One that has told its end lets go of it in a moment.
+function Wait-Ending([string]$place) {
+    for ($attempt = 1; ; $attempt++) {
+        $active = Get-ActiveJob $place
+        if ($null -eq $active -or $attempt -ge $endAttempts) { return $active }
+        if (-not [IO.File]::Exists([IO.Path]::Combine($place, 'jobs', $active['run_id'], 'result.json'))) { return $active }
+        [Threading.Thread]::Sleep(100)
+    }
+}
+
 # The run id that answers, and whether it was there before.
 function Get-Job([string]$place) {
     if ((Get-Status $place $run_id).state -ne 'absent') { return $run_id, $true }
-    $active = Get-ActiveJob $place
+    $active = Wait-Ending $place
     if ($null -eq $active) { Start-Job $place; return $run_id, $false }
     if ($active['kind'] -ceq $kind -and $active['work'] -ceq $work) { return $active['run_id'], $true }
     Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])"

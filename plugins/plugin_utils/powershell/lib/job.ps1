@@ -150,8 +150,8 @@ function Start-JobWork([string]$folder) {
     try {
         Write-JsonFile ([IO.Path]::Combine($job.folder, 'process.json')) (Get-ProcessMark ([Diagnostics.Process]::GetCurrentProcess()))
         if ($null -eq $lock) { $end = [ordered]@{ error = Get-LockedOut } } else { $end = Invoke-Job }
+        if ($null -ne $lock) { try { Remove-OldJob } catch { Write-Log "old jobs stay: $($_.Exception.GetBaseException().Message)" } }
         Write-JsonFile ([IO.Path]::Combine($job.folder, 'result.json')) $end
-        if ($null -ne $lock) { Remove-OldJob }
     }
     finally { if ($null -ne $lock) { $lock.Dispose() } }
 }
