@@ -13,15 +13,14 @@ from typing import Any, overload
 
 from .agent_files import decode_text
 from .entry_names import DEFAULT_LIMITS, Entry, Limits, SafeEntry, check_entries, names_digest
-from .errors import BackupInvalid, InvalidManifest, Refused
+from .errors import InvalidManifest, Refused
 from .local_files import read_text, sha256_file, utc_text
 from .local_places import Place, Places
 from .local_zip import ZipReader, batches, drained, in_order
 from .local_zipdirectory import Member
-from .manifest import FileRow, compare, parse_manifest
+from .manifest import FileRow, check_same, compare, parse_manifest
 
 MAX_INFO = 1024 * 1024
-SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,17 +140,7 @@ def check_manifest(path: Path, manifest_path: Path, read: ReadZip) -> dict[str, 
     except OSError as error:
         raise InvalidManifest(f"The manifest of {path.name} can't be read", found=str(error.strerror), needed=str(manifest_path)) from error
     found = compare(manifest.rows, (FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in read.entries))
-    told = {"extra": found.extra, "missing": found.missing, "changed": found.changed}
-    problems = [f"{len(paths)} {kind} ({', '.join(paths[:SHOWN])})" for kind, paths in told.items() if paths]
-    if manifest.trailer.get("zip_sha256") != read.sha256:
-        problems.append("another SHA-256 of the whole zip")
-    if problems:
-        raise BackupInvalid(
-            f"{path.name} doesn't hold what its manifest says",
-            found="; ".join(problems),
-            needed="the same files",
-            remedy="choose another backup, or copy this one again",
-        )
+    check_same(path.name, found, manifest.trailer, read.sha256)
     return manifest.header
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from .agent import ManifestHead
 from .entry_names import fold, problem_of_path, shown
-from .errors import InvalidManifest
+from .errors import BackupInvalid, InvalidManifest
 
 SCHEMA = 1
 MAGIC = "dataminer.web backup manifest"
@@ -29,6 +29,7 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ROW = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]{0,17}) (.+)", re.DOTALL)
 _NOT_INTACT = "its checksum doesn't match: it was changed, damaged or cut off"
+_SHOWN_PATHS = 10
 _REMEDY = "Choose another backup; this one can't be trusted."
 
 
@@ -353,3 +354,24 @@ def compare(rows: Iterable[FileRow], found: Iterable[FileRow]) -> Comparison:
             changed.add(row.path)
         met.add(row.path)
     return Comparison(extra=tuple(sorted(extra)), missing=tuple(sorted(wanted.keys() - met)), changed=tuple(sorted(changed)))
+
+
+def check_head(head: ManifestHead) -> None:
+    """Raises InvalidManifest where the head of a manifest says that it can't be trusted."""
+    if problem := problem_of_head(head):
+        raise _invalid(problem)
+
+
+def check_same(name: str, found: Comparison, trailer: dict[str, object], zip_sha256: str) -> None:
+    """Raises BackupInvalid where a zip isn't what its manifest says, telling extra, missing and changed files apart."""
+    told = {"extra": found.extra, "missing": found.missing, "changed": found.changed}
+    problems = [f"{len(paths)} {kind} ({', '.join(paths[:_SHOWN_PATHS])})" for kind, paths in told.items() if paths]
+    if trailer.get("zip_sha256") != zip_sha256:
+        problems.append("another SHA-256 of the whole zip")
+    if problems:
+        raise BackupInvalid(
+            f"{name} doesn't hold what its manifest says",
+            found="; ".join(problems),
+            needed="the same files",
+            remedy="choose another backup, or copy this one again",
+        )

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..module_utils.errors import DataMinerError, InvalidInput, InvalidScan, ScriptFailed, from_dict
 from ..module_utils.jobs import JobStatus
+from .windows_verify import judged
 
 SCRIPTS = Path(__file__).parent / "powershell"
 DEPTH = 2
@@ -68,8 +69,7 @@ class WindowsHost:
         return document if isinstance(document, dict) else _unread(document, request)
 
     def inspect(self, spec: dict[str, Any]) -> dict[str, Any]:
-        document = self._run("inspect", {"spec": _pack_json(spec), "script": _packed_script("job_verify")})
-        return {**_object(document), "copied": None}
+        return judged(_object(self._run("inspect", {"spec": _pack_json(spec), "script": _packed_script("job_verify")})))
 
     def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
         kind = str(spec["kind"])
@@ -149,8 +149,17 @@ def _job_status(document: dict[str, Any]) -> JobStatus:
     state = str(document.get("state"))
     if state == "ended":
         state = "failed" if end.get("error") else "done"
+    if state == "done" and document.get("kind") == "verify":
+        state, end = _judged_end(end)
     values = {key: document.get(key) for key in ("run_id", "kind", "started", "owner", "attached")}
     return JobStatus.from_dict({**values, "state": state, "progress": progress, "result": end.get("result"), "error": end.get("error")})
+
+
+def _judged_end(end: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    try:
+        return "done", {"result": judged(end["result"])}
+    except DataMinerError as error:
+        return "failed", {"error": error.to_dict()}
 
 
 def _json_object(text: Any) -> dict[str, Any]:

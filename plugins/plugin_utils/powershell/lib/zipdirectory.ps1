@@ -1,0 +1,138 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+The directory of a zip, as it stands: nothing is judged but whether it can be read. Needs files.ps1 and values.ps1.
+
+.DESCRIPTION
+.NET's own reader hides what matters here: doubled names, lying sizes, encryption, links. Layout: APPNOTE.TXT of PKWARE, sections 4.3 and 4.5.
+
+    Read-Directory $stream $path        all entries, folders included, as @{ name; raw; size; packed; offset; crc; flags; method; system; attributes; moment }
+
+Which of them may be extracted is a matter of the core, on the controller.
+#>
+
+$longestComment = 65535
+$largestDirectory = 1073741824
+$leftOpen = 4294967295
+$utf8Name = 2048
+$localHeader = 30
+
+function Stop-NoZip([string]$path, [string]$why) {
+    Stop-With 'BackupInvalid' "$(Get-ShownPath $path) can't be read as a zip" $why 'a complete zip file' 'choose another backup, or copy the file again'
+}
+
+function Read-At([IO.Stream]$stream, [long]$position, [long]$count) {
+    [void]$stream.Seek($position, [IO.SeekOrigin]::Begin)
+    return , [byte[]](Read-Stream $stream $count)
+}
+
+function Read-Directory([IO.Stream]$stream, [string]$path) {
+    $where = Find-Directory $stream $path
+    $data = Read-At $stream $where.start $where.length
+    if ($data.Length -ne $where.length) { Stop-NoZip $path 'its directory is cut off' }
+    $members = [Collections.Generic.List[object]]::new()
+    try { $names = @{ 0 = [Text.Encoding]::GetEncoding(437); $utf8Name = [Text.UTF8Encoding]::new($false, $true) } }
+    catch { $names = @{ 0 = [Text.Encoding]::GetEncoding(28591); $utf8Name = [Text.UTF8Encoding]::new($false, $true) } }    # an engine without the old code page
+    $position = 0
+    $claimed = [long]0
+    while ($position -lt $data.Length) {
+        $member = Read-Member $data $position $names $path
+        $member.offset += $where.shift
+        $position = $member.next
+        $claimed += $localHeader + $member.packed
+        $members.Add($member)
+    }
+    if ($members.Count -ne $where.count) { Stop-NoZip $path "its directory has $($members.Count) entries where its end says $($where.count)" }
+    if ($claimed -gt $stream.Length) { Stop-NoZip $path "it has entries of $claimed bytes in a file of $($stream.Length): they overlap" }
+    return , $members
+}
+
+# Start and length of the directory, the number of entries, and how far everything is shifted by something in front of the zip.
+function Find-Directory([IO.Stream]$stream, [string]$path) {
+    $tailStart = [Math]::Max([long]0, $stream.Length - $longestComment - 22)
+    $tail = Read-At $stream $tailStart ($stream.Length - $tailStart)
+    $place = Find-EndMark $tail
+    if ($place -lt 0) { Stop-NoZip $path "it doesn't end as a zip does" }
+    if ($place + 22 + [BitConverter]::ToUInt16($tail, $place + 20) -gt $tail.Length) { Stop-NoZip $path 'its comment is cut off' }
+    $found = @{ end = $tailStart + $place; disk = [long][BitConverter]::ToUInt16($tail, $place + 4); first = [long][BitConverter]::ToUInt16($tail, $place + 6) }
+    $found.here = [long][BitConverter]::ToUInt16($tail, $place + 8)
+    $found.count = [long][BitConverter]::ToUInt16($tail, $place + 10)
+    $found.length = [long][BitConverter]::ToUInt32($tail, $place + 12)
+    $found.offset = [long][BitConverter]::ToUInt32($tail, $place + 16)
+    if ($found.length -eq $leftOpen -or $found.offset -eq $leftOpen -or $found.here -eq 65535 -or $found.count -eq 65535) { Find-LongEnd $stream $path $found }
+    if ($found.disk -or $found.first -or $found.here -ne $found.count) { Stop-NoZip $path 'it is one part of several' }
+    if ($found.length -gt $largestDirectory) { Stop-NoZip $path "its directory has $($found.length) bytes" }
+    $found.shift = $found.end - $found.length - $found.offset
+    if ($found.shift -lt 0) { Stop-NoZip $path "its directory isn't where its end says" }
+    $found.start = $found.offset + $found.shift
+    return $found
+}
+
+function Find-EndMark([byte[]]$tail) {
+    for ($place = $tail.Length - 22; $place -ge 0; $place--) {
+        $place = [Array]::LastIndexOf($tail, [byte]0x50, $place)
+        if ($place -lt 0) { return -1 }
+        if ([BitConverter]::ToUInt32($tail, $place) -eq 0x06054b50) { return $place }
+    }
+    return -1
+}
+
+# The same from the long record, where there is one: a plain zip may have exactly 65,535 entries.
+function Find-LongEnd([IO.Stream]$stream, [string]$path, $found) {
+    $locator = Read-At $stream ([Math]::Max([long]0, $found.end - 20)) 20
+    if ($locator.Length -lt 20 -or [BitConverter]::ToUInt32($locator, 0) -ne 0x07064b50) { return }
+    $found.end = $found.end - 20 - 56
+    $record = Read-At $stream ([Math]::Max([long]0, $found.end)) 56
+    if ($record.Length -lt 56 -or [BitConverter]::ToUInt32($record, 0) -ne 0x06064b50) { Stop-NoZip $path 'the long record of its end is missing' }
+    $found.disk = [long][BitConverter]::ToUInt32($record, 16)
+    $found.first = [long][BitConverter]::ToUInt32($record, 20)
+    $found.here = [BitConverter]::ToInt64($record, 24)
+    $found.count = [BitConverter]::ToInt64($record, 32)
+    $found.length = [BitConverter]::ToInt64($record, 40)
+    $found.offset = [BitConverter]::ToInt64($record, 48)
+}
+
+function Read-Member([byte[]]$data, [int]$at, $names, [string]$path) {
+    if ($at + 46 -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
+    if ([BitConverter]::ToUInt32($data, $at) -ne 0x02014b50) { Stop-NoZip $path 'its directory has something else than entries' }
+    $nameLength = [BitConverter]::ToUInt16($data, $at + 28)
+    $extraLength = [BitConverter]::ToUInt16($data, $at + 30)
+    $next = $at + 46 + $nameLength + $extraLength + [BitConverter]::ToUInt16($data, $at + 32)
+    if ($next -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
+    $flags = [BitConverter]::ToUInt16($data, $at + 8)
+    try { $name = $names[$flags -band $utf8Name].GetString($data, $at + 46, $nameLength) }
+    catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
+    $member = @{
+        name = $name; flags = $flags; next = $next; system = [int]$data[$at + 5]; method = [int][BitConverter]::ToUInt16($data, $at + 10)
+        moment = [BitConverter]::ToUInt32($data, $at + 12); crc = [BitConverter]::ToUInt32($data, $at + 16)
+        packed = [long][BitConverter]::ToUInt32($data, $at + 20); size = [long][BitConverter]::ToUInt32($data, $at + 24)
+        attributes = [BitConverter]::ToUInt32($data, $at + 38); offset = [long][BitConverter]::ToUInt32($data, $at + 42)
+    }
+    $member.raw = [byte[]]::new($nameLength)
+    [Array]::Copy($data, $at + 46, $member.raw, 0, $nameLength)
+    if ($member.size -eq $leftOpen -or $member.packed -eq $leftOpen -or $member.offset -eq $leftOpen) {
+        Set-LongSize $data ($at + 46 + $nameLength) $extraLength $member $path
+    }
+    return $member
+}
+
+# Those of the three that the plain record leaves open, from the field that holds them in this order.
+function Set-LongSize([byte[]]$data, [int]$at, [int]$count, $member, [string]$path) {
+    $end = $at + $count
+    while ($at + 4 -le $end) {
+        $length = [BitConverter]::ToUInt16($data, $at + 2)
+        if ([BitConverter]::ToUInt16($data, $at) -eq 1) {
+            $place = $at + 4
+            foreach ($key in 'size', 'packed', 'offset') {
+                if ($member[$key] -ne $leftOpen) { continue }
+                if ($place + 8 -gt $at + 4 + $length -or $place + 8 -gt $end) { Stop-NoZip $path 'an entry lacks its long sizes' }
+                $member[$key] = [BitConverter]::ToInt64($data, $place)
+                $place += 8
+            }
+            return
+        }
+        $at += 4 + $length
+    }
+}

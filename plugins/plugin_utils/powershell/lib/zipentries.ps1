@@ -1,0 +1,193 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+The entries of a zip read to their ends, on all cores, each checked against its size and CRC. Needs workers.ps1, values.ps1 and zipdirectory.ps1.
+
+.DESCRIPTION
+    Read-Zip $path { param($files, $bytes) ... }     @{ members; size; sha256 }: each file's member gets its sha256
+
+.NET has no CRC of its own, but reads and writes the gzip format, which ends in one: an entry's deflated bytes between a gzip header and a trailer made
+of what the zip's directory says are read as gzip, which fails where the sums don't fit.
+#>
+
+$entryBatch = 64            # entries
+$entryBatchBytes = 1048576
+
+function Test-FolderName([string]$name) { return $name.EndsWith('/') -or $name.EndsWith('\') }
+
+function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if (-not (Test-FolderName $member.name)) { $member } }) }
+
+# With limits, entries that the core will refuse by them aren't read: they keep no SHA-256.
+function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
+    try { $stream = Open-File $path }
+    catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
+    try { $members = Read-Directory $stream $path } finally { $stream.Dispose() }
+    $files = @(if (Test-Within $members $limits) { foreach ($member in $members) { if (Test-Readable $member) { $member } } })
+    $functions = 'Read-EntryBatch', 'Read-EntryDigest', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
+    Invoke-Worker $functions @{ path = $path } (Get-EntryBatch $files) {
+        param($answer)
+        $bytes = [long]0
+        for ($i = 0; $i -lt $answer.members.Length; $i++) {
+            $answer.members[$i].sha256 = $answer.digests[$i]
+            $bytes += $answer.members[$i].size
+        }
+        & $advance $answer.members.Length $bytes
+    }
+    return @{ members = $members; size = [IO.FileInfo]::new($path).Length; sha256 = (Get-Digests @($path))[0] }
+}
+
+function Test-Readable($member) {
+    return -not (Test-FolderName $member.name) -and -not ($member.flags -band 1) -and ($member.method -eq 0 -or $member.method -eq 8)
+}
+
+function Test-Within($members, $limits) {
+    if ($null -eq $limits) { return $true }
+    $total = [long]0
+    $packed = [long]0
+    foreach ($member in $members) {
+        $total += $member.size
+        $packed += $member.packed
+    }
+    return $members.Length -le $limits['entries'] -and $total -le $limits['total'] -and ($total -lt 1048576 -or $total -le $packed * $limits['ratio'])
+}
+
+# Groups of a few entries or about a megabyte, so that small files don't cost a task each.
+function Get-EntryBatch([object[]]$members) {
+    $batches = [Collections.Generic.List[object]]::new()
+    $batch = [Collections.Generic.List[object]]::new()
+    $bytes = [long]0
+    foreach ($member in $members) {
+        if ($batch.Count -and ($bytes + $member.size -gt $entryBatchBytes -or $batch.Count -ge $entryBatch)) {
+            $batches.Add($batch.ToArray())
+            $batch.Clear()
+            $bytes = 0
+        }
+        $batch.Add($member)
+        $bytes += $member.size
+    }
+    if ($batch.Count) { $batches.Add($batch.ToArray()) }
+    return , $batches.ToArray()
+}
+
+function Read-EntryBatch($shared, $mine, $batch) {
+    if (-not $mine['file']) {
+        $mine['hash'] = [Security.Cryptography.SHA256]::Create()
+        $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+    }
+    $digests = [string[]]::new($batch.Length)
+    for ($i = 0; $i -lt $batch.Length; $i++) { $digests[$i] = Read-EntryDigest $shared $mine $batch[$i] }
+    return @{ members = $batch; digests = $digests }
+}
+
+# A worker knows no other function of the script: errors of ours are thrown as text.
+function Stop-Damaged($shared, $member, [string]$what) {
+    $name = [IO.Path]::GetFileName($shared.path)
+    $parts = @{ type = 'BackupInvalid'; message = "$name is damaged at $($member.name)"; found = $what; needed = 'every entry readable'; remedy = 'choose another backup'; details = '' }
+    $pairs = foreach ($key in 'type', 'message', 'found', 'needed', 'remedy', 'details') {
+        $text = [Text.RegularExpressions.Regex]::Replace($parts[$key], '[\x00-\x1f"\\\ud800-\udfff]', { param($match) '\u{0:x4}' -f [int]$match.Value[0] })
+        "`"$key`":`"$text`""
+    }
+    throw ('{' + ($pairs -join ',') + '}')
+}
+
+# Where the entry's data begin, after its own header was compared with the directory. What it leaves open, the directory says.
+function Get-DataStart($shared, $mine, $member) {
+    $count = 30 + $member.raw.Length
+    $head = [byte[]]::new($count)
+    [void]$mine['file'].Seek($member.offset, [IO.SeekOrigin]::Begin)
+    $got = 0
+    while ($got -lt $count -and ($read = $mine['file'].Read($head, $got, $count - $got)) -gt 0) { $got += $read }
+    if ($got -lt 30 -or [BitConverter]::ToUInt32($head, 0) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
+    if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
+    $nameLength = [BitConverter]::ToUInt16($head, 26)
+    $same = $got -eq $count -and $nameLength -eq $member.raw.Length
+    if ($same) { $same = [Convert]::ToBase64String($head, 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
+    if (-not $same -or [BitConverter]::ToUInt16($head, 8) -ne $member.method) {
+        Stop-Damaged $shared $member 'another name or method in its header than in the directory'
+    }
+    $said = @(@([BitConverter]::ToUInt32($head, 14), $member.crc), @([BitConverter]::ToUInt32($head, 18), $member.packed), @([BitConverter]::ToUInt32($head, 22), $member.size))
+    foreach ($pair in $said) {
+        if ($pair[0] -ne 0 -and $pair[0] -ne 4294967295 -and $pair[0] -ne $pair[1]) { Stop-Damaged $shared $member 'other sums in its header than in the directory' }
+    }
+    return $member.offset + 30 + $nameLength + [BitConverter]::ToUInt16($head, 28)
+}
+
+function Read-EntryDigest($shared, $mine, $member) {
+    if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { return Read-LongEntry $shared $mine $member $null }
+    $data = Read-PackedEntry $shared $mine $member
+    return [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
+}
+
+# The content of a small entry.
+function Read-PackedEntry($shared, $mine, $member) {
+    $start = Get-DataStart $shared $mine $member
+    $packed = [int]$member.packed
+    $gzip = [byte[]]::new($packed + 18)
+    [void]$mine['file'].Seek($start, [IO.SeekOrigin]::Begin)
+    $got = 0
+    while ($got -lt $packed -and ($read = $mine['file'].Read($gzip, 10 + $got, $packed - $got)) -gt 0) { $got += $read }
+    if ($got -lt $packed) { Stop-Damaged $shared $member 'the file ends within the entry' }
+    if ($member.method -eq 8) { return , (Get-Inflated $shared $mine $member $gzip) }
+    $data = [byte[]]::new($packed)
+    [Array]::Copy($gzip, 10, $data, 0, $packed)
+    $memory = [IO.MemoryStream]::new()
+    $writer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
+    $writer.Write($data, 0, $packed)
+    $writer.Dispose()
+    if ($packed -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
+        Stop-Damaged $shared $member 'another CRC than the directory says'
+    }
+    return , $data
+}
+
+function Get-Inflated($shared, $mine, $member, [byte[]]$gzip) {
+    $gzip[0] = 0x1f; $gzip[1] = 0x8b; $gzip[2] = 8
+    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.crc), 0, $gzip, $gzip.Length - 8, 4)
+    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.size), 0, $gzip, $gzip.Length - 4, 4)
+    $size = [int]$member.size
+    $data = [byte[]]::new($size)
+    $got = 0
+    $more = 1
+    try {
+        $reader = [IO.Compression.GZipStream]::new([IO.MemoryStream]::new($gzip), [IO.Compression.CompressionMode]::Decompress)
+        try {
+            while ($got -lt $size -and ($read = $reader.Read($data, $got, $size - $got)) -gt 0) { $got += $read }
+            $more = $reader.ReadByte()
+        }
+        finally { $reader.Dispose() }
+    }
+    catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
+    if ($got -ne $size -or $more -ne -1) { Stop-Damaged $shared $member "$got bytes where the zip's directory says $size bytes" }
+    return , $data
+}
+
+# A large entry in pieces, into $target where there is one; gives its SHA-256.
+function Read-LongEntry($shared, $mine, $member, $target) {
+    [void]$mine['file'].Seek((Get-DataStart $shared $mine $member), [IO.SeekOrigin]::Begin)
+    $reader = $mine['file']
+    $left = [long]$member.size
+    if ($member.method -eq 8) { $reader = [IO.Compression.DeflateStream]::new($mine['file'], [IO.Compression.CompressionMode]::Decompress, $true) }
+    $hash = [Security.Cryptography.SHA256]::Create()
+    $memory = [IO.MemoryStream]::new()
+    $sums = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
+    $buffer = [byte[]]::new(1048576)
+    try {
+        while ($left -gt 0 -and ($read = $reader.Read($buffer, 0, [int][Math]::Min($buffer.Length, $left))) -gt 0) {
+            [void]$hash.TransformBlock($buffer, 0, $read, $null, 0)
+            $sums.Write($buffer, 0, $read)
+            $memory.SetLength(0)
+            if ($null -ne $target) { $target.Write($buffer, 0, $read) }
+            $left -= $read
+        }
+        if ($member.method -eq 8 -and -not $left -and $reader.ReadByte() -ne -1) { $left = -1 }
+    }
+    catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
+    $sums.Dispose()
+    if ($left -or [BitConverter]::ToUInt32($memory.ToArray(), [int]$memory.Length - 8) -ne $member.crc) {
+        Stop-Damaged $shared $member "other bytes than the zip's directory says: $($member.size) bytes with CRC $('{0:x8}' -f $member.crc)"
+    }
+    [void]$hash.TransformFinalBlock([byte[]]::new(0), 0, 0)
+    return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
+}
