@@ -1,0 +1,181 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Extracting a backup beside the content. Needs what backup.ps1 needs, rows.ps1 and journal.ps1.
+#>
+
+$roots = 'Applications', 'Dashboards', 'Web'
+
+# Files are put in their places by renaming, which takes one volume.
+function Assert-Place([string]$root) {
+    if (-not [IO.Directory]::Exists($root)) { Stop-With 'Refused' "$(Get-ShownPath $root) is no folder" '' 'the folder of DataMiner' 'set dataminer_root' }
+    $volumes = @(foreach ($path in $root, $job.work) { [IO.Path]::GetPathRoot((Get-ShownPath $path)) })
+    if ($volumes[0] -eq $volumes[1]) { return }
+    Stop-With 'Refused' "$(Get-ShownPath $job.work) isn't on the volume of $(Get-ShownPath $root)" '' 'a working folder on the same volume' 'set dataminer_work_dir'
+}
+
+# What is to be extracted, once its names are known to be those that were checked and there is room for it.
+function Get-ChosenFile([string]$zip, $spec) {
+    $stream = Open-File $zip
+    try { $files = Select-File (Read-Directory $stream $zip) } finally { $stream.Dispose() }
+    if ((Get-NamesDigest @(foreach ($file in $files) { $file.name })) -cne $spec['names_sha256']) {
+        Stop-With 'BackupInvalid' "$(Get-ShownPath $zip) holds other names than were checked" '' '' 'run again'
+    }
+    $include = $null
+    if ($null -ne $spec['include']) { $include = [Collections.Generic.HashSet[string]]::new([string[]]@($spec['include']), [StringComparer]::Ordinal) }
+    $bytes = [long]0
+    $chosen = @(foreach ($file in $files) {
+            $file.path = Get-RestorePath $file.name
+            if ($null -ne $include -and -not (Test-Included $file.path $include)) { continue }
+            $bytes += $file.size
+            $file
+        })
+    Assert-Space $job.work ([Math]::Max($bytes, [long]$spec['free_needed']))
+    return , $chosen
+}
+
+# As the core does it: lines in the order of UTF-16 code units.
+function Get-NamesDigest([string[]]$names) {
+    $hash = [Security.Cryptography.SHA256]::Create()
+    $sorted = [string[]]@($names)
+    [Array]::Sort([Array]$sorted, [Collections.IComparer][StringComparer]::Ordinal)
+    foreach ($name in $sorted) {
+        $data = [Text.Encoding]::UTF8.GetBytes("$name`n")
+        [void]$hash.TransformBlock($data, 0, $data.Length, $null, 0)
+    }
+    [void]$hash.TransformFinalBlock([byte[]]::new(0), 0, 0)
+    return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
+}
+
+# With / only, its root spelt as we spell it.
+function Get-RestorePath([string]$name) {
+    $path = $name.Replace('\', '/')
+    $first, $rest = $path.Split([char[]]'/', 2)
+    foreach ($root in $roots) { if ($root -eq $first) { return "$root/$rest" } }
+    return $path
+}
+
+function Test-Included([string]$path, $include) {
+    while (-not $include.Contains($path)) {
+        $path = $path.Substring(0, [Math]::Max($path.LastIndexOf([char]'/'), 0))
+        if (-not $path) { return $false }
+    }
+    return $true
+}
+
+# Extracts and reads back all files, on all cores; gives the number of rows, those of files that the content doesn't hold already.
+function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string]$root, [bool]$keepTimes) {
+    Remove-Tree $staging
+    [void][IO.Directory]::CreateDirectory($staging)
+    $folders = [Collections.Generic.HashSet[string]]::new([StringComparer]::OrdinalIgnoreCase)
+    $places = New-Places $root
+    foreach ($file in $files) {
+        $file.staged = $staging + [IO.Path]::DirectorySeparatorChar + $file.path.Replace([char]'/', [IO.Path]::DirectorySeparatorChar)
+        $folder = [IO.Path]::GetDirectoryName($file.staged)
+        if ($folders.Add($folder)) { [void][IO.Directory]::CreateDirectory($folder) }
+        Set-Place $file $places
+    }
+    $writer = New-RowWriter ([IO.Path]::Combine($job.folder, 'rows.txt'))
+    try {
+        $functions = 'Export-Batch', 'Export-Entry', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
+        Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
+        Close-Rows $writer
+    }
+    finally { $writer.text.Dispose() }
+    return $writer.count
+}
+
+# What the file will replace.
+function Set-Place($file, $places) {
+    $cut = $file.path.LastIndexOf([char]'/')
+    $parent = $file.path.Substring(0, [Math]::Max($cut, 0))
+    $folder = Find-Folder $places $parent
+    $entry = $(if ($folder) { Find-Listed (Get-Listing $places $folder) $file.path.Substring($cut + 1) })
+    $file.action = 'create'
+    $file.there = ''
+    if ($null -eq $entry) {
+        $file.target = "$(Get-Spelt $places $parent)/$($file.path.Substring($cut + 1))".TrimStart([char]'/')
+        return
+    }
+    if (-not (Test-File $entry)) {
+        $what = $(if (Test-Link $entry) { 'a link' } else { 'a folder' })
+        Stop-With 'Refused' "$($file.path) is in the way" $what 'an ordinary file or nothing' 'move it away'
+    }
+    $file.action = 'replace'
+    $file.target = $entry.FullName.Substring($places.root.Length + 1).Replace([IO.Path]::DirectorySeparatorChar, [char]'/')
+    if ($entry.Length -eq $file.size) { $file.there = $entry.FullName }
+}
+
+# A worker.
+function Export-Batch($shared, $mine, $batch) {
+    if (-not $mine['file']) {
+        $mine['hash'] = [Security.Cryptography.SHA256]::Create()
+        $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+    }
+    $digests = [string[]]::new($batch.Length)
+    for ($i = 0; $i -lt $batch.Length; $i++) { $digests[$i] = Export-Entry $shared $mine $batch[$i] }
+    return @{ members = $batch; digests = $digests }
+}
+
+# The SHA-256 of what was extracted, or '' where the content holds these bytes already and nothing is left to do.
+function Export-Entry($shared, $mine, $member) {
+    if ($member.packed -gt 8388608 -or $member.size -gt 8388608) {
+        $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None)
+        try { $sha256 = Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
+    }
+    else {
+        $data = Read-PackedEntry $shared $mine $member
+        $sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
+        [IO.File]::WriteAllBytes($member.staged, $data)
+    }
+    if ((Get-FileSum $mine $member.staged) -cne $sha256) {
+        throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
+    }
+    if ($member.there -and (Get-FileSum $mine $member.there) -ceq $sha256) {
+        [IO.File]::Delete($member.staged)
+        return ''
+    }
+    if ($shared.keep_times) {
+        $date = [int]($member.moment -shr 16)
+        $time = [int]($member.moment -band 65535)
+        try {    # a date that never was
+            $kept = [DateTime]::new(1980 + ($date -shr 9), ($date -shr 5) -band 15, $date -band 31, $time -shr 11, ($time -shr 5) -band 63, ($time -band 31) * 2, [DateTimeKind]::Local)
+            [IO.File]::SetLastWriteTime($member.staged, $kept)
+        }
+        catch { $kept = $null }
+    }
+    return $sha256
+}
+
+function Get-FileSum($mine, [string]$path) {
+    $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+    try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
+}
+
+function Add-Extracted($writer, $answer) {
+    $bytes = [long]0
+    for ($i = 0; $i -lt $answer.members.Length; $i++) {
+        $member = $answer.members[$i]
+        $bytes += $member.size
+        if (-not $answer.digests[$i]) { continue }
+        Add-Row $writer @{ action = $member.action; size = $member.size; sha256 = $answer.digests[$i]; path = $member.path; target = $member.target }
+    }
+    Add-Progress $answer.members.Length $bytes
+}
+
+# What earlier restores kept for their undoing goes once this one's content is verified, unless one of them is still open.
+function Remove-OlderRestore {
+    $needed = @($job.run_id) + @(foreach ($row in @(Get-JournalRow (Get-JobFolder $job.work))) { if ($openStates -ccontains $row.state) { Get-PreparedBy $row.run_id } })
+    foreach ($name in 'staging', 'replaced') {
+        $base = [IO.Path]::Combine($job.work, $name)
+        if (-not [IO.Directory]::Exists($base)) { continue }
+        foreach ($entry in (Get-Entry $base)) {
+            if ($needed -ccontains $entry.Name) { continue }
+            $rows = [IO.Path]::Combine($job.work, 'jobs', $entry.Name, 'rows.txt')
+            if ([IO.File]::Exists($rows)) { [IO.File]::Delete($rows) }    # first: rows without their files would undo half a restore
+            try { Remove-Tree $entry.FullName } catch { Write-Log "$(Get-ShownPath $entry.FullName) can't be deleted: $($_.Exception.GetBaseException().Message)" }
+        }
+    }
+}

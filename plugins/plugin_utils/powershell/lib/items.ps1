@@ -1,0 +1,107 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+From the items of a backup to the files on the disk. Needs files.ps1, values.ps1 and places.ps1.
+
+.DESCRIPTION
+Get-Listing of a backup is New-FileList $root $items: @{ files; notes; lost }. A file is @{ path; full; size; stamp; written }, `path` relative to the
+root with `/`. Notes are what is left out, lost is what couldn't be had: then the backup isn't whole.
+#>
+
+$badCharacter = [regex]::new('[\x00-\x1f\x7f-\x9f<>:"|?*\\]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]', [Text.RegularExpressions.RegexOptions]::CultureInvariant)
+$deviceName = [regex]::new('\A(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3])\z', [Text.RegularExpressions.RegexOptions]'IgnoreCase, CultureInvariant')
+
+function New-FileList([string]$root, [object[]]$items) {
+    $list = @{ files = [Collections.Generic.List[object]]::new(); notes = [Collections.Generic.List[string]]::new(); lost = [Collections.Generic.List[string]]::new() }
+    $list.known = [Collections.Generic.HashSet[string]]::new([StringComparer]::Ordinal)
+    $places = New-Places $root
+    foreach ($item in $items) { Add-Item $list $places $item['path'] $item['versions'] }
+    return $list
+}
+
+function Add-Item($list, $places, [string]$path, $versions) {
+    $cut = $path.LastIndexOf([char]'/')
+    $parent = $path.Substring(0, [Math]::Max($cut, 0))
+    try {
+        $folder = Find-Folder $places $parent
+        $entry = $(if ($folder) { Find-Listed (Get-Listing $places $folder) $path.Substring($cut + 1) })
+    }
+    catch {
+        $told = Get-OurError $_
+        if ($null -eq $told) { $list.lost.Add("$path ($($_.Exception.GetBaseException().Message))") }
+        elseif ($told['found'] -ceq 'a link') { $list.notes.Add("$path $linkNote") }
+        else { $list.lost.Add("$path ($($told['message']))") }
+        return
+    }
+    if ($null -eq $entry) { $list.lost.Add("$path (vanished)") }
+    elseif (Test-Folder $entry) { Add-Below $list $entry.FullName $path $versions }
+    else { Add-File $list "$parent/$($entry.Name)".TrimStart([char]'/') $entry }
+}
+
+function Add-Below($list, [string]$folder, [string]$path, $versions) {
+    try { $found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() }
+    catch { $list.lost.Add("$path ($($_.Exception.GetBaseException().Message))"); return }
+    foreach ($entry in (Get-Sorted @(foreach ($entry in $found) { $entry.Name }) $found)) {
+        $inner = "$path/$($entry.Name)"
+        if (-not (Test-Folder $entry)) { Add-File $list $inner $entry }
+        elseif (-not (Test-Skipped $entry.Name $versions)) { Add-Below $list $entry.FullName $inner $null }
+    }
+}
+
+function Test-Skipped([string]$name, $versions) {
+    if ($null -eq $versions -or $name -notmatch '\Aversion_0*(\d+)\z') { return $false }
+    return @($versions) -notcontains [long]$Matches[1]
+}
+
+function Add-File($list, [string]$path, [IO.FileSystemInfo]$entry) {
+    if (Test-Link $entry) { $list.notes.Add("$path $linkNote"); return }
+    if (-not $list.known.Add($path)) { return }
+    $written = $entry.LastWriteTimeUtc.Ticks
+    $list.files.Add(@{ path = $path; full = $entry.FullName; size = [long]$entry.Length; written = $written; stamp = "$($entry.Length) $written" })
+}
+
+# What a restore on Windows would refuse. On Windows itself only programs that ask for it can make such names.
+function Get-NameProblem([string]$path) {
+    foreach ($part in $path.Split([char]'/')) {
+        $bad = $badCharacter.Match($part)
+        if ($bad.Success) { return "it has the character $(Get-QuotedCharacter $bad.Value[0]), which Windows doesn't allow in a name" }
+        if ($part.EndsWith('.') -or $part.EndsWith(' ')) { return 'a part ends in a dot or a space, which Windows drops' }
+        if ($deviceName.IsMatch($part.Split([char]'.')[0].TrimEnd())) { return "`"$part`" is a device to Windows" }
+        if ($part.Length -gt 255) { return 'a part is longer than 255 characters' }
+    }
+    return $null
+}
+
+function Get-QuotedCharacter([char]$character) {
+    if ($character -eq '\') { return "'\\'" }
+    if ([int]$character -lt 127) { if ([int]$character -ge 32) { return "'$character'" } }
+    if ([int]$character -lt 256) { return "'\x{0:x2}'" -f [int]$character }
+    return "'\u{0:x4}'" -f [int]$character
+}
+
+function Assert-Name($files) {
+    $spelt = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::OrdinalIgnoreCase)
+    $bad = [Collections.Generic.List[string]]::new()
+    foreach ($file in $files) {
+        $problem = Get-NameProblem $file.path
+        if (-not $problem) { $problem = Get-Clash $spelt $file.path }
+        if ($problem) { $bad.Add("$($file.path) ($problem)") }
+    }
+    if (-not $bad.Count) { return }
+    $shown = $bad.GetRange(0, [Math]::Min($bad.Count, 10)) -join '; '
+    Stop-With 'BackupInvalid' "Some names can't be restored on Windows" $shown 'names that Windows can hold' 'rename or move these files away'
+}
+
+# Whether the path, or a folder of it, differs from an earlier one in case only.
+function Get-Clash($spelt, [string]$path) {
+    while ($path) {
+        $known = ''
+        if (-not $spelt.TryGetValue($path, [ref]$known)) { $spelt[$path] = $path }
+        elseif ($known -cne $path) { return "Windows takes it for $known" }
+        else { return $null }
+        $path = $path.Substring(0, [Math]::Max($path.LastIndexOf([char]'/'), 0))
+    }
+    return $null
+}

@@ -1,0 +1,160 @@
+"""The job `prepare` of a restore: all is extracted and verified beside the content; what is the same already is left out."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Lane, LocalHost
+from restores import Restore
+from test_job_backup import APP, FILES, HEADER, fill, left
+from test_job_verify import make
+
+pytest.importorskip("fcntl", reason="the POSIX adapter reads the zip first")
+
+
+def spec(lane: Lane, path: Path, **more: Any) -> dict[str, Any]:
+    read = LocalHost(str(lane.home / "reference")).inspect({"kind": "verify", "path": str(path), "limits": None})
+    sums = {key: read[key] for key in ("zip_sha256", "names_sha256")}
+    base = {"kind": "prepare", "work": "prepare", "zip": path, **sums, "include": None, "root": lane.home / "agent", "safety": None, "mtime": "now"}
+    return {**base, "limits": None, **more}
+
+
+def rows(lane: Lane, run: str) -> dict[str, list[str]]:
+    """The rows by path: action, size, target."""
+    lines = (lane.home / "work" / "jobs" / run / "rows.txt").read_text("utf-8").splitlines()
+    parts = [line.split("\t") for line in lines]
+    return {part[3]: [part[0], part[1], part[4]] for part in parts}
+
+
+def staged(lane: Lane, run: str) -> dict[str, bytes]:
+    base = lane.home / "work" / "staging" / run
+    return {path.relative_to(base).as_posix(): path.read_bytes() for path in base.rglob("*") if path.is_file()}
+
+
+def test_everything_stands_ready(host: Lane) -> None:
+    fill(host, {"Web/empty": b"", "Dashboards/Overview.dmadb.json": b"migrated"})
+    status = host.run(spec(host, make(host.home / "a.zip", FILES), about={"backup": "a.zip"}), "p1")
+    assert status.state == "done", status.error
+    ready = {path: data for path, data in FILES.items() if path != "Web/empty"}
+    assert status.result == {
+        "rows": len(ready),
+        "same": 1,
+        "files": len(FILES),
+        "bytes": sum(map(len, FILES.values())),
+        "safety": None,
+        "about": {"backup": "a.zip"},
+    }
+    assert staged(host, "p1") == ready
+    assert rows(host, "p1") == {
+        path: ["replace" if path == "Dashboards/Overview.dmadb.json" else "create", str(len(data)), path] for path, data in ready.items()
+    }
+
+
+def test_the_disks_spelling_is_the_target(host: Lane) -> None:
+    fill(host, {"DASHBOARDS/OVERVIEW.dmadb.json": b"migrated"})
+    path = make(host.home / "a.zip", {"dashboards/Overview.dmadb.json": b"o", "Dashboards/New/n.json": b"n"})
+    status = host.run(spec(host, path), "p1")
+    assert status.state == "done", status.error
+    assert rows(host, "p1") == {
+        "Dashboards/Overview.dmadb.json": ["replace", "1", "DASHBOARDS/OVERVIEW.dmadb.json"],
+        "Dashboards/New/n.json": ["create", "1", "DASHBOARDS/New/n.json"],
+    }
+
+
+def test_a_part_only(host: Lane) -> None:
+    (host.home / "agent").mkdir()
+    path = make(host.home / "a.zip", FILES)
+    assert host.run(spec(host, path, include=[APP, "Dashboards/Overview.dmadb.json"]), "p1").state == "done"
+    assert set(rows(host, "p1")) == {name for name in FILES if name.startswith(f"{APP}/") or name == "Dashboards/Overview.dmadb.json"}
+
+
+@pytest.mark.parametrize("mtime", ["now", "keep"])
+def test_times(host: Lane, mtime: str) -> None:
+    (host.home / "agent").mkdir()
+    path = host.home / "a.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr(zipfile.ZipInfo("Web/a", (2020, 5, 6, 7, 8, 10)), b"a")
+        made.writestr(zipfile.ZipInfo("Web/never", (1980, 1, 1, 0, 0, 0)), b"b")
+    assert host.run(spec(host, path, mtime=mtime), "p1").state == "done"
+    moment = (host.home / "work" / "staging" / "p1" / "Web" / "a").stat().st_mtime
+    told = time.localtime(moment)
+    assert ((told.tm_year, told.tm_mon) == (2020, 5)) == (mtime == "keep")
+
+
+def test_another_zip_than_the_one_that_was_chosen(host: Lane) -> None:
+    (host.home / "agent").mkdir()
+    path = make(host.home / "a.zip", FILES)
+    asked = spec(host, path)
+    make(path, {"Web/a": b"another"})
+    status = host.run(asked, "p1")
+    assert (status.error or {})["message"].endswith("a.zip isn't the backup that was chosen")
+    status = host.run({**spec(host, path), "names_sha256": "0" * 64}, "p2")
+    assert (status.error or {})["message"].endswith("holds other names than were checked")
+    assert not (host.home / "work" / "staging" / "p1").exists()
+
+
+def test_a_folder_in_the_way(host: Lane) -> None:
+    (host.home / "agent" / "Web" / "empty").mkdir(parents=True)
+    status = host.run(spec(host, make(host.home / "a.zip", FILES)), "p1")
+    error = status.error or {}
+    assert (error["type"], error["message"], error["found"]) == ("Refused", "Web/empty is in the way", "a folder")
+    assert not (host.home / "work" / "staging" / "p1").exists()
+    assert not (host.home / "work" / "jobs" / "p1" / "rows.txt").exists()
+
+
+def test_no_room(host: Lane) -> None:
+    (host.home / "agent").mkdir()
+    status = host.run(spec(host, make(host.home / "a.zip", FILES), free_needed=10**18), "p1")
+    assert (status.error or {})["type"] == "NotEnoughSpace"
+
+
+def test_no_root(host: Lane) -> None:
+    status = host.run(spec(host, make(host.home / "a.zip", FILES)), "p1")
+    assert (status.error or {})["message"].endswith("is no folder")
+    assert (status.error or {})["remedy"] == "set dataminer_root"
+
+
+def test_a_safety_copy_comes_first(host: Lane) -> None:
+    fill(host, {"Dashboards/Overview.dmadb.json": b"migrated"})
+    folder = host.home / "work" / "safety"
+    items = [{"path": "Dashboards", "versions": None}]
+    safety = {"root": host.home / "agent", "items": items, "dest_dir": folder, "name": "safe.zip", "level": 1, "retries": 0, "rotate": []}
+    safety["header"] = {**HEADER, "purpose": "safety"}
+    status = host.run(spec(host, make(host.home / "a.zip", FILES), safety=safety), "p1")
+    assert status.state == "done", status.error
+    assert (status.result or {})["safety"]["path"] == host.native(folder / "safe.zip")
+    assert sorted(path.name for path in folder.iterdir()) == ["safe.manifest", "safe.zip"]
+    assert left(host) == []
+
+
+def test_what_earlier_restores_kept_goes(host: Lane) -> None:
+    """Once this one stands ready, unless one of them is open."""
+    restore = Restore(host)
+    restore.prepare("p0")
+    assert host.run(restore.commit_spec(), "c1").state == "done"
+    restore.reopen("swapped")
+    path = make(host.home / "a.zip", FILES)
+    assert host.run(spec(host, path), "p2").state == "done"
+    assert {place.name for place in (restore.work / "replaced").iterdir()} == {"p1"}
+    assert {place.name for place in (restore.work / "staging").iterdir()} == {"p1", "p2"}
+    assert host.run(restore.undo_spec()).state == "done"
+    assert host.run(spec(host, path), "p3").state == "done"
+    assert not any((restore.work / "replaced").iterdir())
+    assert not (restore.work / "jobs" / "p1" / "rows.txt").exists()
+
+
+def test_the_whole_way(host: Lane) -> None:
+    """Prepared, committed, undone: the content of the zip, then that of before."""
+    restore = Restore(host)
+    before = restore.content()
+    files = {"Dashboards/Overview.dmadb.json": b"of the zip", "Web/new/x.json": b"new", "Dashboards/Made later.dmadb.json": b"stays"}
+    status = host.run(spec(host, make(host.home / "a.zip", files)), "p2")
+    assert status.state == "done", status.error
+    assert host.run(restore.commit_spec(prepared="p2"), "c1").state == "done"
+    assert restore.content() == {**before, **{path: data.decode() for path, data in files.items()}}
+    assert host.run(restore.undo_spec()).state == "done"
+    assert restore.content() == before
