@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .agent import AgentState
 from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of
 from .errors import Busy, InstallFailed, InvalidInput
@@ -29,8 +31,17 @@ def upgrade(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
     _check_free(state)
     if check:
         return _would(state, before, target, package)
-    status = host.start(_spec(args, before), run_id_of(args, "install"))
+    spec = _spec(args, before)
+    status = _running(host, state, spec["work"]) or host.start(spec, run_id_of(args, "install"))
     return _told(host, args, follow(host, status, wait), target)
+
+
+def _running(host: Host, state: AgentState, work: object) -> JobStatus | None:
+    """The install of this package that the scan saw at work. By now it may have ended: starting it would run the installer a second time."""
+    if state.job is None or (state.job.kind, state.job.work) != ("install", work):
+        return None
+    status = host.poll(state.job.run_id)
+    return None if status.state == "absent" else replace(status, attached=True)
 
 
 def wanted(args: Args) -> tuple[Package, Version]:

@@ -48,6 +48,7 @@ class _Scan:
     def document(self) -> dict[str, Any]:
         now = time.time()
         store = JobStore(Path(self.request["work_dir"]))
+        job = store.running_job()  # before all that it may change: what is read afterwards is no older than its end
         return {
             "schema": SCHEMA,
             "clock": {"utc": utc_text(now), "offset_minutes": int(time.localtime(now).tm_gmtoff // 60)},
@@ -69,7 +70,7 @@ class _Scan:
             "partials": self.partials(),
             "disk": {name: self.disk(Path(self.request[name])) for name in ("backup_dir", "work_dir", "root")},
             "host": self.host(),
-            "job": store.running_job(),
+            "job": job,
             "jobs": store.job_rows(),
             "journals": store.journal_rows(),
             "last_restore": store.last_restore(),

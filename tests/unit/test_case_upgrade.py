@@ -1,0 +1,51 @@
+"""The use case `upgrade`: an installer that is at work, or was a moment ago, is never started a second time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.case_upgrade import upgrade
+from ansible_collections.dataminer.web.plugins.module_utils.errors import InstallFailed
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
+from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
+
+PACKAGE = "/packages/DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade"
+
+
+class Racing:
+    """A host whose install is at work when it is scanned, and has ended when it is looked at next."""
+
+    def __init__(self, work_dir: Path, *, work: str) -> None:
+        self.real, self.work, self.calls = LocalHost(str(work_dir)), work, list[str]()
+
+    def scan(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append("scan")
+        running = {"run_id": "i1", "kind": "install", "owner": "me", "started": "2026-11-24T04:15:00Z", "work": self.work}
+        return {**self.real.scan(request), "job": running if self.calls == ["scan"] else None}
+
+    def poll(self, run_id: str, wait: float = 0) -> JobStatus:
+        self.calls.append(f"poll {run_id}")
+        return JobStatus(run_id=run_id, kind="install", state="done", result={"rc": 0, "about": {"web_before": "10.5.6 (CU0)"}})
+
+    def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
+        self.calls.append("start")
+        return JobStatus(run_id="i2", kind="install", state="done", result={"rc": 0})
+
+
+def arguments(folder: Path) -> dict[str, Any]:
+    places = {"root": str(folder), "work_dir": str(folder / "work"), "backup_dir": str(folder / "backups")}
+    return {**places, "package": PACKAGE, "installer": "x", "installer_arguments": ["{package}"], "success_codes": [0]}
+
+
+@pytest.mark.parametrize(
+    ("work", "calls"),
+    [(f"install {PACKAGE.lower()}", ["scan", "poll i1", "scan"]), ("install another", ["scan", "start", "scan"])],
+    ids=["of this package", "of another"],
+)
+def test_an_install_that_ends_between_two_looks_is_attached_to(tmp_path: Path, work: str, calls: list[str]) -> None:
+    host = Racing(tmp_path / "work", work=work)
+    with pytest.raises(InstallFailed, match="doesn't run the wanted web version"):
+        upgrade(host, arguments(tmp_path), check=False)  # type: ignore[arg-type]
+    assert host.calls == calls
