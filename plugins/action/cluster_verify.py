@@ -42,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if reading.state is None
         ]
         after = view.states(params["results"])
-        judged = in_step(after, expected=expected, expected_content_equal=params["content_equal"])
+        judged = in_step(after, expected=expected, expected_content_equal=params["content_equal"], expected_modules_equal=params["modules_equal"])
         result.update(changed=False, in_step=judged.ok and not unread, **_told(judged), restarted=_restarts(view, after))
         if unread or not judged.ok:
             result.update(failed=True, msg=_message(judged, unread))

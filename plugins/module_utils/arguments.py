@@ -114,6 +114,7 @@ CLUSTER_VERIFY: Spec = {
     "results": {"type": "str", "default": "dataminer_after"},
     "expected": {"type": "raw"},
     "content_equal": {"type": "bool", "default": False},
+    "modules_equal": {"type": "bool", "default": True},
 }
 
 RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}

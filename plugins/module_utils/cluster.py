@@ -75,19 +75,22 @@ class Barrier:
     problems: tuple[tuple[str, str], ...]
 
 
-def in_step(readings: Mapping[str, AgentState], *, expected: Version | None = None, expected_content_equal: bool = False) -> InStep:
+def in_step(
+    readings: Mapping[str, AgentState], *, expected: Version | None = None, expected_content_equal: bool = False, expected_modules_equal: bool = True
+) -> InStep:
     """Whether all agents run one web version, the `expected` one if given, with the same modules and content.
 
     In step means the same release: the same content from another package fails, and so does what can't be told. Content (`state.content`) is
     migrated at install *and* when somebody opens it (RN 36435), so differing content is news after an upgrade; right after a restore it fails
-    (`expected_content_equal`). Differing server versions are news: the gate judges those.
+    (`expected_content_equal`). Differing server versions are news: the gate judges those. Differing modules fail, but not right after a downgrade
+    (`expected_modules_equal`): an older package leaves newer modules in place, and only hands can mend that.
     """
     states = dict(sorted(readings.items()))
     differences = [
         *_web_differences({name: state.web for name, state in states.items()}, expected),
         *_plain("server version", {name: _text(state.server.version) for name, state in states.items()}, NEWS),
         *_plain("web API (file version of WebApiLib.dll)", {name: state.web_api for name, state in states.items()}, FAIL),
-        *(found for what, prefix in MODULES.items() for found in _module_difference(what, prefix, states)),
+        *(found for what, prefix in MODULES.items() for found in _module_difference(what, prefix, states, FAIL if expected_modules_equal else NEWS)),
         *_content_differences(states, FAIL if expected_content_equal else NEWS),
     ]
     if not states:
@@ -172,7 +175,7 @@ def _modules(host: HostFacts | None, prefix: str) -> str | None:
     return ", ".join(sorted(module.version for module in host.modules if fold(module.name).startswith(fold(prefix)))) or _MISSING
 
 
-def _module_difference(what: str, prefix: str, states: Mapping[str, AgentState]) -> Iterator[Difference]:
+def _module_difference(what: str, prefix: str, states: Mapping[str, AgentState], severity: Severity) -> Iterator[Difference]:
     values = {name: _modules(state.host, prefix) for name, state in states.items()}
     if set(values.values()) <= {None, _MISSING}:
         return
@@ -180,7 +183,7 @@ def _module_difference(what: str, prefix: str, states: Mapping[str, AgentState])
     note = f", missing on {', '.join(missing)}" if missing else ""
     if len(set(values.values())) > 1:
         shown = {name: value or _UNREAD for name, value in values.items()}
-        yield Difference(what=f"versions of {what} differ{note}", values=shown, severity=FAIL)
+        yield Difference(what=f"versions of {what} differ{note}", values=shown, severity=severity)
 
 
 def _content_differences(states: Mapping[str, AgentState], severity: Severity) -> Iterator[Difference]:

@@ -31,6 +31,10 @@ options:
     description: Whether differing content is a failure. Otherwise it is news.
     type: bool
     default: false
+  modules_equal:
+    description: Whether differing versions of the GQI DxM or the Web DcM are a failure. Otherwise they are news.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""

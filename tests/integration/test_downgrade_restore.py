@@ -206,6 +206,22 @@ def test_agent_that_falls_silent_during_the_restore(make_site: MakeSite, skip: i
     back(site, contents)
 
 
+def test_back_from_a_half_upgraded_cluster(make_site: MakeSite) -> None:
+    """The agent that had failed keeps its older module, the others their newer ones: that is told, and is no failure of the way back."""
+    site = make_site()
+    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
+    site.cluster.set_state("DMA2", fail_at="prerequisites")
+    assert site.play("upgrade_web", variables=target(site.cluster, NEW)).rc != 0
+    assert site.webs() == {"DMA1": NEW, "DMA2": OLD}
+
+    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+
+    assert run.rc == 0, run.text
+    back(site, contents)
+    assert "versions of GQI DxM differ" in run.summary
+    assert "The GQI DxM and the Web DcM were NOT reinstalled" in run.summary
+
+
 def test_some_apps_and_dashboards_only(make_site: MakeSite) -> None:
     """What isn't named stays as it is, migrated."""
     site, contents = upgraded(make_site, agents=1)

@@ -160,6 +160,15 @@ def test_modules_differ(one: list[tuple[str, str]], other: list[tuple[str, str]]
     assert (only(found).what, only(found).values["b"]) == (what, value)
 
 
+def test_modules_that_differ_right_after_a_downgrade_are_news() -> None:
+    """An older package leaves newer modules in place; running again would not mend it."""
+    found = in_step(
+        {"a": agent(host=facts(("DataMiner GQI", "3.1"))), "b": agent(host=facts(("DataMiner GQI", "3.2")))}, expected_modules_equal=False
+    )
+    assert found.ok
+    assert only(found).what == "versions of GQI DxM differ"
+
+
 def test_modules_that_nobody_has_are_no_difference() -> None:
     assert in_step({"a": agent(host=facts()), "b": agent(host=None)}).differences == ()
 
