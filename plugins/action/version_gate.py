@@ -14,6 +14,7 @@ from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate import evaluate
+from ..module_utils.gate_host import restarts
 from ..module_utils.gate_values import Gate, Request
 from ..module_utils.package import parse_package_name
 from ..module_utils.report import gate_table
@@ -44,7 +45,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
         if told == variables.get("inventory_hostname"):
             display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
-        result.update(_told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"])
+        restart = [r.name for r in readings if r.name in view.here and r.state is not None and restarts(request, r.state)]
+        result.update(_told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart)
         if not gate.allowed:
             result.update(failed=True, msg=_denied(gate))
         return result
@@ -64,6 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             install_wait_minutes=params["timeout"] // 60,
             dashboard_gateway=params["dashboard_gateway"],
             daas=params["daas"],
+            allow_reboot=params["allow_reboot"],
             recover=params["purpose"] == "downgrade",
         )
 

@@ -40,7 +40,7 @@ ZIP: Spec = {
     "retries": {"type": "int", "default": 2},
 }
 
-AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}}
+AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}}
 
 BACKUP: Spec = {
     **AGENT,
@@ -100,6 +100,7 @@ VERSION_GATE: Spec = {
     "timeout": {"type": "int", "default": 2700},
     "dashboard_gateway": {"type": "bool"},
     "daas": {"type": "bool", "default": False},
+    "allow_reboot": {"type": "bool", "default": False},
 }
 
 CLUSTER_BARRIER: Spec = {

@@ -65,7 +65,7 @@ def join(folder: str, *parts: str) -> str:
     return mark.join([folder.rstrip("\\/"), *parts])
 
 
-def scan_request(args: Args, content: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
         "root": args["root"],
         "work_dir": args["work_dir"],
@@ -73,6 +73,7 @@ def scan_request(args: Args, content: list[dict[str, Any]] | None = None) -> dic
         "vendor_backup_dir": args.get("vendor_backup_dir") or join(args["root"], "System Cache", "Web", "Backups"),
         "host_command": args.get("host_command") or None,
         "content": content,
+        "likely": likely,
         "max_text": MAX_TEXT,
         "log_tail": 4096,
     }

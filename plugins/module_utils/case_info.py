@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from .agent import AgentState, to_result
-from .backup import plan_backup
-from .case_common import Args, Result, pack, scan_request, state_of
+from .backup import TWO_VERSIONS, plan_backup
+from .case_common import Args, Result, optional_version, pack, scan_request, state_of
 from .errors import DataMinerError
 from .host import Host
 
@@ -23,13 +23,40 @@ APPS = 400  # whose titles are known to the comparison; beyond, folders are name
 
 def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:  # noqa: ARG001
     """`agent`: what a person reads; `scan`: the document for the gate and the cluster's comparison, packed (`case_common.unpack`)."""
-    scan = host.scan(scan_request(args))
+    scan = host.scan(scan_request(args, likely=likely(args)))
     state = state_of(scan, args)
     if args.get("content"):
         items = content_items(state, args)
-        scan = {**host.scan(scan_request(args, items)), "asked": items}
+        scan = only(scan, items) or host.scan(scan_request(args, items))
         state = state_of(scan, args)
     return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan)), "overrides": overrides(args)}
+
+
+def likely(args: Args) -> dict[str, Any] | None:
+    """A guess at what `content_items` will say, which needs what the scan reads. A right one saves a second scan, a wrong one does no harm."""
+    if not args.get("content"):
+        return None
+    versions = args.get("versions", "auto")
+    every = versions == "all" or (versions == "auto" and _is_old(args.get("web_version") or args.get("likely_version")))
+    return {"versions": "all" if every else "named", "web": bool(args.get("include_web", True))}
+
+
+def _is_old(version: object) -> bool:
+    """A version whose own backups hold everything. What is no version is told by those who need one."""
+    try:
+        found = optional_version(version, "the version")
+    except DataMinerError:
+        return False
+    return found is not None and TWO_VERSIONS.reached(found) is False
+
+
+def only(scan: dict[str, Any], items: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The scan with the rows of `items`; None where one of them wasn't read."""
+    if any(item not in (scan.get("asked") or []) for item in items):
+        return None
+    whole = {item["path"] for item in items}
+    kept = [row for row in scan["content"] or [] if row["path"] in whole or row["path"].partition("/")[0] in whole]
+    return {**scan, "asked": items, "content": kept}
 
 
 def overrides(args: Args) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from .agent import HostFacts
+from .agent import AgentState, HostFacts
 from .gate_values import (
     BACKUP,
     CHANGES,
@@ -77,6 +77,19 @@ def _journal(case: Case) -> Finding:
     return warned("; ".join(found), remedy="nothing: this run is to recover it") if case.request.recover else denied("; ".join(found))
 
 
+def restarts(request: Request, state: AgentState) -> bool:
+    """Whether this run restarts the agent first: never while something is at work there, nor before a restore that broke off is undone.
+
+    A host that isn't Windows only holds an agent's tree, and isn't restarted.
+    """
+    host = state.host
+    if not request.allow_reboot or request.purpose not in CHANGES or state.language_mode is None or host is None:
+        return False
+    at_work = state.job is not None or host.installer_busy or host.upgrade_running
+    broken_off = any(journal in OPEN_JOURNAL_STATES for _run_id, journal in state.journals)
+    return bool(host.pending_reboot) and not at_work and not broken_off
+
+
 def _pending_reboot(case: Case) -> Finding:
     host = case.state.host
     if host is None:
@@ -84,6 +97,8 @@ def _pending_reboot(case: Case) -> Finding:
     if not host.pending_reboot:
         return passed("no reboot is pending")
     found = f"pending: {'; '.join(host.pending_reboot)}"
+    if restarts(case.request, case.state):
+        return warned(found, remedy="nothing: this run restarts the agent before it goes on, since dataminer_allow_reboot is true")
     return warned(found, remedy="see again after the install: it may be its own") if _own_install(case) else denied(found)
 
 
@@ -180,7 +195,7 @@ _JOURNAL = "finish or undo that restore first (dataminer.web.restore, state: und
 _WAIT = "wait until it has ended, then run again"
 _RUNNING = "wait until it has ended; never abort it"
 _LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
-_REBOOT = "reboot the agent first"
+_REBOOT = "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"
 _ERRORS = "give the account access to it, or mend the file"
 _SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
 _FULL = "PowerShell in FullLanguage"

@@ -67,6 +67,7 @@ class Request:
     install_wait_minutes: int | None = None
     dashboard_gateway: bool | None = None
     daas: bool = False
+    allow_reboot: bool = False
     recover: bool = False
 
     def __post_init__(self) -> None:

@@ -21,6 +21,8 @@ LINK = "is a link: not followed"
 SPECIAL = "is no ordinary file"
 NOTES = (LINK, SPECIAL)  # what is left out with a note; anything else that is noted is a file that couldn't be had
 
+NAMED = re.compile(r'"(?:PublicVersion|DraftVersion)"\s*:\s*"?(\d{1,9})\b')
+
 Note = Callable[[str, str], None]
 
 
@@ -51,6 +53,25 @@ class ItemFile:
     def stamp(self) -> tuple[int, int, int]:
         """Changes when the file does."""
         return self.size, self.modified_ns, self.inode
+
+
+def likely_items(document: dict[str, Any], likely: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a backup would probably hold, guessed from a scan document alone: the plan itself is made by `backup.plan_backup`, later and elsewhere.
+
+    `likely`: versions (`named` for those that App.info.json names, or `all`) and web (bool).
+    """
+    items = [{"path": f"Applications/{app['folder']}", "versions": _likely_versions(app, likely["versions"])} for app in document["apps"]]
+    items += [{"path": f"Applications/{name}", "versions": None} for name in document["loose"]]
+    items += [{"path": "Dashboards", "versions": None}] if document["dashboards_folder"] else []
+    return items + ([{"path": "Web", "versions": None}] if document["web"] and likely["web"] else [])
+
+
+def _likely_versions(app: dict[str, Any], versions: str) -> list[int] | None:
+    text = app["info"]["text"]
+    if versions != "named" or text is None:
+        return None
+    present = {int(match[1]) for name in app["dirs"] if (match := VERSION_FOLDER.fullmatch(name))}
+    return sorted({int(number) for number in NAMED.findall(text)} & present - {0})
 
 
 def is_app(places: Places, item: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .agent_files import file_version, parse_dms_xml
 from .local_files import entries, find, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
-from .local_items import LINK, ItemFile, expand, is_app
+from .local_items import LINK, ItemFile, expand, is_app, likely_items
 from .local_places import Places
 from .local_store import JobStore
 from .local_zip import batches, in_order
@@ -31,7 +31,7 @@ def scan(request: dict[str, Any]) -> dict[str, Any]:
     """One pass over the agent's tree.
 
     `request`: root, work_dir, backup_dir, vendor_backup_dir (str); host_command (list of str, or None); content (list of items, or None);
-    max_text, log_tail (bytes).
+    likely (a guess at the items, for where `content` isn't known yet, or None); max_text, log_tail (bytes).
     """
     return _Scan(request).document()
 
@@ -49,7 +49,7 @@ class _Scan:
         now = time.time()
         store = JobStore(Path(self.request["work_dir"]))
         job = store.running_job()  # before all that it may change: what is read afterwards is no older than its end
-        return {
+        document: dict[str, Any] = {
             "schema": SCHEMA,
             "clock": {"utc": utc_text(now), "offset_minutes": int(time.localtime(now).tm_gmtoff // 60)},
             "language_mode": None,
@@ -74,9 +74,11 @@ class _Scan:
             "jobs": store.job_rows(),
             "journals": store.journal_rows(),
             "last_restore": store.last_restore(),
-            "content": self.content(),
-            "errors": self.errors,
         }
+        items = self.request.get("content")
+        if items is None and self.request.get("likely"):
+            items = likely_items(document, self.request["likely"])
+        return {**document, "asked": items, "content": self.content(items), "errors": self.errors}
 
     def note(self, path: Path | str, error: Exception | str) -> None:
         message = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -252,8 +254,7 @@ class _Scan:
             return None
         return facts
 
-    def content(self) -> list[dict[str, Any]] | None:
-        items = self.request.get("content")
+    def content(self, items: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
         if items is None:
             return None
         places = Places(self.root)

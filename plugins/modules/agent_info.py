@@ -25,6 +25,11 @@ options:
     type: str
     choices: [auto, all, latest]
     default: auto
+  likely_version:
+    description:
+      - The web version that the agent runs in all likelihood. With O(content) it saves a second look at the agent where it is right.
+      - Nothing else depends on it. To say which version an agent runs, use O(web_version).
+    type: raw
 seealso:
   - module: dataminer.web.version_gate
 """

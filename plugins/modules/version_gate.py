@@ -64,6 +64,10 @@ options:
     description: Whether it is a DaaS system.
     type: bool
     default: false
+  allow_reboot:
+    description: Whether an agent with a pending reboot will be restarted first, so that the reboot denies nothing.
+    type: bool
+    default: false
 seealso:
   - module: dataminer.web.agent_info
 """
@@ -98,6 +102,11 @@ rows:
       remedy: upgrade the DataMiner server first
 agents:
   description: The agents it is about.
+  returned: always
+  type: list
+  elements: str
+restart:
+  description: The agents that are to be restarted before anything else.
   returned: always
   type: list
   elements: str

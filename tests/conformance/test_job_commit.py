@@ -56,7 +56,7 @@ def test_a_commit_waits_for_its_release(restore: Restore) -> None:
     waiting = host.run(restore.commit_spec(deadline=60), "c1")
     assert waiting.state == "waiting"
     assert (restore.calls(), restore.state()) == (["stop W3SVC"], "swapped")
-    assert waiting.progress["text"] == "swapped, waiting for the other agents"
+    until(lambda: host.agent.poll("c1").progress["text"] == "swapped, waiting for the other agents")
     host.agent.signal("c1", "release")
     until(lambda: host.agent.poll("c1").state == "done")
     assert (restore.state(), restore.content()) == ("released", RESTORED)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Lane
 from trees import both, ordinary, write
 
@@ -47,6 +48,30 @@ def test_content_digests(host: Lane) -> None:
         "Web/Themes/theme.json",
     ]
     assert document["errors"] == ["Dashboards/gone.dmadb.json"]
+
+
+@pytest.mark.parametrize("versions", ["named", "all"])
+@pytest.mark.parametrize("web", [True, False])
+def test_content_that_is_guessed(host: Lane, versions: str, web: bool) -> None:
+    """What a guess gives is what asking for the same items gives."""
+    root = ordinary(host.home)
+    infos = {
+        "both": '{"PublicVersion": 2, "DraftVersion": "10"}',
+        "gone": '{"PublicVersion": 99, "DraftVersion": 0}',
+        "none": '{"PublicVersion": null}',
+        "broken": '{"PublicVersion": 1, ',
+    }
+    for name, info in infos.items():
+        write(root / "Applications" / name / "App.info.json", info)
+        for version in (1, 2, 10):
+            write(root / "Applications" / name / f"version_{version}" / "x.json", f"{name} {version}")
+    document, reference = both(host, likely={"versions": versions, "web": web})
+    assert document == reference
+    asked = {item["path"]: item["versions"] for item in document["asked"]}
+    named = {"both": [2, 10], "gone": [], "none": [], "broken": [1]}
+    assert {name: asked[f"Applications/{name}"] for name in infos} == (named if versions == "named" else dict.fromkeys(infos))
+    assert ("Web" in asked, asked["Dashboards"], asked["Applications/loose.txt"]) == (web, None, None)
+    assert host.scan(content=document["asked"])["content"] == document["content"]
 
 
 def _files(root: Path, below: str) -> list[str]:

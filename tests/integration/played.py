@@ -54,7 +54,7 @@ class WindowsSite(Site):
             host = self.host(name)
             host.requests.clear()
             host.calls.clear()
-            host.commands = 0
+            host.begun = 0
 
     def target(self, version: str = "10.5.9", **more: object) -> dict[str, object]:
         """The variables that name a version and its package."""
@@ -95,10 +95,10 @@ def windows_site(
     cluster = create_cluster(home / "cluster", **{**USUAL, **options})  # type: ignore[arg-type]
     controller.mkdir(exist_ok=True)
     inventory = controller / "inventory.yml"
-    where = {"native": wine.native, "tools": wine.tools(engines)} if engines.windows else {}
+    where = {"native": wine.native, "local": wine.local, "tools": wine.tools(engines)} if engines.windows else {}
     with play([cluster], inventory, engines, connection=connection, patience=patience, **where) as played:
         site = WindowsSite(dir=controller, inventory=inventory, clusters=(cluster,), played=played, windows=engines.windows)
         yield site
         for agent in site.agents:
             until(lambda agent=agent: settled(agent), what=f"the end of all jobs on {agent.name}")
-        assert site.tolerant or not played.refused
+        assert site.tolerant or not played.refused, played.refused

@@ -9,7 +9,7 @@ from played import WindowsSite, content_of, needs, settled
 
 pytestmark = pytest.mark.powershell
 
-ROUNDS = 8  # calls of an upgrade of one agent, beside polls: two to read it, two a phase, two to read it again
+ROUNDS = 6  # calls of an upgrade of one agent, beside polls: one to read it, two a phase, one to read it again
 OLD, NEW = "10.5.6", "10.5.9"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import state_of, unpack
 from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info
+from ansible_collections.dataminer.web.plugins.module_utils.local_items import likely_items
 
 ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "content": True, "versions": "auto", "include_web": True}
 LIMIT = 100_000
@@ -72,7 +73,10 @@ class FakeHost:
 
     def scan(self, request: dict[str, Any]) -> dict[str, Any]:
         self.calls += 1
-        return {**self.document, "content": self.rows if request["content"] is not None else None}
+        asked = request["content"]
+        if asked is None and request["likely"]:
+            asked = likely_items(self.document, request["likely"])
+        return {**self.document, "asked": asked, "content": self.rows if asked is not None else None}
 
 
 @pytest.mark.parametrize(("apps", "versions", "files"), [(300, 50, 500), (300, 5, 5000), (1000, 3, 100)])
@@ -111,3 +115,35 @@ def test_the_inventory_overrides_what_was_read() -> None:
     assert state.web.version is not None
     assert (state.web.version.cu, state.web.version.build) == (3, 15000)
     assert "inventory" in state.web.source
+
+
+@pytest.mark.parametrize(
+    ("asked", "scans"),
+    [
+        ({"likely_version": "10.5.6"}, 1),  # as installed: everything goes in
+        ({}, 2),  # taken for a newer one, whose backups hold two versions of an app
+        ({"likely_version": "10.6.2"}, 2),
+        ({"likely_version": 10.1}, 2),  # whoever needs it as a version refuses it
+        ({"versions": "all"}, 1),
+        ({"versions": "latest"}, 1),
+        ({"include_web": False, "web_version": "10.6.2"}, 1),
+        ({"content": False}, 1),
+    ],
+)
+def test_a_right_guess_spares_the_second_scan(asked: dict[str, Any], scans: int) -> None:
+    content = [*rows(3, "Applications/{}"), *rows(2, "Dashboards/{}.dmadb.json"), *rows(2, "Web/{}.png")]
+    host = FakeHost(document(apps=3, versions=4, files=2), content)
+    result = agent_info(host, {**ARGS, **asked})  # type: ignore[arg-type]
+    assert host.calls == scans
+    found = unpack(result["scan"])["content"]
+    assert found is None if asked == {"content": False} else {row["path"].split("/")[0] for row in found} >= {"Applications", "Dashboards"}
+
+
+def test_a_guess_beyond_the_plan_is_left_out() -> None:
+    """An app that a backup leaves out isn't measured, though it was read."""
+    whole, content = document(apps=3, versions=4, files=0), rows(3, "Applications/{}")
+    whole["apps"][1]["info"]["text"] = "{"
+    host = FakeHost(whole, content)
+    result = agent_info(host, {**ARGS, "web_version": "10.6.2"})  # type: ignore[arg-type]
+    assert host.calls == 1
+    assert [row["path"] for row in unpack(result["scan"])["content"]] == [f"Applications/{guid(n)}" for n in (0, 2)]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
-from gate_agents import installed, job, judge, row, state, verdict
+from ansible_collections.dataminer.web.plugins.module_utils.gate_host import restarts
+from gate_agents import installed, job, judge, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 GB = 10**9
@@ -67,6 +68,39 @@ def test_unread_facts_of_the_host_warn(purpose: str) -> None:
     assert verdict(gate, "host-facts") is WARN
     assert verdict(gate, "upgrade-running") is NA
     assert gate.allowed
+
+
+PENDING: dict[str, Any] = {"pending_reboot": ("file renames",)}
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+def test_a_pending_reboot_may_be_seen_to_by_this_run(purpose: str) -> None:
+    gate = for_purpose(purpose, state(host=PENDING), allow_reboot=True)
+    assert verdict(gate, "pending-reboot") is WARN
+    assert "this run restarts the agent" in row(gate, "pending-reboot").remedy
+    assert restarts(request(purpose, allow_reboot=True), state(host=PENDING))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "allowed", "one"),
+    [
+        ("upgrade", False, state(host=PENDING)),
+        ("upgrade", True, state()),
+        ("backup", True, state(host=PENDING)),
+        ("status", True, state(host=PENDING)),
+        ("upgrade", True, state(host=PENDING, language_mode=None)),
+        ("upgrade", True, replace(state(), host=None)),
+        *(("upgrade", True, state(host=PENDING, job=job(kind))) for kind in ("backup", "install")),
+        *(("downgrade", True, state(host=PENDING, job=job(kind))) for kind in ("verify", "prepare", "commit", "undo")),
+        ("upgrade", True, state(host={**PENDING, "upgrade_running": True})),
+        ("upgrade", True, state(host={**PENDING, "installer_busy": True})),
+        *(("downgrade", True, state(host=PENDING, journals=(("c1", journal),))) for journal in ("committing", "swapped", "undoing")),
+    ],
+)
+def test_no_agent_is_restarted_unasked_needlessly_or_at_work(purpose: str, allowed: bool, one: AgentState) -> None:
+    assert not restarts(request(purpose, allow_reboot=allowed), one)
+    gate = for_purpose(purpose, one, allow_reboot=allowed)
+    assert "this run restarts" not in " ".join(found.remedy for found in gate.rows)
 
 
 @pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])

@@ -151,6 +151,7 @@ def test_starts_that_race_start_one_job(agent: Agent, same_run_id: bool, stale: 
     spec = {"kind": "backup", "work": "backup /x", "seconds": 20}
     if stale:  # a job of the same work was killed before
         agent.start(spec, "old")
+        wait_for(lambda: carried_out(agent))
         kill(pid(agent, "old"))
     context = multiprocessing.get_context("fork")
     gate, answers = context.Barrier(4), context.Queue()

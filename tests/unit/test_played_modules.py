@@ -6,11 +6,13 @@ import base64
 import gzip
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from played_calls import NAME
 from simulator.windows import modules
+from simulator.windows.files import FileModules
 from simulator.windows.payload import ModuleCall
 
 
@@ -27,7 +29,7 @@ class FakeEngines:
 
 
 def played(engines: FakeEngines) -> Callable[[ModuleCall], dict[str, Any]]:
-    return modules.PlayedModules(engines, lambda: {"runtimes": ["8.0.11"]})  # type: ignore[arg-type]
+    return modules.PlayedModules(engines, lambda: {"runtimes": ["8.0.11"]}, FileModules(Path))  # type: ignore[arg-type]
 
 
 def called(**args: Any) -> ModuleCall:

@@ -40,7 +40,7 @@ def test_wrappers_are_told() -> None:
         (
             line(),
             stdin({**manifest(), "actions": [{"name": "winrm_put_file.ps1"}]}),
-            Command(text="winrm_put_file.ps1 of ansible-core", powershell=True),
+            Command(text="winrm_put_file.ps1 of ansible-core", powershell=True, action="winrm_put_file.ps1"),
         ),
     ],
 )

@@ -27,6 +27,9 @@ Where the agent puts its own.
 .PARAMETER content
 Items to hash, as @{ path; versions }; null for none.
 
+.PARAMETER likely
+A guess at the items, for where content isn't known yet, as @{ versions; web }: versions is 'named' for those that App.info.json names, or 'all'.
+
 .PARAMETER max_text
 Bytes; a larger text isn't read.
 
@@ -40,6 +43,7 @@ param(
     [Parameter(Mandatory)][string]$backup_dir,
     [Parameter(Mandatory)][string]$vendor_backup_dir,
     [object[]]$content = $null,
+    [hashtable]$likely = $null,
     [int]$max_text = 1048576,
     [int]$log_tail = 4096
 )
@@ -61,6 +65,7 @@ $jobLimit = 20
 $jsonLimit = 67108864
 $logQuietMinutes = 5
 $manifestBlock = 1048576
+$namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?(\d{1,9})\b'
 
 . "$PSScriptRoot/lib/files.ps1"
 . "$PSScriptRoot/lib/json.ps1"
@@ -109,9 +114,12 @@ function Get-Document {
         jobs = @(Get-JobRow $jobs $running)
         journals = @(Get-JournalRow $jobs)
         last_restore = Get-LastRestore $jobs
-        content = $(if ($null -ne $content) { , @(Get-ContentRow $agent $content) })
-        errors = $problems
     }
+    $items = $content
+    if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }
+    $document.asked = $(if ($null -ne $items) { , @(foreach ($item in $items) { [ordered]@{ path = $item.path; versions = $item.versions } }) })
+    $document.content = $(if ($null -ne $items) { , @(Get-ContentRow $agent $items) })
+    $document.errors = $problems
     return $document
 }
 

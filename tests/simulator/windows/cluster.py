@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import state as machine
+from .. import state
 from ..cluster import Agent, Cluster
 from .engines import Engines
+from .files import FileModules, Local
 from .host import PlayedHost
+from .machine import PlayedMachine
 from .modules import PlayedModules
 from .server import PlayedServer
 
@@ -30,6 +32,11 @@ CONNECTIONS: dict[str, dict[str, str]] = {
     },
 }
 Native = Callable[[Path], str]
+
+
+def slashed(path: str) -> Path:
+    """A path of a host that shares this machine's; Ansible joins the parts of a Windows path by backslashes."""
+    return Path(path.replace("\\", "/"))
 
 
 @dataclass(frozen=True)
@@ -69,20 +76,24 @@ def play(
     *,
     connection: str = "winrm",
     native: Native = str,
+    local: Local = slashed,
     tools: Callable[[Agent], dict[str, object]] | None = None,
     patience: int = 20,
 ) -> Iterator[PlayedSite]:
     """Serves every agent until the block ends, and writes the inventory.
 
-    `native` turns a path of this machine into one of the hosts'; `tools` names an agent's installer and host command there;
+    `native` turns a path of this machine into one of the hosts', `local` does the reverse; `tools` names an agent's installer and host command there;
     `patience` is how many seconds the controller lets an operation take before it asks again, as it does on a real host.
     """
     played: dict[str, PlayedAgent] = {}
     try:
         for cluster in clusters:
             for agent in cluster.agents:
-                host = PlayedHost(agent.name, PlayedModules(engines, _facts(agent)))
-                played[agent.name] = PlayedAgent(cluster, agent, host, PlayedServer(host))
+                machine = PlayedMachine(agent.home, native, local)
+                host = PlayedHost(agent.name, PlayedModules(engines, _facts(agent), FileModules(local)), machine)
+                server = PlayedServer(host)
+                machine.line = (server.leave, server.come_back)
+                played[agent.name] = PlayedAgent(cluster, agent, host, server)
         site = PlayedSite(inventory, played)
         _write_inventory(site, {**CONNECTIONS[connection], **_patience(connection, patience)}, native, tools or _tools)
         yield site
@@ -99,7 +110,7 @@ def _patience(connection: str, seconds: int) -> dict[str, Any]:
 
 
 def _facts(agent: Agent) -> Callable[[], dict[str, Any]]:
-    return lambda: machine.facts(agent.home)
+    return lambda: state.facts(agent.home)
 
 
 def _tools(agent: Agent) -> dict[str, object]:

@@ -23,6 +23,7 @@ class Refused(Exception):
 
 
 Modules = Callable[[ModuleCall], dict[str, Any]]
+Commands = Callable[[Command], "Output | None"]
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,22 @@ class Seen:
 
 @dataclass
 class PlayedHost:
-    """`modules` carries out module calls. `refused` tells what the host didn't do, in words; a test of good behaviour finds it empty.
+    """`modules` carries out module calls, `commands` what else Ansible asks a host for.
 
-    `requests` and `calls` count what arrived, a call whose answer was lost included.
+    `refused` tells what the host didn't do, in words; a test of good behaviour finds it empty. `requests` and `calls` count what arrived,
+    a call whose answer was lost included.
     """
 
     name: str
     modules: Modules
+    commands: Commands = lambda _command: None
     user: str = "admin"
     password: str = "correct-Horse-9"
     faults: Faults = field(default_factory=Faults)
     requests: list[Seen] = field(default_factory=list)
     calls: list[ModuleCall] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    commands: int = 0
+    begun: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, authorization: str | None) -> bool:
@@ -67,8 +70,8 @@ class PlayedHost:
     def arrived(self, verb: str, size: int) -> Where:
         """Counts a request."""
         with self._lock:
-            self.commands += verb == "Command"
-            where = Where(request=len(self.requests) + 1, call=self.commands + (verb == "Create"), verb=verb)
+            self.begun += verb == "Command"
+            where = Where(request=len(self.requests) + 1, call=self.begun + (verb == "Create"), verb=verb)
             self.requests.append(Seen(where=where, size=size))
         return where
 
@@ -84,6 +87,9 @@ class PlayedHost:
         return self._module(asked)
 
     def _command(self, command: Command) -> Output:
+        played = self.commands(command)
+        if played is not None:
+            return played
         if command.powershell:
             return self._refuse(f"runs modules only, not this script: {command.text.strip()[:200]}")
         program = command.text.split(" ", 1)[0]

@@ -1,7 +1,7 @@
 # Copyright: (c) dataminer.web contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules a played host carries out: `ansible.windows.win_powershell` in an engine. All others are refused."""
+"""The modules a played host carries out: `ansible.windows.win_powershell` in an engine, and those that handle files. All others are refused."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .engines import Engines
+from .files import FileModules
 from .host import Refused
 from .payload import ModuleCall
 
@@ -32,13 +33,15 @@ class PlayedModules:
     `launcher` for machines without it gets one. Services, processes, modules and runtimes are the simulator's: `facts` answers for them in scans.
     """
 
-    def __init__(self, engines: Engines, facts: Facts) -> None:
-        self.engines, self.facts = engines, facts
+    def __init__(self, engines: Engines, facts: Facts, files: FileModules) -> None:
+        self.engines, self.facts, self.files = engines, facts, files
 
     def __call__(self, call: ModuleCall) -> dict[str, Any]:
         """The module's result. Raises Refused."""
+        if call.name in self.files.known:
+            return self.files(call)
         if call.name != WIN_POWERSHELL:
-            raise Refused(f"has no module {call.name}, only {WIN_POWERSHELL}")
+            raise Refused(f"has no module {call.name}, only {', '.join([WIN_POWERSHELL, *self.files.known])}")
         problem = _problem(call.args)
         if problem:
             return _failed(problem)

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SEPARATOR = b"\n\0\0\0\0\n"  # between the bootstrap's own parameters, the manifest and further input
@@ -37,10 +37,16 @@ class ModuleCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command that is no module call: a program's name, or a script's text."""
+    """A command that is no module call: a program's name, or a script's text.
+
+    Of ansible-core's own scripts `action` is the name; they come with parameters and perhaps data.
+    """
 
     text: str
     powershell: bool
+    action: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    data: bytes = b""
 
 
 def decode(line: str, stdin: bytes) -> ModuleCall | Command:
@@ -59,7 +65,8 @@ def decode(line: str, stdin: bytes) -> ModuleCall | Command:
     parts = stdin.replace(b"\r\n", b"\n").split(SEPARATOR)
     actions, scripts = _manifest(parts[1])
     if actions[-1]["name"] != MODULE_WRAPPER:
-        return Command(text=f"{actions[-1]['name']} of ansible-core", powershell=True)
+        name, data = str(actions[-1]["name"]), SEPARATOR.join(parts[2:])
+        return Command(text=f"{name} of ansible-core", powershell=True, action=name, params=dict(actions[-1].get("params") or {}), data=data)
     return _module(actions, scripts)
 
 

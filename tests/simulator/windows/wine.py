@@ -51,6 +51,11 @@ def native(path: Path) -> str:
     return str(PureWindowsPath("C:/", path.relative_to(drive_c())))
 
 
+def local(path: str) -> Path:
+    """Where a path of drive C: is on this machine."""
+    return drive_c() / PureWindowsPath(path).relative_to("C:/").as_posix()
+
+
 def tools(engines: Engines) -> Callable[[Agent], dict[str, object]]:
     """The inventory's variables for an agent's installer and host command, both relayed."""
 

@@ -6,6 +6,23 @@
 From the items of a backup to files and digests. Needs the functions of files.ps1.
 #>
 
+# What a backup would probably hold, guessed from what was read so far: the plan itself is made by the controller, later.
+function Get-LikelyItem($document, $likely) {
+    foreach ($app in $document.apps) { @{ path = 'Applications/' + $app.folder; versions = (Get-LikelyVersion $app $likely.versions) } }
+    foreach ($name in $document.loose) { @{ path = 'Applications/' + $name; versions = $null } }
+    if ($document.dashboards_folder) { @{ path = 'Dashboards'; versions = $null } }
+    if ($document.web -and $likely.web) { @{ path = 'Web'; versions = $null } }
+}
+
+function Get-LikelyVersion($app, [string]$versions) {
+    if ($versions -ne 'named' -or $null -eq $app.info.text) { return $null }
+    $found = [Collections.Generic.SortedSet[int]]::new()
+    foreach ($match in $namedVersion.Matches($app.info.text)) { [void]$found.Add([int]$match.Groups[1].Value) }
+    $present = @(foreach ($name in $app.dirs) { if ($name -match '^version_0*(\d{1,9})\z') { [int]$Matches[1] } })
+    $kept = @(foreach ($number in $found) { if ($number -gt 0 -and $present -contains $number) { $number } })
+    return , $kept
+}
+
 # The entry at a path relative to the root; a link or a file that stands for one of its folders is thrown.
 function Find-Item([string]$folder, [string]$path) {
     $entry = [IO.DirectoryInfo]::new($folder)

@@ -1,0 +1,104 @@
+"""Packages brought to played Windows hosts, and agents restarted there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeWindowsSite
+from playbook import installs
+from played import WindowsSite
+from simulator.windows.files import PREFIX
+from simulator.windows.machine import PlayedMachine
+
+pytestmark = pytest.mark.powershell
+
+NEW = "10.5.9"
+PENDING = ["Component Based Servicing"]
+
+
+def machine(site: WindowsSite, name: str) -> PlayedMachine:
+    found = site.host(name).commands
+    assert isinstance(found, PlayedMachine)
+    return found
+
+
+def elsewhere(site: WindowsSite) -> dict[str, Any]:
+    """The upgrade with a package on the controller."""
+    package = site.cluster.package(NEW)
+    there = package.rename(site.dir / package.name)
+    return {"dataminer_target_version": NEW, "dataminer_package": str(there), "dataminer_package_from": "controller"}
+
+
+def modules(site: WindowsSite, name: str) -> list[str]:
+    """The file modules that a host ran, in order, without the scripts."""
+    return [call.name.removeprefix(PREFIX) for call in site.host(name).calls if not call.name.endswith("win_powershell")]
+
+
+def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None:
+    """Sent once, with its SHA-256 checked on the agent; a second run looks at it and that is all."""
+    site = make_windows_site()
+    wanted = elsewhere(site)
+    package = Path(str(wanted["dataminer_package"]))
+
+    run = site.play("upgrade_web", variables=wanted)
+
+    assert run.rc == 0, run.text
+    assert site.webs() == {"DMA1": NEW, "DMA2": NEW}
+    assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_copy", "win_stat"]
+    for agent in site.agents:
+        assert (agent.work_dir / "packages" / package.name).read_bytes() == package.read_bytes()
+        assert list((agent.home / "Temp").iterdir()) == []
+    site.forget()
+    again = site.play("upgrade_web", variables=wanted)
+    assert (again.rc, again.changed) == (0, 0), again.text
+    assert modules(site, "DMA1") == ["win_stat"]
+
+
+def test_package_from_a_web_server_that_has_another_one(make_windows_site: MakeWindowsSite) -> None:
+    site = make_windows_site(agents=1)
+    wanted = {**elsewhere(site), "dataminer_package_from": "agent", "dataminer_package_sha256": "0" * 64}
+    package = Path(str(wanted["dataminer_package"]))
+
+    run = site.play("upgrade_web", variables={**wanted, "dataminer_package": package.as_uri().replace("file://", "http://127.0.0.1:1")})
+
+    assert run.rc != 0
+    assert "Error downloading 'http://127.0.0.1:1" in run.text
+    assert installs(site.agents[0]) == []
+
+
+def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindowsSite) -> None:
+    """One after the other, each back with its web API before the next goes; then the upgrade."""
+    site = make_windows_site(agents=3)
+    for name in ("DMA1", "DMA3"):
+        site.cluster.set_state(name, pending_reboot=PENDING)
+    denied = site.play("upgrade_web", variables=site.target())
+    assert denied.rc != 0
+    assert "dataminer_allow_reboot=true" in denied.messages("DMA1")[0]
+    dry = site.play("upgrade_web", "--check", variables=site.target(dataminer_allow_reboot=True))
+    assert dry.rc == 0, dry.text
+    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [1, 1, 1]
+
+    run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
+
+    assert run.rc == 0, run.text
+    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 1, 2]
+    assert machine(site, "DMA1").boots[1] < machine(site, "DMA3").boots[1] - 1
+    assert site.webs() == {"DMA1": NEW, "DMA2": NEW, "DMA3": NEW}
+
+
+def test_reboot_that_stays_pending(make_windows_site: MakeWindowsSite) -> None:
+    """The other agent isn't restarted, and nothing is installed."""
+    site = make_windows_site()
+    for name in ("DMA1", "DMA2"):
+        site.cluster.set_state(name, pending_reboot=PENDING)
+        machine(site, name).stubborn = True
+
+    run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
+
+    assert run.rc != 0
+    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 1]
+    assert "a reboot is pending still. Found Component Based Servicing" in run.messages("DMA1")[0]
+    assert "DMA1 was restarted and isn't back" in run.messages("DMA2")[0]
+    assert all(installs(agent) == [] for agent in site.agents)
