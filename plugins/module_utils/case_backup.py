@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .agent import AgentState
+from .agent import AgentState, BackupFile
 from .backup import Item, Plan, Rotation, backup_name, header, plan_backup, plan_rotation
-from .case_common import Args, Result, agent_name, follow, job_result, join, now, optional_version, read_state, run_id_of
+from .case_common import Args, Result, agent_name, follow, job_result, join, now, optional_version, read_state, run_id_of, verify_spec
+from .errors import BackupInvalid
 from .host import Host
 from .jobs import JobStatus, size_text
 from .readiness import NoBackupNeeded, no_backup_needed, suspect
@@ -24,7 +25,9 @@ def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         if status.state != "absent":
             return _told(status)
     state = read_state(host, args)
-    needless = no_backup_needed(state, optional_version(args.get("before"), "before"))
+    needless = no_backup_needed(state, optional_version(args.get("before"), "before"), agent=agent_name(args, state))
+    if needless and needless.backup and not check:
+        return _told(follow(host, host.start(_proof_spec(needless, needless.backup, args), run_id_of(args, "verify")), wait))
     if needless:
         return _needless(needless)
     spec, about = backup_spec(state, args, purpose="backup")
@@ -40,7 +43,7 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     agent, doubt = agent_name(args, state), suspect(state)
     name = backup_name(agent=agent, web_version=state.web.version, when=moment, purpose=purpose)
     folder = join(args["work_dir"], "safety") if safety else args["backup_dir"]
-    rotation = None if safety else plan_rotation(state.backups, agent=agent, new_name=name, keep=int(args.get("keep", 5)))
+    rotation = None if safety else plan_rotation(state.backups, agent=agent, new_name=name, keep=int(args.get("keep", 5)), suspect=doubt is not None)
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
@@ -89,16 +92,40 @@ def _included(item: Item, titles: dict[str, str]) -> str:
     return f"include {what}" + ("" if item.versions is None else f", versions {', '.join(map(str, item.versions)) or 'none'}")
 
 
+def _proof_spec(needless: NoBackupNeeded, backup: BackupFile, args: Args) -> dict[str, Any]:
+    """An old backup serves only when every byte of it can be read again."""
+    return {**verify_spec(args, backup), "about": _needless(needless)}
+
+
 def _needless(needless: NoBackupNeeded) -> Result:
     row = needless.backup
     found = {"name": row.name, "path": row.path, "zip_size": row.size, "kept": True} if row else None
     return {"changed": False, "finished": True, "msg": f"No backup made: {needless.reason}", "backup": found, "notes": [], "left_out": []}
 
 
+def _proved(status: JobStatus) -> Result:
+    """What the backup from before is worth."""
+    if status.state == "failed":
+        why = status.failure()
+        raise BackupInvalid(
+            "The backup from before the failed install can't serve",
+            found=str(why),
+            needed="one that reads back as its manifest says",
+            remedy="move it and its manifest out of the backup folder and run again: an older one serves then, or a new one is made, of content that "
+            "may be half migrated",
+        )
+    if status.state != "done" or status.result is None:
+        raise status.failure()
+    told: Result = dict(status.result["about"])
+    return {**told, "msg": f"{told['msg']}; it was read again and is whole", "job": job_result(status)}
+
+
 def _told(status: JobStatus) -> Result:
     """The job's state as a module's result; raises what the job failed with."""
     if status.active:
-        return {"changed": True, "finished": False, "job": job_result(status)}
+        return {"changed": status.kind == "backup", "finished": False, "job": job_result(status)}
+    if status.kind == "verify":
+        return _proved(status)
     if status.state != "done" or status.result is None:
         raise status.failure()
     result = dict(status.result)

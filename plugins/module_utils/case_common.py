@@ -13,8 +13,9 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from .agent import AgentState
+from .agent import AgentState, BackupFile
 from .agent_versions import DEFAULT_SUCCESS_PATTERN
+from .entry_names import DEFAULT_LIMITS
 from .errors import InvalidInput, type_name
 from .host import Host
 from .jobs import JobStatus, progress_text
@@ -24,6 +25,7 @@ from .version import Version
 Args = dict[str, Any]
 Result = dict[str, Any]
 MAX_TEXT = 1024 * 1024
+LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
 
 def now() -> datetime:
@@ -95,6 +97,20 @@ def read_state(host: Host, args: Args, content: list[dict[str, Any]] | None = No
 
 def agent_name(args: Args, state: AgentState) -> str:
     return args.get("agent") or state.cluster.self_address or "agent"
+
+
+def verify_spec(args: Args, backup: BackupFile, *, copy_to: str | None = None, compare: bool = False) -> dict[str, Any]:
+    """Read all of a backup; put a copy aside in `copy_to`; `compare` tells what of it differs from what is there."""
+    return {
+        "kind": "verify",
+        "work": f"verify {backup.path}",
+        "owner": args.get("owner"),
+        "path": backup.path,
+        "manifest": backup.path[: -len(".zip")] + ".manifest" if backup.manifest else None,
+        "copy_to": copy_to,
+        "compare_root": args["root"] if compare else None,
+        "limits": LIMITS,
+    }
 
 
 def run_id_of(args: Args, kind: str) -> str:

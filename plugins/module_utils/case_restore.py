@@ -11,16 +11,26 @@ from typing import Any
 
 from .agent import KEPT, AgentState, BackupFile
 from .case_backup import backup_spec
-from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of, utc_text
-from .choice import choose
-from .entry_names import DEFAULT_LIMITS
+from .case_common import (
+    LIMITS,
+    Args,
+    Result,
+    agent_name,
+    follow,
+    job_result,
+    join,
+    optional_version,
+    read_state,
+    run_id_of,
+    utc_text,
+    verify_spec,
+)
+from .choice import Background, choose
 from .errors import InvalidInput, JobFailed, NoSuchJob
 from .host import Host
 from .jobs import JobStatus
 from .readiness import latest_attempt
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
-
-LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
 
 def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
@@ -61,17 +71,11 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         return _running(known) if known.active else _chosen(host, args, _ended(known), status=known)
     state = read_state(host, args)
     target = optional_version(args.get("version"), "version")
-    chosen = choose(
-        state.backups,
-        wanted=args.get("backup") or "target",
-        target=target,
-        history=state.history,
-        packages=state.packages,
-        offset_minutes=state.offset_minutes,
-    )
+    chosen = choose(state.backups, wanted=args.get("backup") or "target", target=target, background=_background(state, args))
     if done := _already(state, chosen.backup, args):
         return done
-    spec = _verify_spec(args, chosen.backup, copy=not check)
+    aside = None if check or chosen.backup.origin in KEPT else join(args["work_dir"], "aside")
+    spec = verify_spec(args, chosen.backup, copy_to=aside, compare=True)
     spec["about"] = {
         "name": chosen.backup.name,
         "origin": chosen.backup.origin,
@@ -88,26 +92,23 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
 
 
+def _background(state: AgentState, args: Args) -> Background:
+    return Background(
+        history=state.history,
+        packages=state.packages,
+        offset_minutes=state.offset_minutes,
+        agent=agent_name(args, state),
+        cluster=state.cluster.name,
+        last_restore=state.last_restore,
+    )
+
+
 def _made(backup: BackupFile) -> datetime:
     """When the backup was made: by its manifest, else by the file."""
     said = backup.manifest.header.get("created") if backup.manifest else None
     if isinstance(said, str):
         return datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return backup.modified
-
-
-def _verify_spec(args: Args, backup: BackupFile, *, copy: bool) -> dict[str, Any]:
-    manifest = backup.path[: -len(".zip")] + ".manifest" if backup.manifest else None
-    return {
-        "kind": "verify",
-        "work": f"verify {backup.path}",
-        "owner": args.get("owner"),
-        "path": backup.path,
-        "manifest": manifest,
-        "copy_to": join(args["work_dir"], "aside") if copy and backup.origin not in KEPT else None,
-        "compare_root": args["root"],
-        "limits": LIMITS,
-    }
 
 
 def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None:

@@ -230,8 +230,7 @@ class Gate:
         return {
             "allowed": self.allowed,
             "purpose": self.purpose,
-            "target": None if self.target is None else str(self.target),
-            "target_build": None if self.target is None else self.target.build,
+            "target": None if self.target is None else self.target.spelling,
             "package": None if self.package is None else self.package.file_name,
             "agents": list(self.agents),
             "directions": {name: direction.value for name, direction in self.directions.items()},

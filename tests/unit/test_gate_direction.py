@@ -146,8 +146,7 @@ def test_the_answer_is_plain_json_and_says_the_same() -> None:
     result = json.loads(json.dumps(gate.to_result()))
     assert result == gate.to_result()
     assert result["allowed"] is False
-    assert result["target"] == "10.5.5 (CU0)"
-    assert result["target_build"] == 15700
+    assert result["target"] == "10.5.5.0-15700"
     assert result["package"] == "DataMiner 10.5.5.0-15700 Web Upgrade.dmupgrade"
     assert result["agents"] == ["a1", "a2"]
     assert result["directions"] == {"a1": "upgrade", "a2": "unknown"}
