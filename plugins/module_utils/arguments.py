@@ -40,7 +40,7 @@ ZIP: Spec = {
     "retries": {"type": "int", "default": 2},
 }
 
-AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}}
+AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}, "package": {"type": "path"}}
 
 BACKUP: Spec = {
     **AGENT,
@@ -92,7 +92,8 @@ VERSION_GATE: Spec = {
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "target": {"type": "raw"},
     "package": {"type": "str", "default": ""},
-    "package_size": {"type": "int", "default": 0},
+    "package_size": {"type": "int"},
+    "package_brought": {"type": "bool", "default": False},
     "members": {"type": "list", "elements": "str", "default": []},
     "results": {"type": "str", "default": "dataminer_scan"},
     "allow_partial": {"type": "bool", "default": False},

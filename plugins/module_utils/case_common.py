@@ -74,6 +74,7 @@ def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely
         "host_command": args.get("host_command") or None,
         "content": content,
         "likely": likely,
+        "package": args.get("package") or None,
         "max_text": MAX_TEXT,
         "log_tail": 4096,
     }
