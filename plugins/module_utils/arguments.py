@@ -111,8 +111,14 @@ CLUSTER_BARRIER: Spec = {
     "remedy": {"type": "str", "default": "Mend the cause and run the playbook again: it continues from what is there."},
 }
 
+NAMES: Spec = {
+    "module_names": {"type": "dict", "default": {"GQI DxM": "DataMiner GQI", "Web DcM": "DataMiner Web"}},
+    "web_processes": {"type": "list", "elements": "str", "default": ["W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web"]},
+}
+
 CLUSTER_VERIFY: Spec = {
     **CLUSTER,
+    **NAMES,
     "results": {"type": "str", "default": "dataminer_after"},
     "expected": {"type": "raw"},
     "content_equal": {"type": "bool", "default": False},
@@ -122,6 +128,7 @@ CLUSTER_VERIFY: Spec = {
 RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}
 
 CLUSTER_REPORT: Spec = {
+    **NAMES,
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "path": {"type": "path"},
 }
