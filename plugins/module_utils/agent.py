@@ -103,7 +103,10 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read."""
+    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read.
+
+    `failover`: it tells of a Failover pair; `twin` is the address of the agent's own other machine, None where there is none or it can't be told.
+    """
 
     name: str | None
     self_id: int | None
@@ -111,6 +114,7 @@ class Cluster:
     members: tuple[Member, ...]
     failover: bool
     error: str | None = None
+    twin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,6 +374,7 @@ def _cluster_result(cluster: Cluster) -> dict[str, object]:
         "self_address": cluster.self_address,
         "members": _rows(cluster.members, lambda member: {"id": member.id, "address": member.address}),
         "failover": cluster.failover,
+        "twin": cluster.twin,
         "error": cluster.error,
     }
 

@@ -137,8 +137,16 @@ def _lists(view: Cluster, cluster: Cluster) -> bool:
 
 
 def _failover(case: ClusterCase) -> Findings:
-    names = [name for name, cluster in _told(case).items() if cluster.failover]
-    return _once(warned(f"told by {', '.join(names)}") if names else passed("no Failover pair"))
+    """The other machine of a pair must be there too, where DMS.xml tells which one it is. What the tag Failover holds isn't documented."""
+    told = _told(case)
+    pairs = [(name, cluster.twin) for name, cluster in told.items() if cluster.failover]
+    if not pairs:
+        return _once(passed("no Failover pair"))
+    alone = [(name, twin) for name, twin in pairs if twin and not any(_same_address(twin, other.self_address) for other in told.values())]
+    found = "; ".join(f"{name}: its other machine is {twin or 'not known'}" for name, twin in pairs)
+    if not alone or case.request.allow_partial:
+        return _once(warned(found))
+    return _once(denied("; ".join(f"{name}: its other machine {twin} isn't in the inventory, or wasn't read" for name, twin in alone)))
 
 
 def _server(case: ClusterCase) -> Findings:

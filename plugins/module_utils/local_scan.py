@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .agent_files import file_version, parse_dms_xml
+from .agent_files import file_version, parse_dms_xml, unknown_cluster
 from .local_files import entries, find, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
 from .local_items import LINK, ItemFile, expand, is_app, likely_items
 from .local_places import Places
@@ -100,7 +100,7 @@ class _Scan:
         dms = read_text(find(self.root, "DMS.xml"), self.limit)
         own = read_text(find(self.root, "DataMiner.xml"), self.limit)
         if dms["text"] is None:
-            return {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": f"DMS.xml is {dms['error']}"}
+            return unknown_cluster(f"DMS.xml is {dms['error']}")
         return parse_dms_xml(dms["text"], own["text"])
 
     def content_folder(self, name: str) -> Path | None:

@@ -156,6 +156,7 @@ def _cluster(node: _Node) -> Cluster:
         members=tuple(named),
         failover=node.flag("failover"),
         error=node.text_or_none("error"),
+        twin=node.text_or_none("twin"),
     )
 
 

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..module_utils.agent_files import unknown_cluster
 from ..module_utils.errors import DataMinerError, InvalidInput, InvalidScan, ScriptFailed, from_dict
 from ..module_utils.jobs import JobStatus
 from .windows_verify import judged
@@ -202,7 +203,7 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         "language_mode": mode,
         "root": {"path": request["root"], "exists": False},
         "texts": {"version_history": unread, "web_config": unread},
-        "cluster": {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": why},
+        "cluster": unknown_cluster(why),
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
         **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "asked", "package")),
         "dashboards_folder": False,

@@ -154,6 +154,28 @@ def test_the_machines_of_a_failover_pair_share_an_id_and_warn() -> None:
     assert "never the virtual IP" in row(gate, "failover", None).remedy
 
 
+@pytest.mark.parametrize(("partial", "expected"), [(False, DENY), (True, WARN)])
+def test_a_machine_of_a_pair_alone_denies(partial: bool, expected: Verdict) -> None:
+    gate = gate_of(within(a1=cluster(1, "10.0.0.1", failover=True, twin="10.0.0.101")), allow_partial=partial)
+    assert verdict(gate, "failover", None) is expected
+    assert "10.0.0.101" in row(gate, "failover", None).found
+    assert "both physical hosts" in row(gate, "failover", None).remedy
+    assert gate.allowed is partial
+
+
+def test_a_whole_pair_only_warns() -> None:
+    one, other = (cluster(1, own, failover=True, twin=twin) for own, twin in (("dma1", "DMA2"), ("dma2", "DMA1")))
+    gate = gate_of(within(a1=one, a2=other))
+    assert verdict(gate, "failover", None) is WARN
+    assert gate.allowed, gate.denials
+
+
+def test_a_pair_whose_other_machine_is_not_known_only_warns() -> None:
+    gate = gate_of(within(a1=cluster(1, "10.0.0.1", failover=True)))
+    assert verdict(gate, "failover", None) is WARN
+    assert "not known" in row(gate, "failover", None).found
+
+
 def test_an_agent_that_the_others_do_not_list_denies() -> None:
     gate = gate_of(within(a1=cluster(1, "10.0.0.1", ids=(1, 2)), a2=cluster(2, "10.0.0.2", ids=(1, 2)), a3=cluster(3, "10.0.0.3", ids=(1, 2, 3))))
     assert verdict(gate, "unlisted", "a3") is DENY
