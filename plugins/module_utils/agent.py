@@ -103,7 +103,10 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read."""
+    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read.
+
+    `failover`: it tells of a Failover pair; `twin` is the address of the agent's own other machine, None where there is none or it can't be told.
+    """
 
     name: str | None
     self_id: int | None
@@ -111,6 +114,7 @@ class Cluster:
     members: tuple[Member, ...]
     failover: bool
     error: str | None = None
+    twin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +150,14 @@ class Disk:
     path: str
     free: int
     volume: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageFile:
+    """Where the installer will find a package on the agent; `size` in bytes, None while there is no such file."""
+
+    path: str
+    size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +230,7 @@ class AgentState:
     last_restore: LastRestore | None = None
     has_dashboards_folder: bool = True
     content: tuple[ContentRow, ...] | None = None
+    package_file: PackageFile | None = None
     errors: tuple[str, ...] = field(default=())
 
 
@@ -238,6 +251,7 @@ def to_result(state: AgentState) -> dict[str, object]:
         "cluster": _cluster_result(state.cluster),
         "host": None if state.host is None else _host_result(state.host),
         "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},
+        "package_file": None if state.package_file is None else {"path": _cut(state.package_file.path), "size": state.package_file.size},
         "job": None if state.job is None else {"run_id": state.job.run_id, "kind": state.job.kind, "started": state.job.started},
         "last_restore": None if state.last_restore is None else _restore_result(state.last_restore),
         "has_web_folder": state.has_web_folder,
@@ -360,6 +374,7 @@ def _cluster_result(cluster: Cluster) -> dict[str, object]:
         "self_address": cluster.self_address,
         "members": _rows(cluster.members, lambda member: {"id": member.id, "address": member.address}),
         "failover": cluster.failover,
+        "twin": cluster.twin,
         "error": cluster.error,
     }
 
