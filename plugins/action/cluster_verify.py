@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
-from ..module_utils.cluster import FAIL, InStep, in_step, processes_text, restarted
+from ..module_utils.cluster import FAIL, InStep, in_step, processes_text, restarted, restored_alike
 from ..module_utils.errors import DataMinerError
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
@@ -48,6 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             after,
             expected=expected,
             expected_content_equal=params["content_equal"],
+            restored=restored_alike({name: view.result(name, "dataminer_restore_chosen") for name in view.here}),
             expected_modules_equal=params["modules_equal"],
             modules=params["module_names"],
             comparable=comparable,

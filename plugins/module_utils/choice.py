@@ -132,10 +132,15 @@ class Background:
 
     def downgraded(self, moment: datetime) -> str | None:
         """Content that was migrated before a downgrade stays so, unless all of it was restored after that."""
-        done = sorted((event for event in self.events if event.certain and event.latest < moment), key=lambda event: event.latest)
-        if not done[1:] or not _is_newer(done[-2].version, done[-1].version) or self._restored(done[-1].earliest, moment):
+        found = self.last_downgrade(moment)
+        if found is None or self._restored(found[1].earliest, moment):
             return None
-        return f"made after a downgrade from {done[-2].version} to {done[-1].version}, with no restore on record since: it may be migrated content"
+        return f"made after a downgrade from {found[0].version} to {found[1].version}, with no restore on record since: it may be migrated content"
+
+    def last_downgrade(self, moment: datetime) -> tuple[_Event, _Event] | None:
+        """What set the web version last before the moment, and what before that, where that was a newer version."""
+        done = sorted((event for event in self.events if event.certain and event.latest < moment), key=lambda event: event.latest)
+        return (done[-2], done[-1]) if done[1:] and _is_newer(done[-2].version, done[-1].version) else None
 
     def _restored(self, after: datetime, before: datetime) -> bool:
         last = self.last_restore

@@ -26,6 +26,9 @@ WEB_PROCESSES = ("W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web")
 
 _MISSING = "missing"
 _UNREAD = "not read"
+_APPLICATIONS = fold("Applications")
+_DASHBOARD = fold(".dmadb.json")
+NO_RESULT = "no result (unreachable or skipped)"
 _SHORT = 12  # characters of a digest that people compare
 _OVERRIDE = "look at Upgrades/VersionHistory.txt and Upgrades/Packages on the agent, and name its version in dataminer_web_version"
 
@@ -75,11 +78,46 @@ class Barrier:
     problems: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What was put in place alike on every agent, and so must be alike right after. Paths are folded.
+
+    `items`: apps and roots of which the agents' backups held the same, None for all; `behind`: what the backups didn't hold.
+    """
+
+    items: frozenset[str] | None
+    behind: tuple[str, ...]
+
+    def covers(self, path: str) -> bool:
+        """Whether a folded path of an app or dashboard is such a thing, with nothing in it that the backups didn't hold."""
+        root = path.partition("/")[0]
+        if any(other == path or other.startswith(f"{path}/") for other in self.behind):
+            return False
+        if root == _APPLICATIONS:
+            return self.items is None or path in self.items
+        return path.endswith(_DASHBOARD) and (self.items is None or root in self.items)
+
+
+def restored_alike(chosen: Mapping[str, Mapping[str, Any] | None]) -> Restored | None:
+    """From the agents' results of choosing a backup. None where they tell nothing: restored in part, not at all, or not all is listed that stays."""
+    plans = [(result or {}).get("plan") or {} for result in chosen.values()]
+    digests = [((result or {}).get("chosen") or {}).get("digests") or {} for result in chosen.values()]
+    whole = all(plan and not plan.get("limited") and len(plan["stays_behind"]) == plan["stays_behind_count"] for plan in plans)
+    if not plans or not whole or not all(digests):
+        return None
+    behind = tuple(sorted({fold(str(row["path"])) for plan in plans for row in plan["stays_behind"]}))
+    if len({found["all"] for found in digests}) == 1:
+        return Restored(items=None, behind=behind)
+    alike = {key for key in digests[0] if key != "all" and len({found.get(key) for found in digests}) == 1}
+    return Restored(items=frozenset(map(fold, alike)), behind=behind)
+
+
 def in_step(
     readings: Mapping[str, AgentState],
     *,
     expected: Version | None = None,
     expected_content_equal: bool = False,
+    restored: Restored | None = None,
     expected_modules_equal: bool = True,
     modules: Mapping[str, str] = MODULES,
     comparable: Callable[[str], object] = str,
@@ -88,9 +126,9 @@ def in_step(
 
     In step means the same release: the same content from another package fails, and so does what can't be told. Content (`state.content`) is
     migrated at install *and* when somebody opens it (RN 36435), so differing content is news after an upgrade; right after a restore it fails
-    (`expected_content_equal`). Differing server versions are news: the gate judges those. Differing modules fail, but not right after a downgrade
-    (`expected_modules_equal`): an older package leaves newer modules in place, and only hands can mend that. `modules`: what the DisplayName of each
-    begins with. `comparable` makes one value of versions of modules that are spelt in different ways.
+    (`expected_content_equal`, or what of it `restored` covers). Differing server versions are news: the gate judges those. Differing modules fail,
+    but not right after a downgrade (`expected_modules_equal`): an older package leaves newer modules in place, and only hands can mend that.
+    `modules`: what the DisplayName of each begins with. `comparable` makes one value of versions of modules that are spelt in different ways.
     """
     states = dict(sorted(readings.items()))
     differences = [
@@ -98,7 +136,7 @@ def in_step(
         *_plain("server version", {name: _text(state.server.version) for name, state in states.items()}, NEWS),
         *_plain("web API (file version of WebApiLib.dll)", {name: state.web_api for name, state in states.items()}, FAIL),
         *(found for module in modules.items() for found in _module_difference(module, states, FAIL if expected_modules_equal else NEWS, comparable)),
-        *_content_differences(states, FAIL if expected_content_equal else NEWS),
+        *_content_differences(states, FAIL if expected_content_equal else NEWS, restored),
     ]
     if not states:
         differences.append(Difference(what="no agent could be read", values={}, severity=FAIL))
@@ -199,7 +237,7 @@ def _module_difference(
         yield Difference(what=f"versions of {what} differ{note}", values=shown, severity=severity)
 
 
-def _content_differences(states: Mapping[str, AgentState], severity: Severity) -> Iterator[Difference]:
+def _content_differences(states: Mapping[str, AgentState], severity: Severity, restored: Restored | None) -> Iterator[Difference]:
     """One difference for each app, dashboard or file, naming the agents that differ from most."""
     read = {name: {fold(row.path): row for row in state.content} for name, state in states.items() if state.content is not None}
     unread = [name for name in states if name not in read]
@@ -210,7 +248,8 @@ def _content_differences(states: Mapping[str, AgentState], severity: Severity) -
     for key in sorted(spelled):
         digests = {name: rows[key].sha256[:_SHORT] if key in rows else _MISSING for name, rows in read.items()}
         if len({rows[key].sha256 if key in rows else None for rows in read.values()}) > 1:
-            yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=severity)
+            worse = FAIL if restored and restored.covers(key) else severity
+            yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=worse)
 
 
 def _item(path: str, titles: Mapping[str, str]) -> str:
@@ -274,7 +313,7 @@ _SIGNS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 def _problem(result: Mapping[str, Any] | None) -> str | None:
     if result is None:
-        return "no result (unreachable or skipped)"
+        return NO_RESULT
     for key, bad, word in _SIGNS:
         if key in result and bad(result[key]) and not (key == "finished" and _waits(result)):
             line = first_line(result.get("msg") or result.get("skip_reason"))

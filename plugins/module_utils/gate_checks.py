@@ -278,8 +278,14 @@ def _compared(before: int, after: int) -> Direction:
     return Direction.REINSTALL if before == after else Direction.UPGRADE if before < after else Direction.DOWNGRADE
 
 
+_SOFTWARE_FIRST = (
+    "name the older package in dataminer_package, or install it before: content that is restored under newer web apps is migrated again, "
+    "when a page is opened at the latest"
+)
+
+
 def direction(case: Case) -> Finding:
-    """An upgrade doesn't go back, a restore doesn't go forward."""
+    """An upgrade doesn't go back, a restore doesn't go forward; the software goes back before the content does."""
     if case.web is None or case.target is None:
         return not_applicable("the installed web version is unknown" if case.target else _NO_TARGET)
     found = f"web {case.web}, target {case.target}: {case.direction.value}"
@@ -292,7 +298,7 @@ def direction(case: Case) -> Finding:
         return denied(found, remedy="go forward with the playbook upgrade_web.yml")
     if case.direction is Direction.REINSTALL:
         return warned(found, remedy="content is restored without a downgrade: changes made since the backup are lost")
-    return passed(found)
+    return passed(found) if case.request.package else denied(f"{found}, and no package is named", remedy=_SOFTWARE_FIRST)
 
 
 def steps(case: Case) -> Finding:

@@ -225,7 +225,7 @@ def _scan_errors(case: Case) -> Finding:
 _ROOT = "set dataminer_root to the DataMiner folder of this agent; is DataMiner installed there?"
 _LANGUAGE = "exempt the account from the policy (AppLocker, WDAC) that restricts PowerShell, or use another account"
 _FACTS = "on a POSIX host, set dataminer_host_command; on Windows, see the scan's errors"
-_JOURNAL = "finish or undo that restore first (dataminer.web.restore, state: undone); the web server may still be stopped"
+_JOURNAL = "run downgrade_restore.yml for that version again: it recovers the restore before anything else; the web server may still be stopped"
 _WAIT = "wait until it has ended, then run again"
 _RUNNING = "wait until it has ended; never abort it"
 _LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
@@ -240,7 +240,7 @@ HOST_RULES = (
     Rule("language-mode", _FULL, "collection", _language_mode, _LANGUAGE, purposes=PURPOSES),
     Rule("host-facts", "the facts of the host are read", "collection", _host_facts, _FACTS, purposes=PURPOSES),
     Rule("job", "no job of another kind is running", "collection", _job, _WAIT, purposes=PURPOSES),
-    Rule("journal", "no restore that broke off", "collection", _journal, _JOURNAL, purposes=PURPOSES),
+    Rule("journal", "no restore that broke off", "collection", _journal, _JOURNAL, purposes=PURPOSES, denies=PURPOSES),
     Rule("upgrade-running", "never a second upgrade while one runs", "docs", _upgrade_running, _RUNNING, purposes=PURPOSES),
     Rule("installer-busy", "no other installation", "collection", _installer_busy, _WAIT, purposes=CHANGES),
     Rule("pending-reboot", "no pending reboot", "collection", _pending_reboot, _REBOOT, purposes=(*CHANGES, STATUS), denies=CHANGES),

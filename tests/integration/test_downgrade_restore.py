@@ -90,7 +90,7 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
         assert {path for path in rest if after.get(path) != before[agent.name][path]} == set(), "what the zip doesn't hold stays as it is"
         assert after.keys() == before[agent.name].keys() | content.keys()
         assert site.cluster.state(agent.name)["services"]["W3SVC"] == "Running"
-    assert "STAYS AS IT IS" in refused.text
+    assert "NOT IN THE BACKUP, so none of it is restored" in refused.text
     assert "dashboard Operations/Later" in refused.text
     assert "The GQI DxM and the Web DcM were NOT reinstalled" in run.summary
     assert "DMA1: GQI DxM " in run.summary

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, Member, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Reading, Verdict, evaluate
-from gate_agents import NOW, agents, cluster, judge, reading, request, row, state, verdict
+from gate_agents import NOW, agents, cluster, judge, package, reading, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 
@@ -223,7 +223,8 @@ def test_differing_servers_only_warn_where_nothing_changes(purpose: str) -> None
 )
 def test_all_agents_get_one_package(purpose: str, paths: tuple[str | None, ...], expected: Verdict) -> None:
     states = [state(package_file=None if path is None else PackageFile(path=path, size=1)) for path in paths]
-    gate = judge(*states, purpose=purpose, target="10.5.5" if purpose == "upgrade" else "10.5.3")
+    version = "10.5.5" if purpose == "upgrade" else "10.5.3"
+    gate = judge(*states, purpose=purpose, target=version, package=package(f"{version}.0-1"))
     assert verdict(gate, "one-package", None) is expected
     assert gate.allowed is (expected is not DENY)
     if expected is DENY:

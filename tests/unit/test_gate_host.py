@@ -18,7 +18,8 @@ WORK = ["upgrade", "downgrade", "backup"]
 
 def for_purpose(purpose: str, one: AgentState, **more: Any) -> Any:
     """Judged with a target that the purpose allows."""
-    return judge(one, purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **more)
+    older = {"package": package("10.5.3.0-15400")} if purpose == "downgrade" else {}
+    return judge(one, purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **{**older, **more})
 
 
 @pytest.mark.parametrize("purpose", WORK)

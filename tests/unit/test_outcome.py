@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Module, Process
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, Process
+from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
 from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_text, failed_phase, is_good, summarise
 from ansible_collections.dataminer.web.plugins.module_utils.status import status_text
-from gate_agents import NOW, state
+from gate_agents import NOW, installed, package, state
 
 OK: dict[str, Any] = {"changed": False}
 MADE = {"changed": True, "finished": True, "backup": {"name": "a.zip", "zip_size": 2_500_000}}
 UPGRADED = {"changed": True, "finished": True, "web_before": "10.5.6 (CU0)", "web_after": "10.5.9 (CU0)"}
 FULL = {"dataminer_scan": OK, "dataminer_gate": OK, "dataminer_backup_result": MADE, "dataminer_upgrade_result": UPGRADED, "dataminer_verified": OK}
+BACK = {"directions": {"DMA1": "downgrade"}}
 FAILED = {"failed": True, "msg": "The installer ended with code 1 | Found: no room\nall of the log"}
 
 
@@ -46,7 +48,15 @@ def test_an_agent_that_was_upgraded() -> None:
         pytest.param({"dataminer_gate": {"failed": True, "msg": "denied"}}, "denied by the gate, unchanged", id="denied"),
         pytest.param({"dataminer_upgrade_result": FAILED}, "FAILED: install", id="failed"),
         pytest.param({"dataminer_after": {"unreachable": True, "msg": "no route"}}, "UNREACHABLE", id="unreachable"),
-        pytest.param({"dataminer_scan": None}, "NOT READ: unreachable", id="never read"),
+        pytest.param({"dataminer_scan": None}, "NOT READ", id="never read"),
+        pytest.param({"dataminer_package_result": FAILED}, "FAILED: package", id="no package"),
+        pytest.param({"dataminer_reboot_result": FAILED}, "FAILED: restart", id="not back"),
+        pytest.param({"dataminer_loss": {**FAILED, "stopped": True}}, "stopped after choice of the backup: another agent failed", id="no choice"),
+        pytest.param(
+            {"dataminer_barrier": {"failed": True, "phase": "backup", "problems": [f"DMA1: {NO_RESULT}", f"DMA2: {NO_RESULT}"]}},
+            "stopped: the phase backup wasn't run",
+            id="left out by tags",
+        ),
         pytest.param({"dataminer_barrier": {"failed": True, "phase": "install"}}, "stopped after install: another agent failed", id="stopped"),
         pytest.param({"dataminer_verified": None}, "NOT FINISHED", id="cut off"),
         pytest.param({"dataminer_backup_result": OK, "dataminer_upgrade_result": OK}, "unchanged", id="nothing to do"),
@@ -59,6 +69,7 @@ def test_the_verdict_names_what_stopped_an_agent(results: dict[str, Any], verdic
 def test_check_mode_says_would() -> None:
     row = summarise(run(after=BEFORE, dataminer_upgrade_result={**UPGRADED, "would": True}), purpose="upgrade", check=True)
     assert (row.web_after, row.verdict) == ("10.5.9 (CU0)", "would change")
+    assert row.content == "2 items, 2.0 KB"
     assert "nothing was changed" in text(run(), check=True)
 
 
@@ -79,6 +90,38 @@ def test_the_last_sentence_tells_the_end() -> None:
     assert "NOT DONE on DMA2 (1 of 2 agents ended well)" in last
     assert "run the same playbook again" in last
     assert text(run(dataminer_gate=FAILED)).splitlines()[-1].startswith("DENIED: nothing was changed")
+
+
+def test_a_run_on_a_part_of_a_cluster_says_that_it_is_out_of_step() -> None:
+    row = {"rule": "limit", "verdict": "warn", "found": "left out of this run: DMA2"}
+    last = text(run(dataminer_gate={**OK, "rows": [row]})).splitlines()[-1]
+    assert last == "1 of 1 agents: the upgrade ended well. The cluster is OUT OF STEP until the others follow: left out of this run: DMA2."
+
+
+def test_a_status_of_an_agent_that_the_gate_denies_is_not_well() -> None:
+    one = run(dataminer_gate=FAILED)
+    assert summarise(one, purpose="status", check=False).verdict == "NOT WELL: see the gate's table"
+    assert text(one, purpose="status").splitlines()[-1] == "0 of 1 agents are in step; look at DMA1. Nothing was changed."
+
+
+def older(hours_ago: float, version: str) -> InstalledPackage:
+    return replace(installed("Web", hours_ago), package=package(version))
+
+
+@pytest.mark.parametrize(
+    ("direction", "packages", "told"),
+    [
+        ("downgrade", (), True),
+        ("reinstall", (older(9, "10.5.9.0-1"), older(2, "10.5.6.0-1")), True),  # an earlier run went back, this one finished
+        ("reinstall", (older(9, "10.5.6.0-1"), older(2, "10.5.9.0-1")), False),  # content of the version that runs
+        ("reinstall", (), False),
+    ],
+)
+def test_modules_are_told_of_where_something_older_was_installed(direction: str, packages: tuple[InstalledPackage, ...], told: bool) -> None:
+    now = replace(AFTER, packages=packages)
+    gate = {**OK, "target": "10.5.6.0-1", "directions": {"DMA1": direction}}
+    said = text(run(after=now, dataminer_gate=gate, dataminer_restore_committed=OK), purpose="downgrade")
+    assert ("NOT reinstalled" in said) is told
 
 
 def test_a_failure_is_told_with_its_reason() -> None:
@@ -127,13 +170,13 @@ def test_that_no_other_process_restarted_is_told_and_that_nobody_looked() -> Non
     ],
 )
 def test_what_to_do_about_each_module_goes_by_the_target(target: str | None, gqi: str, dcm: str) -> None:
-    said = text(run(dataminer_gate={**OK, "target": target}), purpose="downgrade").splitlines()
+    said = text(run(dataminer_gate={**OK, "target": target, **BACK}), purpose="downgrade").splitlines()
     assert gqi in next(line for line in said if line.startswith("  GQI DxM: "))
     assert dcm in next(line for line in said if line.startswith("  Web DcM: "))
 
 
 def test_a_downgrade_says_what_is_no_longer_available() -> None:
-    gate = {**OK, "target": "10.5.6 (CU0)"}
+    gate = {**OK, "target": "10.5.6.0-15848", **BACK}
     lost = "What needs web apps newer than 10.5.6 (CU0) is no longer available"
     assert lost in text(run(dataminer_gate=gate), purpose="downgrade")
     assert lost not in text(run(dataminer_gate=gate))
@@ -142,7 +185,7 @@ def test_a_downgrade_says_what_is_no_longer_available() -> None:
 
 def test_a_restore_says_that_modules_were_not_reinstalled_and_which_are_there() -> None:
     host = replace(state().host, modules=(Module(name="DataMiner GQI", version="10.5.9", code="{1}"),))  # type: ignore[type-var]
-    said = text(run(after=replace(AFTER, host=host)), run("DMA2", before=None, after=None), purpose="downgrade")
+    said = text(run(after=replace(AFTER, host=host), dataminer_gate={**OK, **BACK}), run("DMA2", before=None, after=None), purpose="downgrade")
     assert "NOT reinstalled" in said
     assert "DMA1: GQI DxM 10.5.9" in said
     assert "DMA2: module versions weren't read" in said
