@@ -14,6 +14,7 @@ from .backup import TWO_VERSIONS, plan_backup
 from .case_common import Args, Result, optional_version, pack, scan_request, state_of
 from .errors import DataMinerError
 from .host import Host
+from .read_agent import digest_of
 
 TAIL = 1024  # characters of a progress.log, enough for the words that say how it ended
 DIGEST = 16  # characters of a digest, enough to tell contents apart
@@ -77,7 +78,8 @@ def compact(scan: dict[str, Any]) -> dict[str, Any]:
     """The scan without what only a backup or restore needs: version histories, folder listings, long logs."""
     apps = [{**app, "info": _short_info(app["info"]), "dirs": [], "files": []} for app in scan["apps"][:APPS]]
     packages = [{**row, "log_tail": row["log_tail"] and row["log_tail"][-TAIL:]} for row in scan["packages"]]
-    texts = {**scan["texts"], "web_config": {"text": None, "error": "missing"}}
+    config = scan["texts"]["web_config"]
+    texts = {**scan["texts"], "web_config": {"text": None, "error": config["error"], "digest": digest_of(config)}}  # it may hold secrets
     content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
     return {**scan, "apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": [], "content": content, "asked": None}
 

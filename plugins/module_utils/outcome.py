@@ -149,6 +149,7 @@ def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bo
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
         "" if check else _grouped("Processes", _processes(told, names)),
+        _grouped("News", _web_configs(told)),
         *(_gone_back(told, names) if purpose == "downgrade" and any(_went_back(run.results) for run in told) else []),
         _conclusion(told, purpose=purpose, check=check),
     ]
@@ -207,6 +208,13 @@ def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
 def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:
     both = [(run.name, run.before.host, run.after.host) for run in runs if run.before and run.after]
     return [(name, processes_text(restarted(before, after, except_for=names.web_processes))) for name, before, after in both]
+
+
+def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
+    """Web.config is edited by people, never to be replaced. What is in it isn't told: it may hold secrets."""
+    changed = [run for run in runs if run.before and run.after and run.before.web_config not in (None, run.after.web_config)]
+    kept = [(run.name, (run.results.get("dataminer_upgrade_result") or {}).get("web_config_before")) for run in changed]
+    return [(name, f"Webpages/API/Web.config changed. Compare it with the former one: {path or 'this run has no copy of it'}") for name, path in kept]
 
 
 def _went_back(results: Results) -> bool:

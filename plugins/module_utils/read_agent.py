@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ SCHEMA = 1
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _DAY_MINUTES = 24 * 60
 _SHOWN_PROBLEMS = 20
+_DIGEST = 16  # characters of a digest, enough to tell texts apart
 
 
 def read_agent(
@@ -97,6 +99,7 @@ class _Reading:
             last_restore=_last_restore(scan.get("last_restore")),
             content=None if scan.get("content").value is None else tuple(_content(row) for row in scan.rows("content")),
             package_file=None if scan.get("package").value is None else _package_file(scan.get("package")),
+            web_config=digest_of(scan.get("texts").get("web_config").value),
             errors=tuple(self.errors),
         )
 
@@ -128,6 +131,16 @@ class _Reading:
             completed=None if log is None else bool(self.success.search(log)),
             failed_prerequisites=failed_prerequisites(results),
         )
+
+
+def digest_of(text: object) -> str | None:
+    """What tells two texts of a scan apart without showing them; of one that was made compact it is all that is left."""
+    if not isinstance(text, dict):
+        return None
+    whole, digest = text.get("text"), text.get("digest")
+    if isinstance(whole, str):
+        return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return digest if isinstance(digest, str) else None
 
 
 def _override(text: str | None, which: str) -> VersionFact | None:

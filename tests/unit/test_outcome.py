@@ -132,6 +132,15 @@ def test_what_to_do_about_each_module_goes_by_the_target(target: str | None, gqi
     assert dcm in next(line for line in said if line.startswith("  Web DcM: "))
 
 
+def test_a_changed_web_config_is_news_and_its_former_one_named() -> None:
+    before, after = replace(BEFORE, web_config="aaa"), replace(AFTER, web_config="bbb")
+    said = text(run(before=before, after=after, dataminer_upgrade_result={**UPGRADED, "web_config_before": "/work/jobs/i1/web.config.before"}))
+    assert "News (DMA1): Webpages/API/Web.config changed. Compare it with the former one: /work/jobs/i1/web.config.before" in said
+    assert "no copy" in text(run(before=before, after=after))
+    assert "Web.config" not in text(run(before=before, after=replace(after, web_config="aaa")))
+    assert "Web.config" not in text(run(before=replace(before, web_config=None), after=after))
+
+
 def test_a_downgrade_says_what_is_no_longer_available() -> None:
     gate = {**OK, "target": "10.5.6 (CU0)"}
     lost = "What needs web apps newer than 10.5.6 (CU0) is no longer available"
