@@ -50,7 +50,7 @@ class HistoryLine:
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledPackage:
-    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether the install succeeded."""
+    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether it succeeded, `said` the line that tells, or the last."""
 
     package: Package
     folder: str
@@ -58,6 +58,7 @@ class InstalledPackage:
     ended: datetime | None
     completed: bool | None
     failed_prerequisites: tuple[str, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +233,7 @@ class AgentState:
     content: tuple[ContentRow, ...] | None = None
     package_file: PackageFile | None = None
     web_config: str | None = None
+    vendor_folder: tuple[str, bool] | None = None  # its path, and whether it exists
     errors: tuple[str, ...] = field(default=())
 
 

@@ -109,6 +109,15 @@ def test_a_change_in_one_of_many_files_still_shows() -> None:
     assert first != second
 
 
+@pytest.mark.parametrize("after", ["", "x" * 3000])
+def test_how_a_package_ended_is_the_same_in_the_packed_scan(after: str) -> None:
+    """Whatever the installer writes after the word of success, up to what the scan reads."""
+    whole = document(apps=0, versions=0, files=0)
+    whole["packages"] = [{**whole["packages"][0], "log_tail": f"copying\nUpgrade succeeded\n{after}\n"}]
+    packed = state_of(unpack(agent_info(FakeHost(whole, []), {**ARGS, "content": False})["scan"]), ARGS)  # type: ignore[arg-type]
+    assert [(row.completed, row.said) for row in packed.packages] == [(True, "Upgrade succeeded")]
+
+
 def test_web_config_leaves_a_digest_and_no_word() -> None:
     """It may hold secrets; whether it changed is all that is asked later."""
     digests = []
