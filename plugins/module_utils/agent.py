@@ -50,7 +50,7 @@ class HistoryLine:
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledPackage:
-    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether the install succeeded."""
+    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether it succeeded, `said` the line that tells, or the last."""
 
     package: Package
     folder: str
@@ -58,6 +58,7 @@ class InstalledPackage:
     ended: datetime | None
     completed: bool | None
     failed_prerequisites: tuple[str, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +205,7 @@ class ContentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentState:
-    """One agent at the moment of a scan. Host facts are None where nothing on the host answers for them."""
+    """One agent at the moment of a scan. Host facts are None where nothing on the host answers for them. `web_config`: a digest of Web.config."""
 
     utc: datetime
     offset_minutes: int
@@ -231,6 +232,8 @@ class AgentState:
     has_dashboards_folder: bool = True
     content: tuple[ContentRow, ...] | None = None
     package_file: PackageFile | None = None
+    web_config: str | None = None
+    vendor_folder: tuple[str, bool] | None = None  # its path, and whether it exists
     errors: tuple[str, ...] = field(default=())
 
 
@@ -248,6 +251,7 @@ def to_result(state: AgentState) -> dict[str, object]:
         "server": version_result(state.server),
         "web": version_result(state.web),
         "web_api": state.web_api,
+        "web_config": state.web_config,
         "cluster": _cluster_result(state.cluster),
         "host": None if state.host is None else _host_result(state.host),
         "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},

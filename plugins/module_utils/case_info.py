@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from .agent import AgentState, to_result
+from .agent_versions import DEFAULT_SUCCESS_PATTERN, success_test
 from .backup import TWO_VERSIONS, plan_backup
 from .case_common import Args, Result, optional_version, pack, scan_request, state_of
 from .errors import DataMinerError
 from .host import Host
+from .read_agent import digest_of
 
 TAIL = 1024  # characters of a progress.log, enough for the words that say how it ended
 DIGEST = 16  # characters of a digest, enough to tell contents apart
@@ -29,7 +32,7 @@ def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) 
         items = content_items(state, args)
         scan = only(scan, items) or host.scan(scan_request(args, items))
         state = state_of(scan, args)
-    return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan)), "overrides": overrides(args)}
+    return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan, args)), "overrides": overrides(args)}
 
 
 def likely(args: Args) -> dict[str, Any] | None:
@@ -73,13 +76,21 @@ def content_items(state: AgentState, args: Args) -> list[dict[str, Any]]:
     return [item.to_dict() for item in plan.items]
 
 
-def compact(scan: dict[str, Any]) -> dict[str, Any]:
+def compact(scan: dict[str, Any], args: Args) -> dict[str, Any]:
     """The scan without what only a backup or restore needs: version histories, folder listings, long logs."""
     apps = [{**app, "info": _short_info(app["info"]), "dirs": [], "files": []} for app in scan["apps"][:APPS]]
-    packages = [{**row, "log_tail": row["log_tail"] and row["log_tail"][-TAIL:]} for row in scan["packages"]]
-    texts = {**scan["texts"], "web_config": {"text": None, "error": "missing"}}
+    success = success_test(args.get("progress_success_pattern") or DEFAULT_SUCCESS_PATTERN)
+    packages = [{**row, "log_tail": row["log_tail"] and _short_log(row["log_tail"], success)} for row in scan["packages"]]
+    config = scan["texts"]["web_config"]
+    texts = {**scan["texts"], "web_config": {"text": None, "error": config["error"], "digest": digest_of(config)}}  # it may hold secrets
     content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
     return {**scan, "apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": [], "content": content, "asked": None}
+
+
+def _short_log(log: str, success: re.Pattern[str]) -> str:
+    """The end of a log, as long as it tells of success or none as the whole does."""
+    end = log[-TAIL:]
+    return end if bool(success.search(end)) == bool(success.search(log)) else log
 
 
 def grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

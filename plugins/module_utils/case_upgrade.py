@@ -96,6 +96,7 @@ def _spec(args: Args, before: str | None) -> dict[str, object]:
         "package": package,
         "sha256": args.get("sha256") or None,
         "success_codes": args["success_codes"],
+        "root": args["root"],
         "packages_dir": join(args["root"], "Upgrades", "Packages"),
         "about": {"web_before": before},
     }
@@ -115,7 +116,7 @@ def _told(host: Host, args: Args, status: JobStatus, target: Version) -> Result:
     text = f"Web version {before or 'unknown'} → {after}"
     warnings = [] if status.state == "done" else [f"the record of job {status.run_id} was lost, but {after} is installed"]
     warnings += _backup_warning(state)
-    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), "notes": warnings}
+    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), "web_config_before": result.get("kept"), "notes": warnings}
     return {"changed": True, "finished": True, "job": job_result(status), "msg": text, "web_before": before, "web_after": after, **facts}
 
 

@@ -196,13 +196,17 @@ def runtime_of(version: Version, since: Threshold) -> int | None:
 
 
 def _runtime(case: Case, major: int, *, missing: Callable[..., Finding]) -> Finding:
+    """What isn't known is no denial. Of the hosting bundle one part is looked for: Microsoft.NETCore.App, which the others need."""
     required = f".NET {major} for {case.target}"
     remedy = f"install the .NET {major} hosting bundle on the agent first; it may need a reboot"
     if case.state.host is None:
-        return warned("the installed .NET runtimes weren't read", required=required, remedy=f"make sure that .NET {major} is installed")
+        unread = f"make sure that the .NET {major} hosting bundle is installed: nobody looked, so this only warns"
+        return warned("the installed .NET runtimes weren't read", required=required, remedy=unread)
     found = f"installed: {', '.join(case.state.host.runtimes) or 'none'}"
     present = any(re.search(r"(?<![0-9.])" + str(major) + r"\.[0-9]", runtime) for runtime in case.state.host.runtimes)
-    return passed(found, required=required) if present else missing(found, required=required, remedy=remedy)
+    if present:
+        return passed(f"{found} (of the hosting bundle Microsoft.NETCore.App is read, Microsoft.AspNetCore.App isn't)", required=required)
+    return missing(found, required=required, remedy=remedy)
 
 
 def core_features(case: Case) -> Finding:

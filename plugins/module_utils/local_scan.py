@@ -69,6 +69,7 @@ class _Scan:
             "packages": self.packages(),
             "web_api": self.web_api(),
             "backups": [*self.backups("own", Path(self.request["backup_dir"])), *self.vendor_backups(), *self.kept_backups()],
+            "vendor_folder": {"path": self.request["vendor_backup_dir"], "exists": os.path.isdir(self.request["vendor_backup_dir"])},  # noqa: PTH112
             "partials": self.partials(),
             "disk": {name: self.disk(path) for name, path in self.places().items()},
             "package": self.package_file(),

@@ -169,6 +169,7 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
         "" if check else _grouped("Processes", _processes(told, names)),
+        _grouped("News", _web_configs(told)),
         *(_gone_back(told, names) if purpose == "downgrade" and any(_went_back(run) for run in told) else []),
         conclusion(told, purpose=purpose, check=check),
     ]
@@ -243,6 +244,13 @@ def _went_back(run: AgentRun) -> bool:
         return True
     state = run.after or run.before
     return state is not None and Background(history=state.history, packages=state.packages).last_downgrade(state.utc) is not None
+
+
+def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
+    """Web.config is edited by people, never to be replaced. What is in it isn't told: it may hold secrets."""
+    changed = [run for run in runs if run.before and run.after and run.before.web_config not in (None, run.after.web_config)]
+    kept = [(run.name, (run.results.get("dataminer_upgrade_result") or {}).get("web_config_before")) for run in changed]
+    return [(name, f"Webpages/API/Web.config changed. Compare it with the former one: {path or 'this run has no copy of it'}") for name, path in kept]
 
 
 def _gone_back(runs: Sequence[AgentRun], names: Names) -> list[str]:

@@ -207,6 +207,7 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
         **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "asked", "package")),
         "dashboards_folder": False,
+        "vendor_folder": None,
         "web": False,
         "disk": {key: {"path": request[key], "free": 0, "volume": ""} for key in ("backup_dir", "work_dir", "root")},
         "errors": [{"path": request["root"], "message": why}],

@@ -76,6 +76,25 @@ def test_an_install_that_succeeds(host: Lane, code: int) -> None:
     assert installs(host) == 1
 
 
+def test_web_config_is_kept_before_the_install(host: Lane) -> None:
+    """Byte for byte: people edit it, and a package must not replace it."""
+    data = b"\xef\xbb\xbf<configuration>\r\n\xff</configuration>"
+    config = host.home / "agent" / "Webpages" / "API" / "Web.config"
+    config.parent.mkdir(parents=True)
+    config.write_bytes(data)
+    host.run(spec(host, root=host.home / "agent"), "i1")
+    copy = host.home / "work" / "jobs" / "i1" / "web.config.before"
+    assert copy.read_bytes() == data
+    assert (host.agent.poll("i1").result or {})["kept"] == host.native(copy)
+
+
+def test_an_agent_without_a_web_config_keeps_none(host: Lane) -> None:
+    (host.home / "agent").mkdir()
+    status = host.run(spec(host, root=host.home / "agent"))
+    assert (status.result or {})["kept"] is None
+    assert (status.result or {})["rc"] == 0
+
+
 def test_an_install_that_fails_shows_the_end_of_its_log(host: Lane) -> None:
     status = host.run(spec(host, code=3))
     assert (status.state, status.error) == (

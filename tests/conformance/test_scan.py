@@ -56,6 +56,7 @@ def test_empty_agent(host: Lane) -> None:
     assert document["cluster"]["error"] == "DMS.xml is missing"
     assert (document["apps"], document["backups"], document["job"], document["content"]) == ([], [], None, None)
     assert (document["package"], sorted(document["disk"])) == (None, ["backup_dir", "root", "work_dir"])
+    assert document["vendor_folder"] == {"path": "<home>/agent/System Cache/Web/Backups", "exists": False}
 
 
 def test_root_is_missing(host: Lane) -> None:
@@ -216,6 +217,7 @@ def test_backups(host: Lane) -> None:
         "manifest": None,
     }
     assert (rows["vendor"]["origin"], rows["no manifest.ZIP"]["manifest"]) == ("vendor", None)
+    assert document["vendor_folder"]["exists"] is True
     assert document["partials"] == [{"path": "<home>/backups/new.zip.partial", "size": 4, "modified": "2026-03-01T12:30:15Z"}]
 
 

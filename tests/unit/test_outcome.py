@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, Process
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
 from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_text, failed_phase, is_good, summarise
-from ansible_collections.dataminer.web.plugins.module_utils.status import status_text
-from gate_agents import NOW, installed, package, state
+from ansible_collections.dataminer.web.plugins.module_utils.status import facts, status_text
+from gate_agents import NOW, cluster, installed, package, state
 
 OK: dict[str, Any] = {"changed": False}
 MADE = {"changed": True, "finished": True, "backup": {"name": "a.zip", "zip_size": 2_500_000}}
@@ -175,6 +175,15 @@ def test_what_to_do_about_each_module_goes_by_the_target(target: str | None, gqi
     assert dcm in next(line for line in said if line.startswith("  Web DcM: "))
 
 
+def test_a_changed_web_config_is_news_and_its_former_one_named() -> None:
+    before, after = replace(BEFORE, web_config="aaa"), replace(AFTER, web_config="bbb")
+    said = text(run(before=before, after=after, dataminer_upgrade_result={**UPGRADED, "web_config_before": "/work/jobs/i1/web.config.before"}))
+    assert "News (DMA1): Webpages/API/Web.config changed. Compare it with the former one: /work/jobs/i1/web.config.before" in said
+    assert "no copy" in text(run(before=before, after=after))
+    assert "Web.config" not in text(run(before=before, after=replace(after, web_config="aaa")))
+    assert "Web.config" not in text(run(before=replace(before, web_config=None), after=after))
+
+
 def test_a_downgrade_says_what_is_no_longer_available() -> None:
     gate = {**OK, "target": "10.5.6.0-15848", **BACK}
     lost = "What needs web apps newer than 10.5.6 (CU0) is no longer available"
@@ -196,3 +205,32 @@ def test_the_status_tells_where_each_fact_was_read() -> None:
     assert "the test says so (dataminer_web_version)" in said.replace("\n", " ")
     assert "2.0 KB in 2 files" in said
     assert "0 low-code apps, 2 dashboards" in said
+
+
+def cells(one: AgentState) -> dict[str, tuple[str, str]]:
+    return {fact: (found, where) for fact, found, where in facts(one, {"GQI DxM": "DataMiner Query"})}
+
+
+def test_the_status_tells_what_is_inferred_or_found_nowhere() -> None:
+    """An operator compares these with the first agent, and sees which variable corrects each."""
+    host = {"processes": (Process(name="w3wp", pid=1, started=NOW), Process(name="SLNet", pid=2, started=NOW)), "runtimes": ()}
+    told = cells(state(host=host, packages=(replace(installed("Web", 1), said="Upgrade succeeded"),), vendor_folder=("/dm/Backups", False)))
+    assert told["last package"][0].endswith('Web Upgrade.dmupgrade: succeeded, by the line "Upgrade succeeded"')
+    assert "dataminer_progress_success_pattern" in told["last package"][1]
+    assert told["vendor's backups"] == ("no such folder", "/dm/Backups (dataminer_vendor_backup_dir)")
+    assert told["modules"][1] == "Uninstall entries; compared: GQI DxM (DataMiner Query…) (dataminer_module_names)"
+    assert told["processes"] == ("SLNet, w3wp", "those in dataminer_web_processes may restart")
+    assert "dataminer_web_service" in told["web server"][1]
+    assert told[".NET"][0] == "none"
+    assert told["free space"][0] == ", ".join(["/srv/dm: 1000.0 GB"] * 3)
+    assert told["DataMiner"] == ("C:\\Skyline DataMiner", "dataminer_root")
+
+
+def test_the_status_of_a_bare_agent() -> None:
+    pair = cluster(1, "10.0.0.1", failover=True)
+    told = cells(state(root_exists=False, has_web_folder=False, cluster=pair, vendor_folder=("/dm/Backups", True)))
+    assert told["DataMiner"][0] == "C:\\Skyline DataMiner doesn't exist"
+    assert told["folder Web"][0] == "none"
+    assert told["vendor's backups"][0] == "none"
+    assert told["cluster"][0].endswith("a Failover pair, its other machine is not known")
+    assert cells(replace(state(), host=None))["processes"][0] == "not read"

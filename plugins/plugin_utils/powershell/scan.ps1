@@ -107,6 +107,7 @@ function Get-Document {
         packages = $packages
         web_api = Get-WebApiVersion (Find-Entry $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
         backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own) + @(Get-KeptBackupRow $work)
+        vendor_folder = [ordered]@{ path = (Get-FullPath $vendor_backup_dir); exists = [IO.Directory]::Exists((Get-LongPath $vendor_backup_dir)) }
         partials = @(Get-PartialRow $own)
         disk = [ordered]@{
             backup_dir = Get-DiskRow (Get-FullPath $backup_dir)
