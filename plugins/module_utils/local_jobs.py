@@ -161,8 +161,16 @@ def _carry_out(job: Job, runner: Runner) -> None:
         end = {"error": _unexpected(job, error).to_dict()}
     job.flush()
     job.log(f"end {'with an error' if 'error' in end else 'well'}")
+    _forget_old(job)
     write_json(job.folder / "result.json", end)
-    job.store.prune()
+
+
+def _forget_old(job: Job) -> None:
+    """Before the end is told: whoever sees it finds the working folder as it stays."""
+    try:
+        job.store.prune()
+    except OSError as error:
+        job.log(f"old jobs stay: {error}")
 
 
 def _unexpected(job: Job, error: BaseException) -> DataMinerError:
