@@ -174,13 +174,16 @@ class RunningJob:
 class LastRestore:
     """The restore that reached its end last.
 
-    `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited.
+    `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited. `zip_mark` tells
+    two zips of one name apart where nobody has read them: size and time.
     """
 
     run_id: str
     state: str
     at: datetime
     backup: str
+    zip_sha256: str = ""
+    zip_mark: str = ""
     partial: bool = False
 
 

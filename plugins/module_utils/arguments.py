@@ -108,6 +108,7 @@ CLUSTER_BARRIER: Spec = {
     **CLUSTER,
     "phase": {"type": "str", "required": True},
     "results": {"type": "str", "required": True},
+    "undone": {"type": "str", "default": ""},
     "remedy": {"type": "str", "default": "Mend the cause and run the playbook again: it continues from what is there."},
 }
 

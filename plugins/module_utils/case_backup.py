@@ -37,9 +37,9 @@ def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
 
 
 def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[str, Any], Result]:
-    """The spec of a backup job, and what to tell people of it. A safety copy takes everything and rotates nothing."""
+    """The spec of a backup job, and what to tell people of it. A safety copy takes everything, Web included, and rotates nothing."""
     safety, moment = purpose == "safety", now()
-    plan = plan_backup(state, versions="all" if safety else args.get("versions", "auto"), include_web=bool(args.get("include_web", True)))
+    plan = plan_backup(state, versions="all" if safety else args.get("versions", "auto"), include_web=safety or bool(args.get("include_web", True)))
     agent, doubt = agent_name(args, state), suspect(state)
     name = backup_name(agent=agent, web_version=state.web.version, when=moment, purpose=purpose)
     folder = join(args["work_dir"], "safety") if safety else args["backup_dir"]
@@ -51,7 +51,6 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     about = _about(plan, rotation, notes, {f"Applications/{app.folder}": app.title for app in state.apps})
     spec = {
         "kind": "backup",
-        "work": f"backup {folder}",
         "owner": args.get("owner"),
         "root": args["root"],
         "items": [item.to_dict() for item in plan.items],

@@ -104,7 +104,6 @@ def verify_spec(args: Args, backup: BackupFile, *, copy_to: str | None = None, c
     """Read all of a backup; put a copy aside in `copy_to`; `compare` tells what of it differs from what is there."""
     return {
         "kind": "verify",
-        "work": f"verify {backup.path}",
         "owner": args.get("owner"),
         "path": backup.path,
         "manifest": backup.path[: -len(".zip")] + ".manifest" if backup.manifest else None,

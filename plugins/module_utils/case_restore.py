@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from .agent import KEPT, AgentState, BackupFile
+from .agent import KEPT, AgentState, BackupFile, LastRestore
 from .case_backup import backup_spec
 from .case_common import (
     LIMITS,
@@ -25,8 +25,12 @@ from .case_common import (
     utc_text,
     verify_spec,
 )
+from .case_step import ended as _ended
+from .case_step import known as _known
+from .case_step import running as _running
+from .case_undo import undo_step
 from .choice import Background, choose
-from .errors import InvalidInput, JobFailed, NoSuchJob
+from .errors import InvalidInput, JobFailed
 from .host import Host
 from .jobs import JobStatus
 from .readiness import latest_attempt
@@ -43,23 +47,6 @@ def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         "undone": undo_step,
     }
     return steps[args["state"]](host, args, check=check, wait=wait)
-
-
-def _known(host: Host, args: Args, wait: float) -> JobStatus | None:
-    """The job that an earlier call of this step started."""
-    status = host.poll(args["run_id"], wait) if args.get("run_id") else None
-    return None if status is None or status.state == "absent" else status
-
-
-def _running(status: JobStatus) -> Result:
-    return {"changed": True, "finished": False, "job": job_result(status)}
-
-
-def _ended(status: JobStatus) -> Result:
-    """The result of a job that ended well; raises why it didn't."""
-    if status.state != "done" or status.result is None:
-        raise status.failure()
-    return status.result
 
 
 # chosen
@@ -82,6 +69,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         "source": chosen.backup.path,
         "web_version": str(chosen.web_version) if chosen.web_version else None,
         "created": utc_text(_made(chosen.backup)),
+        "zip_mark": _mark(chosen.backup),
         "how": chosen.how,
         "notes": list(chosen.warnings),
         "target": str(target) if target else None,
@@ -111,10 +99,15 @@ def _made(backup: BackupFile) -> datetime:
     return backup.modified
 
 
+def _mark(backup: BackupFile) -> str:
+    """What tells this zip from another of the same name without reading it: its size and time, which a copy put aside keeps."""
+    return f"{backup.size} {utc_text(_made(backup))}"
+
+
 def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None:
     """The same backup was restored since the last install: doing it again would overwrite what was edited since."""
     last = state.last_restore
-    if args.get("again") or last is None or last.backup != backup.name or last.state != "released":
+    if args.get("again") or last is None or last.state != "released" or not _is_restored(last, backup):
         return None
     if last.partial or args.get("apps") or args.get("dashboards"):
         return None
@@ -126,6 +119,12 @@ def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None
         "set dataminer_restore_again to do it once more"
     )
     return {"changed": False, "finished": True, "msg": text, "chosen": {"name": backup.name, "done": True}, "plan": None, "lost": [], "notes": []}
+
+
+def _is_restored(last: LastRestore, backup: BackupFile) -> bool:
+    """Whether that restore was of this zip: by its digest where a manifest tells it. The vendor gives a name to more than one zip."""
+    known = backup.manifest.trailer.get("zip_sha256") if backup.manifest else None
+    return last.zip_sha256 == known if known and last.zip_sha256 else bool(last.zip_mark) and last.zip_mark == _mark(backup)
 
 
 def _chosen(host: Host, args: Args, read: Result, *, status: JobStatus | None) -> Result:
@@ -143,7 +142,7 @@ def _chosen(host: Host, args: Args, read: Result, *, status: JobStatus | None) -
     )
     told = plan_result(plan)
     chosen = {
-        **{key: about[key] for key in ("name", "origin", "source", "web_version", "created", "how", "target")},
+        **{key: about[key] for key in ("name", "origin", "source", "web_version", "created", "zip_mark", "how", "target")},
         "zip": read.get("copied") or read["path"],
         "zip_sha256": read["zip_sha256"],
         "names_sha256": read["names_sha256"],
@@ -196,7 +195,6 @@ def _prepare_spec(host: Host, args: Args, chosen: dict[str, Any]) -> dict[str, A
     safety = backup_spec(read_state(host, args), args, purpose="safety")[0] if args.get("safety_copy", True) else None
     return {
         "kind": "prepare",
-        "work": f"prepare {chosen['zip_sha256']}",
         "owner": args.get("owner"),
         "zip": chosen["zip"],
         "zip_sha256": chosen["zip_sha256"],
@@ -250,7 +248,6 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
     prepared = _needed(args, "prepared", "prepared")
     return {
         "kind": "commit",
-        "work": f"commit {prepared}",
         "owner": args.get("owner"),
         "prepared": prepared,
         "root": args["root"],
@@ -260,6 +257,7 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "leftovers": chosen["leftovers"],
         "backup": chosen["name"],
         "zip_sha256": chosen["zip_sha256"],
+        "zip_mark": chosen["zip_mark"],
         "partial": chosen["include"] is not None,
     }
 
@@ -268,10 +266,12 @@ def _committed(status: JobStatus, result: Result) -> Result:
     """A commit that ended before anybody said so."""
     if result.get("released_by") == "undo":
         raise JobFailed("This commit was undone", found=f"{result.get('put_back')} files put back", remedy="run the playbook again")
-    warnings = (
-        ["nobody released this agent within the deadline: it started its web server by itself"] if result.get("released_by") == "deadline" else []
-    )
-    return {"changed": True, "finished": True, "msg": "The files are swapped in", "job": job_result(status), "notes": warnings, **result}
+    return {"changed": True, "finished": True, "msg": "The files are swapped in", "job": job_result(status), "notes": _by_itself(result), **result}
+
+
+def _by_itself(result: Result) -> list[str]:
+    alone = result.get("released_by") == "deadline"
+    return ["nobody released this agent within the deadline: it started its web server by itself"] if alone else []
 
 
 def release_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
@@ -284,52 +284,12 @@ def release_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     if status.active:
         return _running(status)
     result = _ended(status)
-    if result.get("released_by") == "undo":
+    if result.get("released_by") == "undo" or (result.get("released_by") == "deadline" and _undone_since(host, args, run_id)):
         raise JobFailed("This agent was undone, not released", remedy="run the playbook again")
     text = f"Restored: {result['swapped']} files swapped in, {len(result['quarantined'])} left-overs moved away; the web server runs"
-    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), **result}
+    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": _by_itself(result), **result}
 
 
-def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
-    """Tell a waiting commit to undo, else undo what it or a dead one left."""
-    known = _known(host, args, wait)
-    if known:
-        return _running(known) if known.active else _undone(_ended(known), known)
-    commit = args.get("committed") or _open_commit(host, args)
-    if commit is None:
-        return {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
-    if check:
-        return {"changed": True, "finished": True, "msg": f"Would undo {commit}", "would": True}
-    status = host.signal(commit, "undo")
-    if status.active:
-        status = host.poll(commit, max(wait, 1))
-        return _running(status) if status.active else _undone(_ended(status), status)
-    if status.result and status.result.get("released_by") == "undo":
-        return _undone(status.result, status)
-    spec = {
-        "kind": "undo",
-        "work": f"undo {commit}",
-        "owner": args.get("owner"),
-        "commit": commit,
-        "root": args["root"],
-        "service": args.get("web_service") or None,
-        "host_command": args.get("host_command") or None,
-    }
-    status = follow(host, host.start(spec, run_id_of({**args, "run_id": None}, "undo")), wait)
-    return _running(status) if status.active else _undone(_ended(status), status)
-
-
-def _open_commit(host: Host, args: Args) -> str | None:
-    state = read_state(host, args)
-    if state.job is not None and state.job.kind == "commit":
-        return state.job.run_id
-    return next((run_id for run_id, journal in state.journals if journal in ("committing", "swapped", "undoing")), None)
-
-
-def _undone(result: Result, status: JobStatus) -> Result:
-    kept = result.get("kept") or []
-    warnings = [f"{len(kept)} files were changed since and stay: {', '.join(kept[:10])}"] if kept else []
-    if "put_back" not in result:
-        raise NoSuchJob(f"{status.run_id} was released, not undone", remedy="undo it with state undone and committed set to its run id")
-    text = f"Undone: {result['put_back']} files put back, {result['removed']} removed; the web server runs"
-    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": warnings, **result}
+def _undone_since(host: Host, args: Args, run_id: str) -> bool:
+    """Whether somebody undid a commit that had started its web server by itself: its own result can't tell."""
+    return dict(read_state(host, args).journals).get(run_id) in ("undoing", "undone")

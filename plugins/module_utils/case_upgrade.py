@@ -11,7 +11,7 @@ from .agent import AgentState
 from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of
 from .errors import Busy, InstallFailed, InvalidInput
 from .host import Host
-from .jobs import JobStatus
+from .jobs import JobStatus, work_of
 from .package import Package, parse_package_name
 from .readiness import failed_attempt, has_reached
 from .version import Version, same_release
@@ -32,7 +32,7 @@ def upgrade(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
     if check:
         return _would(state, before, target, package)
     spec = _spec(args, before)
-    status = _running(host, state, spec["work"]) or host.start(spec, run_id_of(args, "install"))
+    status = _running(host, state, work_of(spec)) or host.start(spec, run_id_of(args, "install"))
     return _told(host, args, follow(host, status, wait), target)
 
 
@@ -90,7 +90,6 @@ def _spec(args: Args, before: str | None) -> dict[str, object]:
     package = str(args["package"])
     return {
         "kind": "install",
-        "work": f"install {package.lower()}",
         "owner": args.get("owner"),
         "argv": [args["installer"], *(part.replace("{package}", package) for part in args["installer_arguments"])],
         "package": package,

@@ -257,6 +257,8 @@ def _last_restore(node: _Node) -> LastRestore | None:
         state=node.text("state"),
         at=node.moment("at"),
         backup=node.text("backup"),
+        zip_sha256=node.text_or_none("zip_sha256") or "",
+        zip_mark=node.text_or_none("zip_mark") or "",
         partial=node.get("partial").value is True,
     )
 

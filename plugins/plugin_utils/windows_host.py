@@ -23,7 +23,7 @@ from typing import Any
 
 from ..module_utils.agent_files import unknown_cluster
 from ..module_utils.errors import DataMinerError, InvalidInput, InvalidScan, ScriptFailed, from_dict
-from ..module_utils.jobs import JobStatus
+from ..module_utils.jobs import JobStatus, work_of
 from .windows_verify import judged
 
 SCRIPTS = Path(__file__).parent / "powershell"
@@ -76,7 +76,7 @@ class WindowsHost:
         kind = str(spec["kind"])
         if kind not in KINDS:
             raise InvalidInput("No such job", found=repr(kind), needed=", ".join(KINDS), remedy="use a newer version of the collection")
-        job = {"kind": kind, "work": spec.get("work") or "", "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
+        job = {"kind": kind, "work": work_of(spec), "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
         more = {"script": _packed_script(f"job_{kind}"), **({"launcher": self._launcher} if self._launcher else {})}
         return self._status("start", run_id, {**job, **more, **self._scan_ahead()})
 

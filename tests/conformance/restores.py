@@ -52,7 +52,8 @@ class Restore:
             staged = self.work / "staging" / run / path
             staged.parent.mkdir(parents=True, exist_ok=True)
             staged.write_text(text, "utf-8")
-            action = "replace" if (self.root / path).exists() else "create"
+            place = self.root / path
+            action = "create" if not place.exists() else "same" if place.read_text("utf-8") == text else "replace"
             rows.append(f"{action}\t{len(text.encode())}\t{hashlib.sha256(text.encode()).hexdigest()}\t{path}\t{path}\n")
         (folder / "rows.txt").write_text("".join(rows), "utf-8", newline="\n")
         record = {"run_id": run, "kind": "prepare", "owner": "test", "started": "2026-11-24T04:15:00Z", "work": ""}
@@ -67,11 +68,11 @@ class Restore:
         return {"service": "W3SVC", "host_command": command}
 
     def commit_spec(self, **more: Any) -> dict[str, Any]:
-        spec = {"kind": "commit", "work": "commit p1", "prepared": "p1", "root": self.root, "deadline": 0, "leftovers": [], "partial": False}
+        spec = {"kind": "commit", "prepared": "p1", "root": self.root, "deadline": 0, "leftovers": [], "partial": False}
         return {**spec, **self.served, "backup": "one.zip", "zip_sha256": "0" * 64, "retry_seconds": 0.5, **more}
 
     def undo_spec(self, commit: str = "c1", **more: Any) -> dict[str, Any]:
-        return {"kind": "undo", "work": f"undo {commit}", "commit": commit, "root": self.root, "retry_seconds": 0.5, **self.served, **more}
+        return {"kind": "undo", "commit": commit, "root": self.root, "retry_seconds": 0.5, **self.served, **more}
 
     def calls(self) -> list[str]:
         """What the web server was told."""
@@ -92,8 +93,8 @@ class Restore:
     def state(self, run: str = "c1") -> str:
         return str(self.journal(run)["state"])
 
-    def reopen(self, state: str, run: str = "c1") -> None:
+    def reopen(self, state: str, run: str = "c1", **more: Any) -> None:
         """As if the commit's process had been gone at that state of its journal."""
         folder = self.work / "jobs" / run
-        (folder / "journal.json").write_text(json.dumps({**self.journal(run), "state": state}), "utf-8")
+        (folder / "journal.json").write_text(json.dumps({**self.journal(run), "state": state, **more}), "utf-8")
         (folder / "result.json").unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def fill(lane: Lane, files: dict[str, bytes] | None = None) -> None:
 
 def spec(lane: Lane, *items: str, **more: Any) -> dict[str, Any]:
     listed = [{"path": path, "versions": None} for path in items or (APP, "Dashboards", "Web")]
-    base = {"kind": "backup", "work": "backup", "root": lane.home / "agent", "items": listed, "dest_dir": lane.home / "backups", "name": "one.zip"}
+    base = {"kind": "backup", "root": lane.home / "agent", "items": listed, "dest_dir": lane.home / "backups", "name": "one.zip"}
     return {**base, "header": HEADER, "level": 1, "retries": 0, "rotate": [], "retry_seconds": 0.3, **more}
 
 

@@ -46,7 +46,7 @@ def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
     script.write_text(POWERSHELL if lane.windows else PYTHON, "utf-8")
     program = [*lane.launcher, "-NoProfile", "-File"] if lane.windows else [sys.executable]
     argv = [*program, script, lane.home, str(code)]
-    base = {"kind": "install", "work": "install web", "argv": argv, "package": package, "sha256": None, "success_codes": [0, 10]}
+    base = {"kind": "install", "argv": argv, "package": package, "sha256": None, "success_codes": [0, 10]}
     return {**base, "packages_dir": lane.home / "packages", **more}
 
 

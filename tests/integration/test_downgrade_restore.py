@@ -156,7 +156,8 @@ def test_one_agent_fails_to_stop_its_web_server(make_site: MakeSite) -> None:
 
     assert run.rc != 0
     assert run.verdicts()["DMA2"].startswith("FAILED")
-    assert "The other agents were put back as they were" in run.messages("DMA1")[-1]
+    assert "DMA1: put back as it was before; its web server runs" in run.messages("DMA1")[-1]
+    assert "DMA2: failed: " in run.messages("DMA1")[-1]
     for name, content in contents.items():
         assert changed_paths(content, site.cluster.digest(name)) != [], "restored on none"
         assert site.cluster.state(name)["services"]["W3SVC"] == "Running"

@@ -89,7 +89,7 @@ class Agent:
 
     def backup_spec(self, *items: str, **more: Any) -> dict[str, Any]:
         listed = [{"path": path, "versions": None} for path in items or (APP, "Dashboards")]
-        spec = {"kind": "backup", "work": "", "root": str(self.root), "items": listed, "dest_dir": str(self.backups), "name": "one.zip"}
+        spec = {"kind": "backup", "root": str(self.root), "items": listed, "dest_dir": str(self.backups), "name": "one.zip"}
         return {**spec, "header": HEADER, "level": 1, "retries": 0, "rotate": [], **more}
 
     def prepare_spec(self, zip_path: Path, **more: Any) -> dict[str, Any]:
@@ -99,11 +99,11 @@ class Agent:
         return {**spec, "root": str(self.root), "safety": None, "mtime": "now", **more}
 
     def commit_spec(self, prepared: str, **more: Any) -> dict[str, Any]:
-        spec = {"kind": "commit", "work": f"commit {prepared}", "prepared": prepared, "root": str(self.root), "deadline": 0, "leftovers": []}
+        spec = {"kind": "commit", "prepared": prepared, "root": str(self.root), "deadline": 0, "leftovers": []}
         return {**spec, **self.served(), "backup": "one.zip", "zip_sha256": "0" * 64, **more}
 
     def undo_spec(self, commit: str, **more: Any) -> dict[str, Any]:
-        return {"kind": "undo", "work": f"undo {commit}", "commit": commit, "root": str(self.root), **self.served(), **more}
+        return {"kind": "undo", "commit": commit, "root": str(self.root), **self.served(), **more}
 
     def served(self) -> dict[str, Any]:
         """A web server to stop and start, once `serve` was called."""

@@ -44,7 +44,7 @@ def spec(agent: Agent, *, code: int = 0, **more: Any) -> dict[str, Any]:
     script = agent.home / "installer.py"
     script.write_text(INSTALLER)
     argv = [sys.executable, str(script), str(agent.home), str(code)]
-    base = {"kind": "install", "work": "install web", "argv": argv, "package": str(package), "sha256": None, "success_codes": [0, 10]}
+    base = {"kind": "install", "argv": argv, "package": str(package), "sha256": None, "success_codes": [0, 10]}
     return {**base, "packages_dir": str(agent.home / "packages"), **more}
 
 

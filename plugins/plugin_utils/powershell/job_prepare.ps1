@@ -32,7 +32,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/zipwrite.ps1"
 . "$PSScriptRoot/lib/backup.ps1"
 . "$PSScriptRoot/lib/rows.ps1"
-. "$PSScriptRoot/lib/journal.ps1"
+. "$PSScriptRoot/lib/cleanup.ps1"
 . "$PSScriptRoot/lib/extract.ps1"
 
 function Invoke-JobWork($spec) {
@@ -55,7 +55,7 @@ function Invoke-JobWork($spec) {
         Remove-Tree $staging
         throw
     }
-    Remove-OlderRestore
+    Remove-OldPreparation
     return [ordered]@{ rows = $rows; same = $files.Length - $rows; files = $files.Length; bytes = $total; safety = $safety }
 }
 

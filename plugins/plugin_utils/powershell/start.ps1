@@ -18,7 +18,7 @@ The job's name, chosen by the caller.
 What it does: the job script's name.
 
 .PARAMETER work
-What it works on. A start with another run id but the same kind and work attaches to the running job.
+What it works on: the digest of its spec. A start with another run id but the same kind and work attaches to the running job.
 
 .PARAMETER owner
 Who started it.
@@ -44,7 +44,7 @@ param(
     [Parameter(Mandatory)][string]$work_dir,
     [Parameter(Mandatory)][string]$run_id,
     [Parameter(Mandatory)][string]$kind,
-    [string]$work = '',
+    [Parameter(Mandatory)][string]$work,
     [string]$owner = '',
     [Parameter(Mandatory)][string]$spec,
     [Parameter(Mandatory)][string]$script,
@@ -137,11 +137,12 @@ function Get-Job([string]$place) {
     $active = Wait-Ending $place
     if ($null -eq $active) { Start-Job $place; return $run_id, $false }
     if ($active['kind'] -ceq $kind -and $active['work'] -ceq $work) { return $active['run_id'], $true }
-    Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])"
+    Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])" $active['kind']
 }
 
-function Stop-Busy([string]$found) {
-    Stop-With 'Busy' 'Another job runs on this agent' $found 'an agent without a running job' 'wait until it has ended, then run again; a running upgrade is never aborted'
+function Stop-Busy([string]$found, [string]$runs = '') {
+    $message = $(if ($runs -ceq $kind) { "Another $kind job runs on this agent, with other work to do" } else { 'Another job runs on this agent' })
+    Stop-With 'Busy' $message $found 'an agent without a running job' 'wait until it has ended, then run again; a running upgrade is never aborted'
 }
 
 Assert-RunId $run_id

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Extracting a backup beside the content. Needs what backup.ps1 needs, rows.ps1 and journal.ps1.
+Extracting a backup beside the content. Needs what backup.ps1 needs, and rows.ps1.
 #>
 
 $roots = 'Applications', 'Dashboards', 'Web'
@@ -65,7 +65,8 @@ function Test-Included([string]$path, $include) {
     return $true
 }
 
-# Extracts and reads back all files, on all cores; gives the number of rows, those of files that the content doesn't hold already.
+# Extracts and reads back all files, on all cores; gives how many of them the content doesn't hold already. Those that it holds stay staged too: a
+# file that changes before the commit is restored with the others.
 function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string]$root, [bool]$keepTimes) {
     Remove-Tree $staging
     [void][IO.Directory]::CreateDirectory($staging)
@@ -119,7 +120,7 @@ function Export-Batch($shared, $mine, $batch) {
     return @{ members = $batch; digests = $digests }
 }
 
-# The SHA-256 of what was extracted, or '' where the content holds these bytes already and nothing is left to do.
+# The SHA-256 of what was extracted.
 function Export-Entry($shared, $mine, $member) {
     if ($member.packed -gt 8388608 -or $member.size -gt 8388608) {
         $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None)
@@ -133,10 +134,7 @@ function Export-Entry($shared, $mine, $member) {
     if ((Get-FileSum $mine $member.staged) -cne $sha256) {
         throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
     }
-    if ($member.there -and (Get-FileSum $mine $member.there) -ceq $sha256) {
-        [IO.File]::Delete($member.staged)
-        return ''
-    }
+    if ($member.there -and (Get-FileSum $mine $member.there) -ceq $sha256) { $member.action = 'same' }
     if ($shared.keep_times) {
         $date = [int]($member.moment -shr 16)
         $time = [int]($member.moment -band 65535)
@@ -159,23 +157,7 @@ function Add-Extracted($writer, $answer) {
     for ($i = 0; $i -lt $answer.members.Length; $i++) {
         $member = $answer.members[$i]
         $bytes += $member.size
-        if (-not $answer.digests[$i]) { continue }
         Add-Row $writer @{ action = $member.action; size = $member.size; sha256 = $answer.digests[$i]; path = $member.path; target = $member.target }
     }
     Add-Progress $answer.members.Length $bytes
-}
-
-# What earlier restores kept for their undoing goes once this one's content is verified, unless one of them is still open.
-function Remove-OlderRestore {
-    $needed = @($job.run_id) + @(foreach ($row in @(Get-JournalRow (Get-JobFolder $job.work))) { if ($openStates -ccontains $row.state) { Get-PreparedBy $row.run_id } })
-    foreach ($name in 'staging', 'replaced') {
-        $base = [IO.Path]::Combine($job.work, $name)
-        if (-not [IO.Directory]::Exists($base)) { continue }
-        foreach ($entry in (Get-Entry $base)) {
-            if ($needed -ccontains $entry.Name) { continue }
-            $rows = [IO.Path]::Combine($job.work, 'jobs', $entry.Name, 'rows.txt')
-            if ([IO.File]::Exists($rows)) { [IO.File]::Delete($rows) }    # first: rows without their files would undo half a restore
-            try { Remove-Tree $entry.FullName } catch { Write-Log "$(Get-ShownPath $entry.FullName) can't be deleted: $($_.Exception.GetBaseException().Message)" }
-        }
-    }
 }

@@ -117,20 +117,18 @@ function Remove-OldJob {
     for ($i = $keepJobs; $i -lt $known.Length; $i++) { if ($needed -cnotcontains $known[$i].name) { Remove-Tree $known[$i].folder } }
 }
 
-# Restores that are open, the one that ended last, and whatever these or kept files were prepared by.
+# Restores that are open, the one that ended last, those that kept files are of, and whatever these were prepared by.
 function Get-NeededRun($known) {
     $needed = [Collections.Generic.HashSet[string]]::new([StringComparer]::Ordinal)
     foreach ($row in @(Get-JournalRow $known)) { if ($openStates -ccontains $row.state) { [void]$needed.Add($row.run_id) } }
     $last = Get-LastRestore $known
     if ($null -ne $last) { [void]$needed.Add($last.run_id) }
-    foreach ($run in @($needed)) {
-        $spec = Read-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $run, 'spec.json'))
-        if ($null -ne $spec) { [void]$needed.Add("$($spec['prepared'])") }
-    }
+    foreach ($run in @($needed)) { [void]$needed.Add((Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $run)))) }
     foreach ($name in 'staging', 'replaced') {
         $base = [IO.Path]::Combine($job.work, $name)
         if ([IO.Directory]::Exists($base)) { foreach ($entry in (Get-Entry $base)) { [void]$needed.Add($entry.Name) } }
     }
+    foreach ($commit in @(Get-Commit $known)) { if ($needed.Contains((Get-Prepared $commit.folder))) { [void]$needed.Add($commit.name) } }
     return , @($needed)
 }
 
