@@ -114,7 +114,7 @@ function Stop-With([string]$type, [string]$message, [string]$found = '', [string
 
 function Get-OurError($record) {
     $text = $record.Exception.GetBaseException().Message
-    if (-not $text.StartsWith('{"type":')) { return $null }
+    if (-not $text.StartsWith('{"type":', [StringComparison]::Ordinal)) { return $null }
     try { return ConvertFrom-JsonText $text } catch { return $null }
 }
 
