@@ -129,7 +129,7 @@ function Invoke-OnFile([string]$path, [scriptblock]$block) {
     try { Invoke-Retried $block }
     catch {
         if ($null -ne (Get-OurError $_)) { throw }
-        $why = $(if (Test-Held $_) { 'another program holds the file' } else { $_.Exception.GetBaseException().Message })
+        $why = $(if (Test-Held $_) { Get-HeldText $path } else { $_.Exception.GetBaseException().Message })
         throw [IO.IOException]::new("$($why): $(Get-ShownPath $path)", $_.Exception.GetBaseException())
     }
 }
