@@ -60,7 +60,8 @@ def test_the_restart_manager_is_asked(windows: Lane) -> None:
     path = windows.home / "held"
     path.write_bytes(b"x")
     assert windows.engine is not None
-    script = '$mine = [Diagnostics.Process]::GetCurrentProcess()\n$Ansible.Result = @{ holders = @(Get-Holder $a); me = "$($mine.ProcessName) (process $($mine.Id))" }'
+    name = "$mine = [Diagnostics.Process]::GetCurrentProcess(); $me = '{0} (process {1})' -f $mine.ProcessName, $mine.Id"
+    script = f"{name}\n$Ansible.Result = @{{ holders = @(Get-Holder $a); me = $me }}"
     with windows.holding(path):
         told = run(windows.engine, script, windows.native(path))
     assert told["holders"] == ([told["me"]] if ON_WINDOWS else [])

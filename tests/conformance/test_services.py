@@ -54,7 +54,8 @@ $script:job = @{
     folder = $folder; work = [IO.Path]::GetDirectoryName([IO.Path]::GetDirectoryName($folder)); spec = @{ service = 'W3SVC' }
     facts = [ordered]@{}; written = [Diagnostics.Stopwatch]::new()
 }
-$errors = @(foreach ($verb in $verbs) { try { if ($verb -eq 'all') { [void](Invoke-Stopped @{ runs = $true } { }) } else { Invoke-Service $verb }; '' } catch { $_.Exception.Message } })
+function Invoke-Verb([string]$verb) { if ($verb -eq 'all') { [void](Invoke-Stopped @{ runs = $true } { }) } else { Invoke-Service $verb } }
+$errors = @(foreach ($verb in $verbs) { try { Invoke-Verb $verb; '' } catch { $_.Exception.Message } })
 $states = [ordered]@{}
 foreach ($name in $table.Keys) { $states[$name] = $table[$name].Status }
 $Ansible.Result = @{ text = (ConvertTo-JsonText ([ordered]@{ errors = $errors; log = $log; states = $states })) }

@@ -32,8 +32,16 @@ function Get-ChosenFile([string]$zip, $spec) {
             $bytes += $file.size
             $file
         })
+    Assert-Reach @(foreach ($file in $chosen) { Get-LongestPlace $file.path })
     Assert-Space $job.work ([Math]::Max($bytes, [long]$spec['free_needed']))
     return , $chosen
+}
+
+# Of the places that a file will have: in the staging folder, in the content, and in what is kept of it.
+function Get-LongestPlace([string]$path) {
+    $folders = @([IO.Path]::Combine($job.work, 'quarantine', $job.run_id), (Get-LongPath $job.spec['root']))
+    $base = $folders[[int]($folders[1].Length -gt $folders[0].Length)]
+    return $base + [IO.Path]::DirectorySeparatorChar + $path.Replace([char]'/', [IO.Path]::DirectorySeparatorChar)
 }
 
 # As the core does it: lines in the order of UTF-16 code units.
