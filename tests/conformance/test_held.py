@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,24 @@ def test_rows_of_the_restart_manager(powershell: Engine) -> None:
     assert mine.endswith(f"(process {os.getpid()})")
     assert "Some title" not in mine
     assert gone == f"Skyline é (process {2**31 - 7})"
+
+
+def test_a_repeat_after_half_a_replacement(powershell: Engine, tmp_path: Path) -> None:
+    """Error 1177: the old file has its other name already, the new one isn't in its place yet."""
+    places = {name: tmp_path / name / "x.json" for name in ("staging", "content", "replaced")}
+    for name in ("staging", "content"):
+        places[name].parent.mkdir()
+        places[name].write_text(name, "utf-8")
+    script = """
+    function Invoke-Retried([scriptblock]$block) {
+        [IO.File]::Move($target, $kept)
+        & $block
+    }
+    Move-InPlaceOf $a['staging'] $a['content'] $a['replaced']
+    """
+    run(powershell, library("swap") + script, {name: str(path) for name, path in places.items()})
+    assert (places["content"].read_text("utf-8"), places["replaced"].read_text("utf-8")) == ("staging", "content")
+    assert not places["staging"].exists()
 
 
 def test_the_restart_manager_is_asked(windows: Lane) -> None:

@@ -67,7 +67,7 @@ def both(lane: Lane, path: Path, **more: Any) -> dict[str, Any]:
     """What the lane makes of a zip, which must be what the POSIX adapter makes of it."""
     asked = spec(lane, path, **more)
     found = outcome(lambda: lane.agent.inspect(lane.told(asked)))
-    if LocalHost is None or REFERENCES:
+    if LocalHost is None or (REFERENCES and lane.name == "posix"):
         compare_recorded(lane, path, found)
     if LocalHost is None:
         return found

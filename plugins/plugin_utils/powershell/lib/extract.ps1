@@ -87,7 +87,7 @@ function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string
     }
     $writer = New-RowWriter ([IO.Path]::Combine($job.folder, 'rows.txt'))
     try {
-        $functions = 'Export-Batch', 'Export-Entry', 'Write-Staged', 'Test-Same', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
+        $functions = 'Export-Batch', 'Export-Entry', 'Write-Staged', 'Test-There', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
         Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
         Close-Rows $writer
     }
@@ -129,18 +129,18 @@ function Export-Batch($shared, $mine, $batch) {
 
 # The SHA-256 of what was extracted, or '' where the content holds these bytes already and nothing is left to do.
 function Export-Entry($shared, $mine, $member) {
-    $small = $member.packed -le 8388608 -and $member.size -le 8388608
-    if ($small) {
+    if ($member.packed -gt 8388608 -or $member.size -gt 8388608) {
+        $sha256 = Write-Staged $member { param($target) Read-LongEntry $shared $mine $member $target }
+    }
+    else {
         $data = Read-PackedEntry $shared $mine $member
         $sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
-        if (Test-Same $shared $mine $member $sha256) { return '' }
         [void](Write-Staged $member { param($target) $target.Write($data, 0, $data.Length) })
     }
-    else { $sha256 = Write-Staged $member { param($target) Read-LongEntry $shared $mine $member $target } }
     if ((Get-FileSum $shared $mine $member.staged) -cne $sha256) {
         throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
     }
-    if (-not $small -and (Test-Same $shared $mine $member $sha256)) {
+    if (Test-There $shared $mine $member $sha256) {
         [IO.File]::Delete($member.staged)
         return ''
     }
@@ -159,7 +159,7 @@ function Write-Staged($member, [scriptblock]$write) {
 }
 
 # Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
-function Test-Same($shared, $mine, $member, [string]$sha256) {
+function Test-There($shared, $mine, $member, [string]$sha256) {
     if (-not $member.there) { return $false }
     try { return (Get-FileSum $shared $mine $member.there) -ceq $sha256 }
     catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return $false }

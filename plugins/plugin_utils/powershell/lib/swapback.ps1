@@ -37,7 +37,7 @@ function Get-Untouched($swap, [object[]]$rows) {
 function Invoke-BackStep($done, [string]$path, [scriptblock]$step) {
     try { $outcome = & $step }
     catch [IO.IOException], [UnauthorizedAccessException] {
-        $done.failed.Add("$path ($($_.Exception.GetBaseException().Message))")
+        $done.failed.Add("$path ($($_.Exception.Message))")
         return
     }
     if ($outcome -ceq 'kept') { $done.kept.Add($path) } elseif ($outcome) { $done[$outcome]++ }
