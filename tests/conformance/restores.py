@@ -15,6 +15,7 @@ NEW = "Applications/new-app/version_1/App.config.json"
 DEEP = "Applications/new-app/version_1/pages/long/deep/x.dmadb.json"
 LATER = "Dashboards/Made later.dmadb.json"
 BACKUP = {OVERVIEW: "overview" * 100, ALARMS: "alarms" * 100, NEW: "the new app", DEEP: ""}
+HELD = r"(another program holds the file|held by [\w.]+ \(process \d+\))"  # Wine doesn't tell who
 MIGRATED = {OVERVIEW: "migrated", ALARMS: "migrated too", LATER: "stays"}
 SH = """#!/bin/sh
 echo "$*" >> "$0.calls"

@@ -22,6 +22,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/programs.ps1"
 
 $logTail = 4096
@@ -73,7 +74,7 @@ function Assert-Package([string]$package, $wanted) {
 }
 
 function Get-FileDigest([string]$path) {
-    $stream = Open-File $path
+    $stream = Open-Patiently $path
     try { return [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
     finally { $stream.Dispose() }
 }

@@ -64,6 +64,7 @@ $Ansible.Changed = $false
 . "$PSScriptRoot/lib/answer.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/launch.ps1"
+. "$PSScriptRoot/lib/guard.ps1"
 
 $beginPatience = 60        # seconds until a launched job has come to its first line
 $endAttempts = 30          # each lasts a tenth of a second
@@ -77,11 +78,6 @@ function Get-Record {
 
 # The record comes last: a run id is known once everything that its job needs stands there.
 function New-JobFolder([string]$place, [string]$folder) {
-    $jobs = [IO.Path]::GetDirectoryName($folder)
-    if (-not [IO.Directory]::Exists($jobs)) {
-        [void][IO.Directory]::CreateDirectory($jobs)
-        if ($onWindows) { Protect-Folder $jobs }
-    }
     [void][IO.Directory]::CreateDirectory($folder)
     $record = Get-Record
     Write-FileBytes ([IO.Path]::Combine($folder, 'spec.json')) ([Text.UTF8Encoding]::new($false).GetBytes((Expand-Text $spec)))
@@ -148,7 +144,7 @@ function Stop-Busy([string]$found, [string]$runs = '') {
 Assert-RunId $run_id
 if ($Ansible.CheckMode) { Stop-With 'Refused' 'Nothing is started in check mode' "a $kind job" 'a run without --check' 'run without --check' }
 $place = Get-LongPath $work_dir
-[void][IO.Directory]::CreateDirectory($place)
+foreach ($folder in $place, [IO.Path]::Combine($place, 'jobs')) { Protect-Folder $folder }
 $turn = Open-Lock ([IO.Path]::Combine($place, 'start.lock')) $turnPatience
 if ($null -eq $turn) { Stop-Busy 'a start that has not ended' }
 try { $known, $attached = Get-Job $place } finally { $turn.Dispose() }

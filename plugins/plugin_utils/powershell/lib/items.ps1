@@ -67,7 +67,7 @@ function Get-NameProblem([string]$path) {
     foreach ($part in $path.Split([char]'/')) {
         $bad = $badCharacter.Match($part)
         if ($bad.Success) { return "it has the character $(Get-QuotedCharacter $bad.Value[0]), which Windows doesn't allow in a name" }
-        if ($part.EndsWith('.') -or $part.EndsWith(' ')) { return 'a part ends in a dot or a space, which Windows drops' }
+        if ($part.Length -and '. '.IndexOf($part[$part.Length - 1]) -ge 0) { return 'a part ends in a dot or a space, which Windows drops' }
         if ($deviceName.IsMatch($part.Split([char]'.')[0].TrimEnd())) { return "`"$part`" is a device to Windows" }
         if ($part.Length -gt 255) { return 'a part is longer than 255 characters' }
     }

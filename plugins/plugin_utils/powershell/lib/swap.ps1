@@ -152,14 +152,16 @@ function Move-In($swap, [string]$staged, $row) {
     $there = [IO.FileInfo]::new($target)
     if ($there.Exists -and $there.Length) { throw [IO.IOException]::new("appeared while the files were swapped in: $(Get-ShownPath $target)") }
     # A file that is moved keeps the access rights of the folder it comes from; one that takes another's place gets those of the other.
-    if (-not $there.Exists) { [IO.File]::Create($target).Dispose() }
-    Invoke-OnFile $target { [IO.File]::Replace($staged, $target, [NullString]::Value, $true) }
+    Invoke-OnFile $target {
+        if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }
+        [IO.File]::Replace($staged, $target, [NullString]::Value, $true)
+    }
 }
 
 function Move-InPlaceOf([string]$staged, [string]$target, [string]$kept) {
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($kept))
-    if (-not [IO.File]::Exists($target) -and [IO.File]::Exists($kept)) { [IO.File]::Move($kept, $target) }    # a run was broken off in between
     Invoke-OnFile $target {
+        if (-not [IO.File]::Exists($target) -and [IO.File]::Exists($kept)) { [IO.File]::Move($kept, $target) }    # broken off in between, or error 1177
         $before = [IO.File]::GetAttributes($target)
         $locked = $before -band [IO.FileAttributes]::ReadOnly
         if ($locked) { [IO.File]::SetAttributes($target, $before -bxor [IO.FileAttributes]::ReadOnly) }
@@ -177,7 +179,7 @@ function Invoke-OnFile([string]$path, [scriptblock]$block) {
     try { Invoke-Retried $block }
     catch {
         if ($null -ne (Get-OurError $_)) { throw }
-        $why = $(if (Test-Held $_) { 'another program holds the file' } else { $_.Exception.GetBaseException().Message })
+        $why = $(if (Test-Held $_) { Get-HeldText $path } else { $_.Exception.GetBaseException().Message })
         throw [IO.IOException]::new("$($why): $(Get-ShownPath $path)", $_.Exception.GetBaseException())
     }
 }

@@ -48,7 +48,7 @@ function Stop-NotBack($swap, $failed) {
 function Invoke-BackStep($done, [string]$path, [scriptblock]$step) {
     try { $outcome = & $step }
     catch [IO.IOException], [UnauthorizedAccessException] {
-        $done.failed.Add("$path ($($_.Exception.GetBaseException().Message))")
+        $done.failed.Add("$path ($($_.Exception.Message))")
         return
     }
     if ($outcome -ceq 'kept') { $done.kept.Add($path) } elseif ($outcome) { $done[$outcome]++ }

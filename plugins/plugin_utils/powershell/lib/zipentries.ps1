@@ -15,14 +15,14 @@ of what the zip's directory says are read as gzip, which fails where the sums do
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
 
-function Test-FolderName([string]$name) { return $name.EndsWith('/') -or $name.EndsWith('\') }
+function Test-FolderName([string]$name) { return $name.EndsWith('/', [StringComparison]::Ordinal) -or $name.EndsWith('\', [StringComparison]::Ordinal) }
 
 function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if (-not (Test-FolderName $member.name)) { $member } }) }
 
 # With limits, entries that the core will refuse by them aren't read: they keep no SHA-256.
 function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
-    try { $stream = Open-File $path }
-    catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
+    try { $stream = Open-Patiently $path }
+    catch { if ($null -ne (Get-OurError $_)) { throw }; Stop-NoZip $path $_.Exception.GetBaseException().Message }
     try { $members = Read-Directory $stream $path } finally { $stream.Dispose() }
     $files = @(if (Test-Within $members $limits) { foreach ($member in $members) { if (Test-Readable $member) { $member } } })
     $functions = 'Read-EntryBatch', 'Read-EntryDigest', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
