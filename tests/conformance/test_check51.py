@@ -18,7 +18,7 @@ def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
     try:
         command = posix_engine()
     except EngineMissing as error:
-        pytest.skip(str(error))
+        pytest.skip(f"lane powershell: {error}")
     return subprocess.run(
         [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
     )

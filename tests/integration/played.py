@@ -73,7 +73,7 @@ class WindowsSite(Site):
 def needs(connection: str) -> None:
     """Skips the test where a library for the connection is missing."""
     for name in {"psrp": ("pypsrp", "psrpcore")}.get(connection, ()):
-        pytest.importorskip(name, reason=f"{connection}: the library {name} is missing")
+        pytest.importorskip(name, reason=f"lane {connection}: the library {name} is missing")
 
 
 def content_of(path: Path) -> dict[str, str]:
