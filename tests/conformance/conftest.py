@@ -44,7 +44,7 @@ KILL = """
 [CmdletBinding(SupportsShouldProcess)] param([int]$id)
 $process = [Diagnostics.Process]::GetProcessById($id)
 $process.Kill()
-[void]$process.WaitForExit(10000)
+[void]$process.WaitForExit(60000)
 """
 CLOSE = "[CmdletBinding(SupportsShouldProcess)] param([string]$path) [AppDomain]::CurrentDomain.GetData($path).Dispose()"
 
@@ -84,7 +84,7 @@ class Lane:
     def scan(self, **more: Any) -> dict[str, Any]:
         return self.agent.scan(self.request(**more))
 
-    def follow(self, run_id: str, seconds: float = 120, *, past: tuple[str, ...] = ("running",)) -> JobStatus:
+    def follow(self, run_id: str, seconds: float = 600, *, past: tuple[str, ...] = ("running",)) -> JobStatus:
         """The job, once it isn't in one of these states any more: by default ended, dead, absent, or a commit that waits for a word."""
         end = time.monotonic() + seconds
         status = self.agent.poll(run_id, 2)

@@ -91,6 +91,8 @@ class Engine:
             process.stdin.flush()
             line = self.answers.get(timeout=FIRST_ANSWER if first else ANSWER)
         except (queue.Empty, OSError) as error:
+            if isinstance(error, queue.Empty):
+                process.kill()
             raise self._failure(process, f"gave no answer: {type(error).__name__}", first=first) from error
         if not line:
             raise self._failure(process, "ended; see what it said above", first=first)

@@ -20,7 +20,7 @@ def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
     except EngineMissing as error:
         pytest.skip(f"lane powershell: {error}")
     return subprocess.run(
-        [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -86,8 +86,10 @@ def test_a_job_in_a_process_of_its_own(counting: Engine, tmp_path: Path) -> None
     host = WindowsHost(counting.execute, str(tmp_path / "work"), launcher=counting.command)
     spec = {"kind": "verify", "path": str(tmp_path / "no.zip"), "manifest": None, "copy_to": None, "compare_root": None, "limits": None}
     try:
-        assert host.start(spec, "v1").run_id == "v1"
-        assert host.poll("v1", 20).state == "failed"
+        status = host.start(spec, "v1")
+        while status.active:
+            status = host.poll("v1", 20)
+        assert status.state == "failed"
     finally:
         counting.close()
     found = ran(tmp_path / "lines")

@@ -165,8 +165,13 @@ function Get-Answer($ps, $ansible, $output, [bool]$threw, [int]$depth) {
 #endregion
 #region a run
 
-# Whether a script may run in check mode: it says so in its CmdletBinding.
+# Whether a script may run in check mode: it says so in its CmdletBinding. The same few scripts come again and again, and reading one takes time.
 function Test-ShouldProcess([string]$script) {
+    if (-not $known.ContainsKey($script)) { $known[$script] = Find-ShouldProcess $script }
+    return $known[$script]
+}
+
+function Find-ShouldProcess([string]$script) {
     $problems = $null
     $ast = [Management.Automation.Language.Parser]::ParseInput($script, [ref]$null, [ref]$problems)
     if (-not $ast.ParamBlock) { return $false }
@@ -246,6 +251,7 @@ function Invoke-Request($request) {
 
 #endregion
 
+$known = [Collections.Generic.Dictionary[string, bool]]::new([StringComparer]::Ordinal)
 $state = Get-SessionState
 $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.UTF8Encoding]::new($false))
 $writer = [IO.StreamWriter]::new([Console]::OpenStandardOutput(), [Text.UTF8Encoding]::new($false))
