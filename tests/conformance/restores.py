@@ -21,10 +21,11 @@ SH = """#!/bin/sh
 echo "$*" >> "$0.calls"
 if [ -e "$0.$1.fails" ]; then echo "cannot $1 $2" >&2; exit 3; fi
 """
-PS1 = """param([string]$verb, [string]$name)
-$me = $MyInvocation.MyCommand.Path
-[IO.File]::AppendAllText("$me.calls", "$verb $name`n")
-if ([IO.File]::Exists("$me.$verb.fails")) { [Console]::Error.WriteLine("cannot $verb $name"); exit 3 }
+CMD = """@echo off
+echo %1 %2>> "%~f0.calls"
+if not exist "%~f0.%1.fails" exit 0
+echo cannot %1 %2 1>&2
+exit 3
 """
 
 
@@ -35,8 +36,8 @@ class Restore:
         self.lane, self.root, self.work = lane, lane.home / "agent", lane.home / "work"
         for path, text in MIGRATED.items():
             self.write(path, text)
-        self.service = lane.home / ("service.ps1" if lane.windows else "service")
-        self.service.write_text(PS1 if lane.windows else SH, "utf-8")
+        self.service = lane.home / ("service.cmd" if lane.windows else "service")
+        self.service.write_text(CMD if lane.windows else SH, "utf-8", newline="\r\n" if lane.windows else "\n")
         self.service.chmod(0o755)
         self.prepare()
 
@@ -65,7 +66,7 @@ class Restore:
     @property
     def served(self) -> dict[str, Any]:
         lane = self.lane
-        command = [*lane.launcher, "-NoProfile", "-File", lane.native(self.service)] if lane.windows else [str(self.service)]
+        command = ["cmd.exe", "/d", "/c", lane.native(self.service)] if lane.windows else [str(self.service)]
         return {"service": "W3SVC", "host_command": command}
 
     def commit_spec(self, **more: Any) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Restore:
     def calls(self) -> list[str]:
         """What the web server was told."""
         log = Path(f"{self.service}.calls")
-        return log.read_text("utf-8").splitlines() if log.exists() else []
+        return [line.rstrip() for line in log.read_text("utf-8").splitlines()] if log.exists() else []
 
     def break_service(self, verb: str, *, broken: bool = True) -> None:
         mark = Path(f"{self.service}.{verb}.fails")

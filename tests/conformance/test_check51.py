@@ -20,9 +20,9 @@ def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
     try:
         command = posix_engine()
     except EngineMissing as error:
-        pytest.skip(str(error))
+        pytest.skip(f"lane powershell: {error}")
     return subprocess.run(
-        [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
     )
 
 

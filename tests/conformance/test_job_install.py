@@ -55,7 +55,7 @@ def installs(lane: Lane) -> int:
     return len(path.read_text("utf-8").split()) if path.exists() else 0
 
 
-def until(found: Callable[[], Any], seconds: float = 60) -> Any:
+def until(found: Callable[[], Any], seconds: float = 300) -> Any:
     """What `found` gives once it gives something."""
     end = time.monotonic() + seconds
     while not (value := found()):

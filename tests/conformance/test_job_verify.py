@@ -261,7 +261,7 @@ def backed_up(host: Lane) -> dict[str, Any]:
     items = [{"path": path, "versions": None} for path in (APP, "Dashboards", "Web")]
     backup = {"kind": "backup", "work": "", "root": str(root), "items": items, "dest_dir": str(host.home / "backups"), "name": "one.zip"}
     status = reference.start({**backup, "header": header, "level": 1, "retries": 0, "rotate": []}, "b1")
-    assert reference.poll(status.run_id, 20).state == "done"
+    assert reference.poll(status.run_id, 120).state == "done"
     path = host.home / "backups" / "one.zip"
     return {"path": path, "manifest": path.with_suffix(".manifest")}
 

@@ -24,6 +24,7 @@ def upgraded(site: WindowsSite, run: Run, contents: dict[str, dict[str, str]]) -
         assert content_of(agent.backup_dir / name) == contents[agent.name]
 
 
+@pytest.mark.each_core
 @pytest.mark.parametrize("connection", ["winrm", "psrp"])
 def test_upgrade_and_a_second_run(make_windows_site: MakeWindowsSite, connection: str) -> None:
     needs(connection)
@@ -65,6 +66,7 @@ def test_upgrade_under_wine(make_wine_site: MakeWindowsSite) -> None:
     upgraded(site, site.play("upgrade_web", variables=site.target()), contents)
 
 
+@pytest.mark.each_core
 def test_denied_by_the_gate(make_windows_site: MakeWindowsSite) -> None:
     """One agent isn't fit: nothing is touched on any, and nothing but scans has run."""
     site = make_windows_site()
@@ -80,6 +82,7 @@ def test_denied_by_the_gate(make_windows_site: MakeWindowsSite) -> None:
     assert [set(site.scripts(agent.name)) for agent in site.agents] == [{"scan"}, {"scan"}]
 
 
+@pytest.mark.each_core
 def test_check_mode(make_windows_site: MakeWindowsSite) -> None:
     site = make_windows_site()
     before = site.trees()
@@ -95,6 +98,7 @@ def test_check_mode(make_windows_site: MakeWindowsSite) -> None:
         assert all(call.check for call in site.host(agent.name).calls)
 
 
+@pytest.mark.each_core
 def test_agent_that_fails_half_way(make_windows_site: MakeWindowsSite) -> None:
     """The other one ends its phase, the cluster stops; running again finishes, and the backup of before the failure stays."""
     site = make_windows_site()

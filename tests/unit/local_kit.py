@@ -35,7 +35,7 @@ if [ -e "$0.$1.fails" ]; then echo "cannot $1 $2" >&2; exit 3; fi
 """
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 10) -> Any:
+def wait_for(found: Callable[[], Any], seconds: float = 60) -> Any:
     """What `found` gives once it gives something."""
     end = time.monotonic() + seconds
     while not (value := found()):
@@ -141,7 +141,7 @@ class Agent:
     def start(self, spec: dict[str, Any], run_id: str) -> Any:
         return self.host.start(spec, run_id)
 
-    def follow(self, spec: dict[str, Any], run_id: str, seconds: float = 20) -> Any:
+    def follow(self, spec: dict[str, Any], run_id: str, seconds: float = 120) -> Any:
         """The status of a detached job at its end, or once it waits."""
         self.start(spec, run_id)
         return self.host.poll(run_id, seconds)

@@ -133,8 +133,8 @@ def test_a_service_that_nothing_can_stop_is_refused(agent: Agent) -> None:
 @pytest.mark.parametrize("word", ["release", "undo"])
 def test_a_commit_waits_for_a_word(agent: Agent, word: str) -> None:
     before = snapshot(agent.root)
-    agent.start(agent.commit_spec("p1", deadline=30), "c1")
-    waiting = agent.host.poll("c1", 10)
+    agent.start(agent.commit_spec("p1", deadline=120), "c1")
+    waiting = agent.host.poll("c1", 60)
     assert (waiting.state, journal(agent)) == ("waiting", "swapped")
     assert restored(agent)
     assert agent.calls() == ["stop W3SVC"]
@@ -151,26 +151,26 @@ def test_undo_goes_before_release(agent: Agent) -> None:
     folder = agent.store.create("c1")
     (folder / "release").touch()
     (folder / "undo").touch()
-    assert agent.run(agent.commit_spec("p1", deadline=30), "c1")["released_by"] == "undo"
+    assert agent.run(agent.commit_spec("p1", deadline=120), "c1")["released_by"] == "undo"
 
 
 def test_a_word_given_early_is_heard(agent: Agent) -> None:
     (agent.store.create("c1") / "release").touch()
-    assert agent.run(agent.commit_spec("p1", deadline=30), "c1")["released_by"] == "release"
+    assert agent.run(agent.commit_spec("p1", deadline=120), "c1")["released_by"] == "release"
 
 
 def test_past_the_deadline_the_web_server_starts_by_itself(agent: Agent) -> None:
     begun = time.monotonic()
     result = agent.run(agent.commit_spec("p1", deadline=0.3), "c1")
     assert result["released_by"] == "deadline"
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < 60
     assert agent.calls()[-1] == "start W3SVC"
     assert agent.store.last_restore()["run_id"] == "c1"  # type: ignore[index]
 
 
 def test_an_undo_by_word_keeps_what_somebody_wrote_meanwhile(agent: Agent) -> None:
-    agent.start(agent.commit_spec("p1", deadline=30), "c1")
-    agent.host.poll("c1", 10)
+    agent.start(agent.commit_spec("p1", deadline=120), "c1")
+    agent.host.poll("c1", 60)
     agent.write(OVERVIEW, "written by a synchronisation")
     agent.host.signal("c1", "undo")
     ended = wait_for(lambda: (status := agent.host.poll("c1")).state == "done" and status)
@@ -180,8 +180,8 @@ def test_an_undo_by_word_keeps_what_somebody_wrote_meanwhile(agent: Agent) -> No
 
 
 def test_told_to_end_a_waiting_commit_starts_the_web_server_and_stays_open(agent: Agent) -> None:
-    agent.start(agent.commit_spec("p1", deadline=30), "c1")
-    agent.host.poll("c1", 10)
+    agent.start(agent.commit_spec("p1", deadline=120), "c1")
+    agent.host.poll("c1", 60)
     os.kill(_pid(agent), signal.SIGTERM)
     assert wait_for(lambda: (status := agent.host.poll("c1")).state == "failed" and status)
     assert agent.calls() == ["stop W3SVC", "start W3SVC"]
@@ -257,19 +257,19 @@ def test_a_failure_and_a_service_that_does_not_start_are_both_told(agent: Agent)
 
 
 def test_a_service_that_hangs_is_given_up(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent.command.write_text('#!/bin/sh\nif [ "$1" = stop ]; then exec sleep 30; fi\n')
+    agent.command.write_text('#!/bin/sh\nif [ "$1" = stop ]; then exec sleep 120; fi\n')
     monkeypatch.setattr(local_restore, "SERVICE_TIMEOUT", 0.3)
     begun = time.monotonic()
     with pytest.raises(ServiceFailed, match="didn't stop"):
         agent.run(agent.commit_spec("p1"), "c1")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
 def test_a_service_that_leaves_a_process_behind_is_not_waited_for(agent: Agent) -> None:
-    agent.command.write_text('#!/bin/sh\nif [ "$1" = start ]; then sleep 5 & fi\n')
+    agent.command.write_text('#!/bin/sh\nif [ "$1" = start ]; then sleep 60 & fi\n')
     begun = time.monotonic()
     agent.run(agent.commit_spec("p1"), "c1")
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 50
 
 
 def test_a_host_command_that_is_missing(agent: Agent) -> None:
