@@ -5,7 +5,7 @@
 #   make test     everything that passes or fails; the last line counts it
 #   make lint     the linters and type checks only
 #   make sanity   ansible-test sanity on the built and installed collection
-#   make bench    how fast backups and restores are, against zip and unzip
+#   make bench    how fast backups and restores are, against zip and unzip, and with PWSH (or pwsh on PATH) the scripts against .NET's ZipFile
 #   make build    the artifact, in dist/
 #   make venv     the environment .venv with all tools
 #   make clean    remove what the others made
