@@ -6,7 +6,7 @@
 #   make lint     the linters and type checks only
 #   make lines    which lines of the PowerShell scripts no test runs; brings tests/conformance/missed.toml up to date
 #   make sanity   ansible-test sanity on the built and installed collection
-#   make bench    how fast backups and restores are, against zip and unzip
+#   make bench    how fast backups and restores are, against zip and unzip, and with PWSH (or pwsh on PATH) the scripts against .NET's ZipFile
 #   make build    the artifact, in dist/
 #   make venv     the environment .venv with all tools
 #   make clean    remove what the others made

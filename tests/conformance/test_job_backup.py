@@ -219,6 +219,15 @@ def test_names_that_windows_cannot_hold(host_here: Lane, name: str) -> None:
     assert left(host_here) == []
 
 
+def test_every_name_that_windows_cannot_hold_is_found(host_here: Lane) -> None:
+    bad = ["LPT9.x.json", "Com1/a.json", "folder./a.json", "folder /a.json", "CONIN$", "clock$.json", "aux .json", "a\x01b", "ends "]
+    fine = ["console.json", "Nullable/a.json", "com.json", "company 1/a b.json", ".hidden", "my nul/a.json"]
+    fill(host_here, {f"Dashboards/{name}": b"x" for name in bad + fine})
+    status = host_here.run(spec(host_here, "Dashboards"))
+    found = (status.error or {})["found"].split("; ")
+    assert sorted(row.rpartition(" (")[0] for row in found) == sorted(f"Dashboards/{name}" for name in bad)
+
+
 def test_names_that_differ_in_case_only(host_here: Lane) -> None:
     fill(host_here, {"Dashboards/a.json": b"x", "Dashboards/A.json": b"y"})
     status = host_here.run(spec(host_here, "Dashboards"))
