@@ -44,7 +44,7 @@ def arguments(folder: Path) -> dict[str, Any]:
     [(PACKAGE, ["scan", "poll i1", "scan"]), (PACKAGE.upper(), ["scan", "poll i1", "scan"]), ("another", ["scan", "start", "scan"])],
 )
 def test_an_install_that_ends_between_two_looks_is_attached_to(tmp_path: Path, package: str, calls: list[str]) -> None:
-    spec = {"kind": "install", "package": package, "sha256": None, "packages_dir": str(tmp_path / "Upgrades/Packages")}
+    spec = {"kind": "install", "package": package, "sha256": None, "packages_dir": str(tmp_path / "Upgrades/Packages"), "root": str(tmp_path)}
     host = Racing(tmp_path / "work", work=work_of(spec))
     with pytest.raises(InstallFailed, match="doesn't run the wanted web version"):
         upgrade(host, arguments(tmp_path), check=False)  # type: ignore[arg-type]
