@@ -18,7 +18,7 @@ from ..module_utils.gate_host import restarts
 from ..module_utils.gate_values import Gate, Request
 from ..module_utils.package import parse_package_name
 from ..module_utils.report import gate_table
-from ..plugin_utils.action import checked_arguments
+from ..plugin_utils.action import checked_arguments, unfit_settings
 from ..plugin_utils.cluster_view import ClusterView
 
 display = Display()
@@ -35,6 +35,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         params = checked_arguments(self._task.args, argument_spec("version_gate"))
+        if wrong := unfit_settings(self._templar, variables):
+            raise AnsibleActionFail("Nothing was changed. " + "; ".join(map(str, wrong)))
         view = ClusterView(variables, cluster=params["cluster"], members=params["members"])
         try:
             request = self._request(params, view)

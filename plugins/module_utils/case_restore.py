@@ -32,6 +32,8 @@ from .jobs import JobStatus
 from .readiness import latest_attempt
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
 
+NO_SERVICE = "none"
+
 
 def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
     """One step of a restore. The same call repeated with the returned run id follows the step's job."""
@@ -254,7 +256,7 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "owner": args.get("owner"),
         "prepared": prepared,
         "root": args["root"],
-        "service": args.get("web_service") or None,
+        "service": _service(args),
         "host_command": args.get("host_command") or None,
         "deadline": int(args.get("deadline", 900)),
         "leftovers": chosen["leftovers"],
@@ -262,6 +264,12 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "zip_sha256": chosen["zip_sha256"],
         "partial": chosen["include"] is not None,
     }
+
+
+def _service(args: Args) -> str | None:
+    """The web server's service; none where none serves from this tree."""
+    name = str(args.get("web_service") or NO_SERVICE)
+    return None if name.lower() == NO_SERVICE else name
 
 
 def _committed(status: JobStatus, result: Result) -> Result:
@@ -312,7 +320,7 @@ def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         "owner": args.get("owner"),
         "commit": commit,
         "root": args["root"],
-        "service": args.get("web_service") or None,
+        "service": _service(args),
         "host_command": args.get("host_command") or None,
     }
     status = follow(host, host.start(spec, run_id_of({**args, "run_id": None}, "undo")), wait)
