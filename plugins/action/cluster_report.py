@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
-from ..module_utils.outcome import PHASES, AgentRun, cluster_text, summarise
+from ..module_utils.outcome import PHASES, AgentRun, Names, cluster_text, summarise
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
 
@@ -29,9 +29,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         params = checked_arguments(self._task.args, argument_spec("cluster_report"))
         check, purpose = bool(self._task.check_mode), params["purpose"]
+        names = Names(modules=params["module_names"], web_processes=params["web_processes"])
         told: dict[str, Any] = {}
         for name, runs in _clusters(task_vars or {}):
-            display.display("\n" + cluster_text(name, runs, purpose=purpose, check=check))
+            display.display("\n" + cluster_text(name, runs, purpose=purpose, check=check, names=names))
             told[name] = [vars(summarise(run, purpose=purpose, check=check)) for run in runs]
         document = {"purpose": purpose, "check_mode": check, "clusters": told}
         if params["path"]:

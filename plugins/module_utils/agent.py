@@ -149,6 +149,14 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackageFile:
+    """Where the installer will find a package on the agent; `size` in bytes, None while there is no such file."""
+
+    path: str
+    size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunningJob:
     run_id: str
     kind: str
@@ -218,6 +226,7 @@ class AgentState:
     last_restore: LastRestore | None = None
     has_dashboards_folder: bool = True
     content: tuple[ContentRow, ...] | None = None
+    package_file: PackageFile | None = None
     errors: tuple[str, ...] = field(default=())
 
 
@@ -238,6 +247,7 @@ def to_result(state: AgentState) -> dict[str, object]:
         "cluster": _cluster_result(state.cluster),
         "host": None if state.host is None else _host_result(state.host),
         "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},
+        "package_file": None if state.package_file is None else {"path": _cut(state.package_file.path), "size": state.package_file.size},
         "job": None if state.job is None else {"run_id": state.job.run_id, "kind": state.job.kind, "started": state.job.started},
         "last_restore": None if state.last_restore is None else _restore_result(state.last_restore),
         "has_web_folder": state.has_web_folder,

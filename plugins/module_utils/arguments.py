@@ -40,7 +40,7 @@ ZIP: Spec = {
     "retries": {"type": "int", "default": 2},
 }
 
-AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}}
+AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}, "package": {"type": "path"}}
 
 BACKUP: Spec = {
     **AGENT,
@@ -92,7 +92,8 @@ VERSION_GATE: Spec = {
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "target": {"type": "raw"},
     "package": {"type": "str", "default": ""},
-    "package_size": {"type": "int", "default": 0},
+    "package_size": {"type": "int"},
+    "package_brought": {"type": "bool", "default": False},
     "members": {"type": "list", "elements": "str", "default": []},
     "results": {"type": "str", "default": "dataminer_scan"},
     "allow_partial": {"type": "bool", "default": False},
@@ -110,8 +111,14 @@ CLUSTER_BARRIER: Spec = {
     "remedy": {"type": "str", "default": "Mend the cause and run the playbook again: it continues from what is there."},
 }
 
+NAMES: Spec = {
+    "module_names": {"type": "dict", "default": {"GQI DxM": "DataMiner GQI", "Web DcM": "DataMiner Web"}},
+    "web_processes": {"type": "list", "elements": "str", "default": ["W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web"]},
+}
+
 CLUSTER_VERIFY: Spec = {
     **CLUSTER,
+    **NAMES,
     "results": {"type": "str", "default": "dataminer_after"},
     "expected": {"type": "raw"},
     "content_equal": {"type": "bool", "default": False},
@@ -121,6 +128,7 @@ CLUSTER_VERIFY: Spec = {
 RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}
 
 CLUSTER_REPORT: Spec = {
+    **NAMES,
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "path": {"type": "path"},
 }

@@ -47,7 +47,8 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
-    about = _about(plan, rotation, doubt, {f"Applications/{app.folder}": app.title for app in state.apps})
+    notes = [*plan.warnings[:SHOWN], *([doubt] if doubt else []), *_not_counting(state, rotation, agent)[:SHOWN]]
+    about = _about(plan, rotation, notes, {f"Applications/{app.folder}": app.title for app in state.apps})
     spec = {
         "kind": "backup",
         "work": f"backup {folder}",
@@ -65,14 +66,28 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     return spec, about
 
 
-def _about(plan: Plan, rotation: Rotation | None, doubt: str | None, titles: dict[str, str]) -> Result:
+def _not_counting(state: AgentState, rotation: Rotation | None, agent: str) -> list[str]:
+    """What lies in the backup folder and is no backup to rely on. Zips of other agents in a shared folder are theirs to tell of."""
+    if rotation is None:
+        return []
+    others = {row.name for row in state.backups if row.origin != "own" or _of_another(row, agent)}
+    told = [f"{name} doesn't count as a backup and stays: {why}" for name, why in rotation.ignored if name not in others]
+    at_work = state.job is not None and state.job.kind == "backup"
+    return told + ([] if at_work else [f"{path} was never finished and doesn't count as a backup" for path in state.partials])
+
+
+def _of_another(row: BackupFile, agent: str) -> bool:
+    return row.manifest is not None and row.manifest.intact and str(row.manifest.header.get("agent")).casefold() != agent.casefold()
+
+
+def _about(plan: Plan, rotation: Rotation | None, notes: list[str], titles: dict[str, str]) -> Result:
     left_out = [{"folder": row.folder, "name": row.name, "reason": row.reason} for row in plan.left_out]
     ignored = [f"{name}: {why}" for name, why in rotation.ignored] if rotation else []
     return {
         "mode": plan.mode,
         "mode_reason": plan.mode_reason,
         "left_out": left_out[:SHOWN],
-        "notes": [*plan.warnings[:SHOWN], *([doubt] if doubt else [])],
+        "notes": notes,
         "rotation": {"delete": list(rotation.delete) if rotation else [], "ignored": ignored[:SHOWN]},
         "diff": {"before": "", "after": _diff(plan, rotation, titles)},
     }

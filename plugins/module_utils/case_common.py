@@ -16,7 +16,7 @@ from typing import Any
 from .agent import AgentState, BackupFile
 from .agent_versions import DEFAULT_SUCCESS_PATTERN
 from .entry_names import DEFAULT_LIMITS
-from .errors import InvalidInput, type_name
+from .errors import InvalidVersion, type_name
 from .host import Host
 from .jobs import JobStatus, progress_text
 from .read_agent import read_agent
@@ -44,7 +44,7 @@ def optional_version(value: object, what: str) -> Version | None:
 
 
 def _not_text(value: object, what: str) -> Version:
-    raise InvalidInput(
+    raise InvalidVersion(
         f"{what} isn't a text",
         found=f"{value!r}, a {type_name(value)}: YAML reads an unquoted 10.10 as the number 10.1",
         needed='a quoted version such as "10.5.4" or "10.4.0 [CU13]"',
@@ -76,6 +76,7 @@ def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely
         "host_command": args.get("host_command") or None,
         "content": content,
         "likely": likely,
+        "package": args.get("package") or None,
         "max_text": MAX_TEXT,
         "log_tail": 4096,
     }

@@ -83,15 +83,28 @@ def compact(scan: dict[str, Any]) -> dict[str, Any]:
 
 
 def grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of content, at most `ROWS`: where there are more files, those beyond apps count by the folder they are in."""
+    """The rows of content, few enough for a result; each one counts in a row. Where there are too many, files count by the folder they are in.
+
+    Of apps beyond `ROWS`, and of folders beyond them, each of the folders a backup is made of has one row for all.
+    """
     if len(rows) <= ROWS:
         return rows
-    apps = [row for row in rows if row["path"].lower().startswith("applications/")]
+    apps = [row for row in rows if _top(row, 1).lower() == "applications"]
+    folders = _together([row for row in rows if _top(row, 1).lower() != "applications"], 2)
+    rest = [*apps[ROWS:], *folders[ROWS:]]
+    return [*apps[:ROWS], *folders[:ROWS], *_together(rest, 1)]
+
+
+def _top(row: dict[str, Any], parts: int) -> str:
+    return "/".join(row["path"].split("/")[:parts])
+
+
+def _together(rows: list[dict[str, Any]], parts: int) -> list[dict[str, Any]]:
+    """One row for all those that begin with the same parts of a path."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row not in apps:
-            groups.setdefault("/".join(row["path"].split("/")[:2]), []).append(row)
-    return [*apps[:ROWS], *(_group(path, group) for path, group in list(groups.items())[:ROWS])]
+        groups.setdefault(_top(row, parts), []).append(row)
+    return [_group(path, group) for path, group in groups.items()]
 
 
 def _group(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .agent import AgentState
-from .cluster import MODULES, WEB_PROCESSES, first_line, restarted
+from .cluster import MODULES, WEB_PROCESSES, first_line, processes_text, restarted
 from .jobs import size_text
+from .modules_text import modules_text
 from .report import AgentSummary, summary
 from .status import status_text
 from .version import Version
@@ -45,6 +46,17 @@ class AgentRun:
     results: Results
     before: AgentState | None
     after: AgentState | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the vendor documents no names of: what a module's DisplayName begins with, and which processes a web upgrade may restart."""
+
+    modules: Mapping[str, str]
+    web_processes: Sequence[str]
+
+
+DEFAULT_NAMES = Names(modules=MODULES, web_processes=WEB_PROCESSES)
 
 
 def summarise(run: AgentRun, *, purpose: str, check: bool) -> AgentSummary:
@@ -126,18 +138,18 @@ def _content(run: AgentRun) -> str | None:
     return f"{changed} of {len(after)} items changed" if changed else f"{len(after)} items, unchanged"
 
 
-def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool) -> str:
+def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool, names: Names = DEFAULT_NAMES) -> str:
     """Everything the end of a run says of one cluster: table, failures, notes, what is left to do."""
     told = list(runs)
     parts = [
         f"Summary of {'cluster ' + name if name else 'the cluster'}: {purpose}{' (check mode: nothing was changed)' if check else ''}",
         summary(summarise(run, purpose=purpose, check=check) for run in told),
-        status_text((run.name, run.before) for run in told if run.before) if purpose == "status" else "",
+        status_text(((run.name, run.before) for run in told if run.before), modules=names.modules) if purpose == "status" else "",
         _failures(told),
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
-        _grouped("Restarted beside the web server", _restarts(told)),
-        _modules(told) if purpose == "downgrade" and any(_went_back(run.results) for run in told) else "",
+        "" if check else _grouped("Processes", _processes(told, names)),
+        *(_gone_back(told, names) if purpose == "downgrade" and any(_went_back(run.results) for run in told) else []),
         _conclusion(told, purpose=purpose, check=check),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -192,9 +204,9 @@ def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
 
 
-def _restarts(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
-    found = [(run.name, restarted(run.before.host, run.after.host, except_for=WEB_PROCESSES)) for run in runs if run.before and run.after]
-    return [(name, ", ".join(names)) for name, names in found if names]
+def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:
+    both = [(run.name, run.before.host, run.after.host) for run in runs if run.before and run.after]
+    return [(name, processes_text(restarted(before, after, except_for=names.web_processes))) for name, before, after in both]
 
 
 def _went_back(results: Results) -> bool:
@@ -202,23 +214,9 @@ def _went_back(results: Results) -> bool:
     return any(results.get(key) is not None for key in ("dataminer_upgrade_result", "dataminer_restore_committed"))
 
 
-def _modules(runs: Iterable[AgentRun]) -> str:
-    """Since the collection doesn't reinstall modules, the operator is told what is there and what to do."""
-    rows = []
-    for run in runs:
-        state = run.after or run.before
-        if state is None or state.host is None:
-            rows.append(f"  {run.name}: module versions weren't read")
-            continue
-        found = [f"{what} {module.version}" for what, prefix in MODULES.items() for module in state.host.modules if module.name.startswith(prefix)]
-        rows.append(f"  {run.name}: {', '.join(found) or 'neither is installed'}")
-    return "\n".join(
-        [
-            "The GQI DxM and the Web DcM were NOT reinstalled: this collection doesn't do that, and an older package leaves newer modules in place.",
-            *rows,
-            "Do this on every agent, before users come back: uninstall the current GQI DxM (and the Web DcM for a target from 10.5.11 or",
-            "10.5.0 [CU8] on), install the MSI that belongs to the restored version, after making sure that it is there, from",
-            r"C:\Skyline DataMiner\Tools\ModuleInstallers (GQI DxM: its folder Web);",
-            r"keep C:\Program Files\Skyline Communications\DataMiner GQI\appsettings.custom.json; then restart W3SVC.",
-        ]
-    )
+def _gone_back(runs: Sequence[AgentRun], names: Names) -> list[str]:
+    """What a downgrade leaves to do and to expect."""
+    goal = next((found for run in runs if (found := (run.results.get("dataminer_gate") or {}).get("target"))), None)
+    hosts = [(run.name, state.host if (state := run.after or run.before) else None) for run in runs]
+    lost = f"What needs web apps newer than {goal} is no longer available: expect users to notice."
+    return [lost if goal else "", modules_text(hosts, Version.parse(goal) if goal else None, names.modules)]

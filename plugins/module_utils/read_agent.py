@@ -23,6 +23,7 @@ from .agent import (
     LastRestore,
     Member,
     Module,
+    PackageFile,
     Process,
     RunningJob,
     VersionFact,
@@ -95,6 +96,7 @@ class _Reading:
             journals=tuple((row.text("run_id"), row.text("state")) for row in scan.rows("journals")),
             last_restore=_last_restore(scan.get("last_restore")),
             content=None if scan.get("content").value is None else tuple(_content(row) for row in scan.rows("content")),
+            package_file=None if scan.get("package").value is None else _package_file(scan.get("package")),
             errors=tuple(self.errors),
         )
 
@@ -189,6 +191,10 @@ def _dashboard(row: _Node) -> Dashboard:
 
 def _disk(row: _Node) -> Disk:
     return Disk(path=row.text("path"), free=row.number("free"), volume=row.text("volume"))
+
+
+def _package_file(node: _Node) -> PackageFile:
+    return PackageFile(path=node.text("path"), size=node.number_or_none("size"))
 
 
 def _host(node: _Node) -> HostFacts:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .arguments import AGENT, BACKUP, CONTENT, JOB, RESTORE, UPGRADE, VERSION_GATE, Spec
+from .arguments import AGENT, BACKUP, CONTENT, JOB, NAMES, RESTORE, UPGRADE, VERSION_GATE, Spec
 from .errors import InvalidInput, type_name
 
 _KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "list": "a list", "dict": "a mapping"}
@@ -44,6 +44,7 @@ SETTINGS: Spec = {
     "dataminer_web_service": RESTORE["web_service"],
     "dataminer_verify_expected": {"type": "raw"},
     "dataminer_verify_content_equal": {"type": "bool"},
+    **{f"dataminer_{name}": spec for name, spec in NAMES.items()},
     "dataminer_report_path": {"type": "path"},
 }
 

@@ -5,27 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .agent import AgentState, BackupFile, InstalledPackage, VersionFact
 from .cluster import MODULES
 from .jobs import size_text
 from .report import table
 
+HEADERS = ("fact", "found", "read from, or what to set when it is wrong")
 
-def status_text(agents: Iterable[tuple[str, AgentState]]) -> str:
+
+def status_text(agents: Iterable[tuple[str, AgentState]], *, modules: Mapping[str, str] = MODULES) -> str:
     """A table of facts for each agent."""
-    return "\n\n".join(f"{name}\n{table(('fact', 'found', 'read from, or what to set when it is wrong'), facts(state))}" for name, state in agents)
+    return "\n\n".join(f"{name}\n{table(HEADERS, facts(state, modules))}" for name, state in agents)
 
 
-def facts(state: AgentState) -> list[tuple[str, str, str]]:
+def facts(state: AgentState, modules: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Fact, value, and the source or the variable that corrects it."""
     return [
         ("server version", _version(state.server), f"{state.server.source} (dataminer_server_version)"),
         ("web version", _version(state.web), f"{state.web.source} (dataminer_web_version)"),
         ("web API", state.web_api or "not read", "file version of Webpages/API/bin/WebApiLib.dll: compare with the About box"),
         ("last package", *_last_package(state.packages)),
-        ("modules", _modules(state), "Uninstall entries whose name begins with " + " or ".join(MODULES.values())),
+        ("modules", _modules(state), f"Uninstall entries; compared: {_compared(modules)} (dataminer_module_names)"),
         (".NET", ", ".join(state.host.runtimes) if state.host else "not read", "installed runtimes"),
         ("cluster", *_cluster(state)),
         ("content", _content(state), _counted(state)),
@@ -58,6 +60,10 @@ def _modules(state: AgentState) -> str:
     if state.host is None:
         return "not read"
     return ", ".join(f"{row.name} {row.version}" for row in state.host.modules) or "none"
+
+
+def _compared(modules: Mapping[str, str]) -> str:
+    return ", ".join(f"{what} ({prefix}…)" for what, prefix in modules.items())
 
 
 def _cluster(state: AgentState) -> tuple[str, str]:

@@ -30,6 +30,9 @@ options:
       - The web version that the agent runs in all likelihood. With O(content) it saves a second look at the agent where it is right.
       - Nothing else depends on it. To say which version an agent runs, use O(web_version).
     type: raw
+  package:
+    description: Path on the agent where the installer will find a package. Its size and the room in its folder are read.
+    type: path
 seealso:
   - module: dataminer.web.version_gate
 """

@@ -16,6 +16,7 @@ description:
   - Runs on the controller. Meant for C(run_once) in an C(always) section.
 extends_documentation_fragment:
   - dataminer.web.agent.controller
+  - dataminer.web.agent.names
 options:
   purpose:
     description: What the run was about.

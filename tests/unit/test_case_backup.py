@@ -1,87 +1,74 @@
-"""The use case `backup` after a failed install: the backup from before serves, once every byte of it was read again."""
+"""The use case `backup`: what it tells of the folder it writes to."""
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup
-from ansible_collections.dataminer.web.plugins.module_utils.errors import BackupInvalid
-from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, BackupFile
+from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup, backup_spec
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
+from ansible_collections.dataminer.web.plugins.module_utils.manifest import ManifestHead
+from gate_agents import NOW, job, state
 
-FAILED = f"DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade-{'a' * 32}"
-
-
-class Agent:
-    """An agent on web 10.5.6 with one dashboard, and the use case called on it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.host = home, LocalHost(str(home / "work"))
-        (home / "dm" / "Dashboards").mkdir(parents=True)
-        (home / "dm" / "Dashboards" / "a.dmadb.json").write_text("before", "utf-8")
-
-    def backup(self, *, check: bool = False, **more: Any) -> dict[str, Any]:
-        places = {"root": str(self.home / "dm"), "work_dir": str(self.home / "work"), "backup_dir": str(self.home / "backups")}
-        args = {**places, "agent": "DMA1", "web_version": "10.5.6", "before": "10.5.9", **more}
-        return backup(self.host, args, check=check, wait=30)
-
-    def fail_an_install(self) -> None:
-        """Later than all that was done so far: file times count whole seconds here."""
-        folder = self.home / "dm" / "Upgrades" / "Packages" / FAILED
-        folder.mkdir(parents=True)
-        (folder / "progress.log").write_text("Upgrade failed: disk full", "utf-8")
-        for path in (self.home / "backups").iterdir():
-            os.utime(path, (time.time() - 60,) * 2)
-
-    def names(self) -> list[str]:
-        return sorted(path.name for path in (self.home / "backups").iterdir())
+ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "agent": "DMA1"}
+UNFINISHED = "/backups/half.zip.partial"
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Agent:
-    made = Agent(tmp_path)
-    assert made.backup()["changed"]
-    made.fail_an_install()
-    return made
+def zip_of(name: str, *, origin: str = "own", intact: bool = True, agent: str | None = None) -> BackupFile:
+    head = None if agent is None else ManifestHead(header={"agent": agent, "purpose": "backup"}, trailer={"zip_size": 1}, intact=intact)
+    return BackupFile(origin=origin, path=f"/backups/{name}", name=name, size=5, modified=NOW, manifest=head)
 
 
-def test_a_whole_one_serves(agent: Agent) -> None:
-    before = agent.names()
-    told = agent.backup()
-    assert (told["changed"], told["finished"], told["backup"]["kept"]) == (False, True, True)
-    assert told["job"]["kind"] == "verify"
-    assert told["msg"].startswith("No backup made: the install of 10.5.9 (CU0) failed")
-    assert told["msg"].endswith("it was read again and is whole")
-    assert agent.names() == before
+def of_the_folder(notes: list[str]) -> list[str]:
+    return [note for note in notes if "count as a backup" in note]
 
 
-def test_a_damaged_one_does_not(agent: Agent) -> None:
-    """Of its full size, with its manifest intact: only reading it tells."""
-    path = next((agent.home / "backups").glob("*.zip"))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    os.utime(path, (time.time() - 60,) * 2)
-    with pytest.raises(BackupInvalid) as caught:
-        agent.backup()
-    assert "can't serve" in caught.value.message
-    assert "move it and its manifest out of the backup folder" in caught.value.remedy
-    assert len(agent.names()) == 2
+def told(**facts: Any) -> list[str]:
+    """What the notes of a backup that has ended say of its folder."""
+    spec, _about = backup_spec(state(**facts), ARGS, purpose="backup")
+    result = {"path": "/backups/a.zip", "files": 1, "bytes": 1, "zip_size": 1, "zip_sha256": "0", "rotated": [], "not_rotated": []}
+    host: Any = Ended({**result, "about": spec["about"]})
+    return of_the_folder(backup(host, {**ARGS, "run_id": "b1"}, check=False)["notes"])
 
 
-def test_without_one_a_new_one_is_made_and_says_what_it_is_worth(agent: Agent) -> None:
-    for path in (agent.home / "backups").iterdir():
-        path.unlink()
-    told = agent.backup()
-    assert told["changed"]
-    assert any("half migrated" in note for note in told["notes"])
+class Ended:
+    def __init__(self, result: dict[str, Any]) -> None:
+        self.result = result
+
+    def poll(self, run_id: str, wait: float) -> JobStatus:
+        return JobStatus(run_id=run_id, kind="backup", state="done", result=self.result)
 
 
-def test_check_mode_reads_nothing_and_starts_nothing(agent: Agent) -> None:
-    jobs = sorted((agent.home / "work" / "jobs").iterdir())
-    told = agent.backup(check=True)
-    assert (told["changed"], told["backup"]["kept"]) == (False, True)
-    assert sorted((agent.home / "work" / "jobs").iterdir()) == jobs
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (zip_of("stray.zip"), "no manifest of ours"),
+        (zip_of("broken.zip", agent="DMA1", intact=False), "its manifest is no use"),
+        (zip_of("broken.zip", agent="DMA2", intact=False), "its manifest is no use"),
+    ],
+)
+def test_a_zip_that_does_not_count_is_told_at_the_end_too(row: BackupFile, why: str) -> None:
+    (note,) = told(backups=(row,))
+    assert note.startswith(f"{row.name} doesn't count as a backup and stays: ")
+    assert why in note
+
+
+@pytest.mark.parametrize("row", [zip_of("vendor.zip", origin="vendor"), zip_of("x.zip", agent="DMA2")], ids=["the vendor's", "another agent's"])
+def test_a_zip_of_somebody_else_is_not(row: BackupFile) -> None:
+    assert told(backups=(row,)) == []
+
+
+def test_what_was_never_finished_is_told() -> None:
+    assert told(partials=(UNFINISHED,)) == [f"{UNFINISHED} was never finished and doesn't count as a backup"]
+
+
+def test_what_a_running_backup_writes_is_not() -> None:
+    one: AgentState = replace(state(), partials=(UNFINISHED,), job=job("backup"))
+    assert of_the_folder(backup_spec(one, ARGS, purpose="backup")[1]["notes"]) == []
+
+
+def test_a_safety_copy_says_nothing_of_the_backup_folder() -> None:
+    about = backup_spec(state(backups=(zip_of("stray.zip"),), partials=(UNFINISHED,)), ARGS, purpose="safety")[1]
+    assert of_the_folder(about["notes"]) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import state_of, unpack
-from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info
+from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info, grouped
 from ansible_collections.dataminer.web.plugins.module_utils.local_items import likely_items
 
 ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "content": True, "versions": "auto", "include_web": True}
@@ -107,6 +107,18 @@ def test_a_change_in_one_of_many_files_still_shows() -> None:
     changed = [*content[:-1], {**content[-1], "sha256": "0" * 64}]
     first, second = (unpack(agent_info(FakeHost(whole, given), ARGS)["scan"])["content"] for given in (content, changed))  # type: ignore[arg-type]
     assert first != second
+
+
+@pytest.mark.parametrize("changed", [0, 799, 800, 1499, 1500, 2499, 2500])
+def test_no_app_and_no_folder_of_very_many_is_lost(changed: int) -> None:
+    """Neither for free space nor for the comparison."""
+    given = [*rows(1500, "Applications/{}"), *rows(1000, "Dashboards/{}/a.dmadb.json"), *rows(1, "Web/{}.png")]
+    other = [{**row, "sha256": "0" * 64} if number == changed else row for number, row in enumerate(given)]
+    first, second = grouped(given), grouped(other)
+    assert sum(row["bytes"] for row in first) == sum(row["bytes"] for row in given)
+    assert sum(row["files"] for row in first) == sum(row["files"] for row in given)
+    assert [row["path"] for row in first] == [row["path"] for row in second]
+    assert sum(a != b for a, b in zip(first, second, strict=True)) == 1
 
 
 def test_the_inventory_overrides_what_was_read() -> None:

@@ -19,6 +19,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent import (
 from ansible_collections.dataminer.web.plugins.module_utils.apps import parse_app
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import Difference, InStep, barrier, differing_backups, in_step, restarted
 from ansible_collections.dataminer.web.plugins.module_utils.version import Version
+from ansible_collections.dataminer.web.plugins.plugin_utils.installed_versions import comparable
 
 NOW = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 APP = parse_app(folder="a1", info_text='{"Name": "Sales"}', info_error=None, dirs=[], files=[])
@@ -167,6 +168,22 @@ def test_modules_that_differ_right_after_a_downgrade_are_news() -> None:
     )
     assert found.ok
     assert only(found).what == "versions of GQI DxM differ"
+
+
+def test_two_spellings_of_one_version_of_a_module_are_no_difference() -> None:
+    readings = {"a": agent(host=facts(("DataMiner GQI", "10.5.9"))), "b": agent(host=facts(("DataMiner GQI", "10.5.9.0")))}
+    assert in_step(readings, comparable=comparable).ok
+    assert not in_step(readings).ok
+    newer = {**readings, "c": agent(host=facts(("DataMiner GQI", "10.5.9.1")))}
+    assert only(in_step(newer, comparable=comparable)).values == {"a": "10.5.9", "b": "10.5.9.0", "c": "10.5.9.1"}
+
+
+def test_modules_go_by_the_names_that_are_given() -> None:
+    readings = {"a": agent(host=facts(("DataMiner Query", "1"))), "b": agent(host=facts(("DataMiner Query", "2")))}
+    assert in_step(readings).ok
+    found = in_step(readings, modules={"GQI DxM": "DataMiner Query"})
+    assert only(found).what == "versions of GQI DxM differ"
+    assert [row.modules for row in found.rows] == [{"GQI DxM": "1"}, {"GQI DxM": "2"}]
 
 
 def test_modules_that_nobody_has_are_no_difference() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, Member
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, Member, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Reading, Verdict, evaluate
 from gate_agents import NOW, agents, cluster, judge, reading, request, row, state, verdict
 
@@ -186,6 +186,31 @@ def test_one_server_version_and_one_web_version(versions: tuple[str | None, ...]
 @pytest.mark.parametrize("purpose", ["backup", "status"])
 def test_differing_servers_only_warn_where_nothing_changes(purpose: str) -> None:
     assert verdict(judge(state(), state(server="10.5.3"), purpose=purpose), "same-server", None) is WARN
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ((None, None), NA),
+        (("C:\\a\\x.dmupgrade", "D:\\b\\X.dmupgrade"), PASS),
+        (("C:\\a\\x.dmupgrade", "/a/x.dmupgrade"), PASS),
+        (("C:\\a\\x.dmupgrade", "C:\\a\\y.dmupgrade"), DENY),
+        (("C:\\a\\x.dmupgrade", None), PASS),
+    ],
+)
+def test_all_agents_get_one_package(purpose: str, paths: tuple[str | None, ...], expected: Verdict) -> None:
+    states = [state(package_file=None if path is None else PackageFile(path=path, size=1)) for path in paths]
+    gate = judge(*states, purpose=purpose, target="10.5.5" if purpose == "upgrade" else "10.5.3")
+    assert verdict(gate, "one-package", None) is expected
+    assert gate.allowed is (expected is not DENY)
+    if expected is DENY:
+        assert row(gate, "one-package", None).found == "a1: x.dmupgrade; a2: y.dmupgrade"
+
+
+def test_the_package_of_an_agent_outside_the_run_is_its_own() -> None:
+    one, other = (state(package_file=PackageFile(path=path, size=1)) for path in ("x.dmupgrade", "y.dmupgrade"))
+    assert verdict(judge(one, other, play_agents=("a1",), allow_partial=True), "one-package", None) is PASS
 
 
 def clocks(*off: tuple[float, float | None]) -> list[Reading]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Module, Process
-from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, cluster_text, failed_phase, is_good, summarise
+from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_text, failed_phase, is_good, summarise
 from ansible_collections.dataminer.web.plugins.module_utils.status import status_text
 from gate_agents import NOW, state
 
@@ -99,7 +99,45 @@ def test_a_process_that_was_restarted_beside_the_web_server_is_named() -> None:
     old = [Process(name="SLNet", pid=1, started=NOW), Process(name="W3SVC", pid=2, started=NOW)]
     new = [Process(name="SLNet", pid=7, started=NOW), Process(name="W3SVC", pid=8, started=NOW)]
     before, after = state(host={"processes": tuple(old)}), state(host={"processes": tuple(new)})
-    assert "Restarted beside the web server (DMA1): SLNet" in text(run(before=before, after=after))
+    assert "Processes (DMA1): restarted beside the web server: SLNet" in text(run(before=before, after=after))
+    assert "Processes" not in text(run(before=before, after=after), check=True)
+    all_web = Names(modules={}, web_processes=["slnet.exe", "w3svc"])
+    said = cluster_text("pluto", [run(before=before, after=after)], purpose="upgrade", check=False, names=all_web)
+    assert "Processes (DMA1): no process beside the web server restarted" in said
+
+
+def test_that_no_other_process_restarted_is_told_and_that_nobody_looked() -> None:
+    unread = replace(AFTER, host=None)
+    said = text(run(), run("DMA2"), run("DMA3", after=unread), run("DMA4", before=None, after=None))
+    assert "Processes (DMA1, DMA2): no process beside the web server restarted" in said
+    assert "Processes (DMA3): whether a process beside the web server restarted wasn't read" in said
+    assert "DMA4):" not in said
+
+
+@pytest.mark.parametrize(
+    ("target", "gqi", "dcm"),
+    [
+        ("10.5.11 (CU0)", r"the MSI of 10.5.11 (CU0) is in Tools\ModuleInstallers\Web", r"the MSI of 10.5.11 (CU0) is in Tools\ModuleInstallers,"),
+        ("10.5.0 [CU8]", r"the MSI of 10.5.0 [CU8] is in Tools\ModuleInstallers\Web", r"the MSI of 10.5.0 [CU8] is in Tools\ModuleInstallers,"),
+        ("10.5.4 (CU0)", "make sure that the MSI of 10.5.4 (CU0) is in", "uninstall it only. There is no MSI of it for 10.5.4 (CU0)"),
+        ("10.5.1 (CU0)", "uninstall it only. There is no MSI of it for 10.5.1 (CU0)", "uninstall it only. There is no MSI of it for 10.5.1 (CU0)"),
+        ("10.4.0 [CU20]", "uninstall it only.", "uninstall it only."),
+        ("10.5.0", "make sure that the MSI of 10.5.0", "10.5.0 doesn't state its CU). If it is in"),
+        (None, "no target version is known). If it is in", "no target version is known). If it is in"),
+    ],
+)
+def test_what_to_do_about_each_module_goes_by_the_target(target: str | None, gqi: str, dcm: str) -> None:
+    said = text(run(dataminer_gate={**OK, "target": target}), purpose="downgrade").splitlines()
+    assert gqi in next(line for line in said if line.startswith("  GQI DxM: "))
+    assert dcm in next(line for line in said if line.startswith("  Web DcM: "))
+
+
+def test_a_downgrade_says_what_is_no_longer_available() -> None:
+    gate = {**OK, "target": "10.5.6 (CU0)"}
+    lost = "What needs web apps newer than 10.5.6 (CU0) is no longer available"
+    assert lost in text(run(dataminer_gate=gate), purpose="downgrade")
+    assert lost not in text(run(dataminer_gate=gate))
+    assert lost not in text(run(dataminer_gate=gate, dataminer_upgrade_result=None), purpose="downgrade")
 
 
 def test_a_restore_says_that_modules_were_not_reinstalled_and_which_are_there() -> None:

@@ -123,12 +123,16 @@ def test_a_backup_of_a_sound_agent_is_not_suspect() -> None:
     assert suspect(agent("10.5.6", packages=(install("10.5.6.0-1", hours_ago=1),))) is None
 
 
+PACKAGE = "C:\\Packages\\DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade"
+FULL, NEWER = PACKAGE.replace("Web", "Full"), PACKAGE.replace("10.5.9.0-16238", "10.6.9.0-1")
+JUDGED = {"package": "DataMiner 10.5.9.0-16238 web upgrade.dmupgrade"}
 GATE: dict[str, Any] = {"allowed": True, "purpose": "upgrade", "target": "10.5.9 (CU0)", "agents": ["DMA1", "DMA2"]}
 
 
 @pytest.mark.parametrize(("module", "gate"), [("upgrade", GATE), ("backup", GATE), ("restore", {**GATE, "purpose": "downgrade"})])
 def test_a_verdict_permits_what_it_was_asked_for(module: str, gate: dict[str, Any]) -> None:
-    check_permission(gate, module=module, agent="DMA1", params={"version": "10.5.9"})
+    check_permission(gate, module=module, agent="DMA1", params={"version": "10.5.9", "package": PACKAGE})
+    check_permission({**gate, **JUDGED}, module=module, agent="DMA1", params={"version": "", "package": PACKAGE})
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,10 @@ def test_a_verdict_permits_what_it_was_asked_for(module: str, gate: dict[str, An
         pytest.param("upgrade", GATE, "DMA3", {}, "DMA1, DMA2", id="for other agents"),
         pytest.param("upgrade", GATE, "DMA1", {"version": "10.5.10"}, "10.5.9 (CU0)", id="for another version"),
         pytest.param("upgrade", {**GATE, "target": None}, "DMA1", {"version": "10.5.10"}, "no version", id="for no version"),
+        pytest.param("upgrade", GATE, "DMA1", {"version": "", "package": NEWER}, "10.5.9 (CU0)", id="for another version, told by the package only"),
+        pytest.param("upgrade", {**GATE, "target": None}, "DMA1", {"package": PACKAGE}, "no version", id="for no version, told by the package only"),
+        pytest.param("upgrade", GATE, "DMA1", {"version": "10.5.9", "package": FULL}, "Full package", id="for a web package"),
+        pytest.param("upgrade", {**GATE, **JUDGED}, "DMA1", {"package": PACKAGE.replace("16238", "16239")}, "16238", id="for another package"),
     ],
 )
 def test_what_no_verdict_permits_is_refused(module: str, gate: Any, agent_name: str, params: dict[str, Any], said: str) -> None:

@@ -30,6 +30,9 @@ Items to hash, as @{ path; versions }; null for none.
 .PARAMETER likely
 A guess at the items, for where content isn't known yet, as @{ versions; web }: versions is 'named' for those that App.info.json names, or 'all'.
 
+.PARAMETER package
+Path of the file that is going to be installed; null for none.
+
 .PARAMETER max_text
 Bytes; a larger text isn't read.
 
@@ -44,6 +47,7 @@ param(
     [Parameter(Mandatory)][string]$vendor_backup_dir,
     [object[]]$content = $null,
     [hashtable]$likely = $null,
+    [string]$package = '',
     [int]$max_text = 1048576,
     [int]$log_tail = 4096
 )
@@ -109,12 +113,14 @@ function Get-Document {
             work_dir = Get-DiskRow (Get-FullPath $work_dir)
             root = Get-DiskRow (Get-FullPath $root)
         }
+        package = $null
         host = Get-HostFact $packages $jobs
         job = $running
         jobs = @(Get-JobRow $jobs $running)
         journals = @(Get-JournalRow $jobs)
         last_restore = Get-LastRestore $jobs
     }
+    if ($package) { Add-PackageFile $document $package }
     $items = $content
     if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }
     $document.asked = $(if ($null -ne $items) { , @(foreach ($item in $items) { [ordered]@{ path = $item.path; versions = $item.versions } }) })
