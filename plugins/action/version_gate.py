@@ -17,6 +17,7 @@ from ..module_utils.gate import evaluate
 from ..module_utils.gate_host import restarts
 from ..module_utils.gate_values import Gate, Request
 from ..module_utils.package import parse_package_name
+from ..module_utils.readiness import has_reached
 from ..module_utils.report import gate_table
 from ..plugin_utils.action import checked_arguments, unfit_settings
 from ..plugin_utils.cluster_view import ClusterView
@@ -48,7 +49,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if told == variables.get("inventory_hostname"):
             display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
         restart = [r.name for r in readings if r.name in view.here and r.state is not None and restarts(request, r.state)]
-        result.update(_told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart)
+        reached = [r.name for r in readings if r.name in view.here and r.state is not None and gate.target and has_reached(r.state, gate.target)]
+        result.update(
+            _told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart, reached=reached
+        )
         if not gate.allowed:
             result.update(failed=True, msg=_denied(gate))
         return result

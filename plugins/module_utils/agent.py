@@ -150,7 +150,7 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageFile:
-    """Where the installer will find a package on the agent; `size` in bytes, None while there is no such file."""
+    """Where a package, or the installer, should be on the agent; `size` in bytes, None while there is no such file."""
 
     path: str
     size: int | None
@@ -227,6 +227,7 @@ class AgentState:
     has_dashboards_folder: bool = True
     content: tuple[ContentRow, ...] | None = None
     package_file: PackageFile | None = None
+    installer_file: PackageFile | None = None
     errors: tuple[str, ...] = field(default=())
 
 

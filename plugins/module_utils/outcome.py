@@ -23,6 +23,7 @@ Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-
 PHASES = {
     "dataminer_scan": "reading",
     "dataminer_gate": "gate",
+    "dataminer_package_result": "package",
     "dataminer_recovered": "recovery",
     "dataminer_backup_result": "backup",
     "dataminer_restore_chosen": "choice of the backup",

@@ -26,7 +26,7 @@ def test_at_the_scan(site: Site) -> None:
 
     assert run.rc != 0
     assert site.trees() == before
-    assert run.recap["DMA2"]["unreachable"] == 1
+    assert run.recap["DMA2"]["failed"] == 1
     assert "Gate of cluster pluto: upgrade to 10.5.9 (CU0): DENIED, nothing was changed" in run.gate
     (said,) = run.messages("DMA1")
     for part in ("DMA2: read: found unreachable", "needed every agent of the cluster is read", "make the agent reachable"):
