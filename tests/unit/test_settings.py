@@ -46,6 +46,12 @@ def test_what_a_role_says_of_its_default_is_so(name: str) -> None:
     assert [choice for choice in option.get("choices", [""]) if choice] == SETTINGS[name].get("choices", [])
 
 
+@pytest.mark.parametrize("name", sorted(name for name, spec in SETTINGS.items() if "default" in spec))
+def test_a_module_takes_the_same_default(name: str) -> None:
+    """It gets the empty text as it is, and takes its own default then."""
+    assert SETTINGS[name]["default"] == defaults()[name]
+
+
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_the_default_fits(name: str) -> None:
     assert unfit_values({name: defaults()[name]} if defaults()[name] != "" else {}, SETTINGS) == []
