@@ -55,7 +55,7 @@ def _page(name: str, runs: list[AgentRun], rows: list[AgentSummary], paragraphs:
 
 def _clusters(variables: dict[str, Any]) -> Iterator[tuple[str, list[AgentRun]]]:
     everyone = ClusterView(variables, cluster="", members=())
-    names = sorted({str(everyone.variable(name, "dataminer_cluster", "")) for name in everyone.play})
+    names = sorted({everyone.cluster_of(name) for name in everyone.play})
     for cluster in names:
         view = ClusterView(variables, cluster=cluster, members=())
         yield cluster, [_run(view, name) for name in view.here]

@@ -17,8 +17,9 @@ from ..module_utils.gate import evaluate
 from ..module_utils.gate_host import restarts
 from ..module_utils.gate_values import Gate, Request
 from ..module_utils.package import parse_package_name
+from ..module_utils.readiness import has_reached
 from ..module_utils.report import gate_table
-from ..plugin_utils.action import checked_arguments
+from ..plugin_utils.action import checked_arguments, unfit_settings
 from ..plugin_utils.cluster_view import ClusterView
 
 display = Display()
@@ -35,6 +36,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         params = checked_arguments(self._task.args, argument_spec("version_gate"))
+        if wrong := unfit_settings(self._templar, variables):
+            raise AnsibleActionFail("Nothing was changed. " + "; ".join(map(str, wrong)))
         view = ClusterView(variables, cluster=params["cluster"], members=params["members"])
         try:
             request = self._request(params, view)
@@ -46,7 +49,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if told == variables.get("inventory_hostname"):
             display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
         restart = [r.name for r in readings if r.name in view.here and r.state is not None and restarts(request, r.state)]
-        result.update(_told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart)
+        reached = [r.name for r in readings if r.name in view.here and r.state is not None and gate.target and has_reached(r.state, gate.target)]
+        result.update(
+            _told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart, reached=reached
+        )
         if not gate.allowed:
             result.update(failed=True, msg=_denied(gate))
         return result

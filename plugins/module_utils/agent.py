@@ -155,7 +155,7 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageFile:
-    """Where the installer will find a package on the agent; `size` in bytes, None while there is no such file."""
+    """Where a package, or the installer, should be on the agent; `size` in bytes, None while there is no such file."""
 
     path: str
     size: int | None
@@ -237,6 +237,7 @@ class AgentState:
     package_file: PackageFile | None = None
     web_config: str | None = None
     vendor_folder: tuple[str, bool] | None = None  # its path, and whether it exists
+    installer_file: PackageFile | None = None
     errors: tuple[str, ...] = field(default=())
 
 

@@ -40,7 +40,19 @@ ZIP: Spec = {
     "retries": {"type": "int", "default": 2},
 }
 
-AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}, "package": {"type": "path"}}
+INSTALLER = {
+    "type": "path",
+    "default": "C:\\Program Files (x86)\\Skyline Communications\\Skyline Taskbar Utility\\SLTaskbarUtility.exe",
+}
+
+AGENT_INFO: Spec = {
+    **AGENT,
+    **CONTENT,
+    "content": {"type": "bool", "default": False},
+    "likely_version": {"type": "raw"},
+    "package": {"type": "path"},
+    "installer": INSTALLER,
+}
 
 BACKUP: Spec = {
     **AGENT,
@@ -57,10 +69,7 @@ UPGRADE: Spec = {
     "package": {"type": "path", "required": True},
     "version": {"type": "raw"},
     "sha256": {"type": "str"},
-    "installer": {
-        "type": "path",
-        "default": "C:\\Program Files (x86)\\Skyline Communications\\Skyline Taskbar Utility\\SLTaskbarUtility.exe",
-    },
+    "installer": INSTALLER,
     "installer_arguments": {"type": "list", "elements": "str", "default": ["-upgrade", "{package}"]},
     "success_codes": {"type": "list", "elements": "int", "default": [0]},
 }

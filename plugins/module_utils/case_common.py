@@ -77,6 +77,7 @@ def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely
         "content": content,
         "likely": likely,
         "package": args.get("package") or None,
+        "installer": (args.get("installer") or None) if args.get("package") else None,
         "max_text": MAX_TEXT,
         "log_tail": 4096,
     }

@@ -28,6 +28,7 @@ from .case_common import (
 from .case_step import ended as _ended
 from .case_step import known as _known
 from .case_step import running as _running
+from .case_step import service_of
 from .case_undo import undo_step
 from .choice import Background, choose
 from .errors import InvalidInput, JobFailed
@@ -251,7 +252,7 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "owner": args.get("owner"),
         "prepared": prepared,
         "root": args["root"],
-        "service": args.get("web_service") or None,
+        "service": service_of(args),
         "host_command": args.get("host_command") or None,
         "deadline": int(args.get("deadline", 900)),
         "leftovers": chosen["leftovers"],

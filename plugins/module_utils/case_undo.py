@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .agent import AgentState
 from .case_common import Args, Result, follow, job_result, read_state, run_id_of
-from .case_step import ended, known, running
+from .case_step import ended, known, running, service_of
 from .errors import Busy, JobFailed
 from .host import Host
 from .jobs import OPEN_JOURNAL_STATES, JobStatus
@@ -47,7 +47,7 @@ def _spec(args: Args, commit: str) -> Result:
         "owner": args.get("owner"),
         "commit": commit,
         "root": args["root"],
-        "service": args.get("web_service") or None,
+        "service": service_of(args),
         "host_command": args.get("host_command") or None,
     }
 

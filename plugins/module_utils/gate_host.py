@@ -160,6 +160,17 @@ def _package_there(case: Case) -> Finding:
     return denied(f"no file {file.path}")
 
 
+def _installer_there(case: Case) -> Finding:
+    file = case.state.installer_file
+    if file is None:
+        return not_applicable("nothing is going to be installed")
+    if file.size is not None:
+        return passed(file.path)
+    if case.target is not None and has_reached(case.state, case.target):
+        return not_applicable(f"no file {file.path}, but {case.target} is installed already")
+    return denied(f"no file {file.path}")
+
+
 def _space(case: Case) -> Finding:
     """Each volume is asked for what the work writes there, as far as the sizes are known."""
     needs, unread = _needs(case)
@@ -231,6 +242,7 @@ _RUNNING = "wait until it has ended; never abort it"
 _LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
 _REBOOT = "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"
 _PACKAGE = "set dataminer_package to its path on the agents; with dataminer_package_from=controller it is a path on the controller"
+_INSTALLER = "install the Taskbar Utility (SLTaskbarUtility) there, or set dataminer_installer to its path"
 _ERRORS = "give the account access to it, or mend the file"
 _SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
 _FULL = "PowerShell in FullLanguage"
@@ -246,6 +258,7 @@ HOST_RULES = (
     Rule("pending-reboot", "no pending reboot", "collection", _pending_reboot, _REBOOT, purposes=(*CHANGES, STATUS), denies=CHANGES),
     Rule("last-package", "the last package was installed well", "RN 37033", _last_package, _LAST, purposes=PURPOSES),
     Rule("package-there", "the package is on the agent", "collection", _package_there, _PACKAGE),
+    Rule("installer-there", "the installer is on the agent", "collection", _installer_there, _INSTALLER),
     Rule("free-space", "room for the copies that are made", "collection", _space, _SPACE, purposes=WORK),
     Rule("scan-errors", "everything is readable", "collection", _scan_errors, _ERRORS, purposes=PURPOSES),
 )

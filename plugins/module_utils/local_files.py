@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .agent_files import decode_text
 
@@ -63,12 +63,17 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def open_unlinked(path: Path) -> BinaryIO:
+    """Open for reading. Raises OSError for a link, though it was none when it was found."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW))
+
+
 def read_text(path: Path | None, limit: int) -> dict[str, str | None]:
     """A `Text` of the scan document."""
     if path is None:
         return {"text": None, "error": "missing"}
     try:
-        with path.open("rb") as stream:
+        with open_unlinked(path) as stream:
             data = stream.read(limit + 1)
     except FileNotFoundError:
         return {"text": None, "error": "missing"}
@@ -82,7 +87,7 @@ def read_text(path: Path | None, limit: int) -> dict[str, str | None]:
 def read_tail(path: Path, count: int) -> str | None:
     """The last `count` bytes as text, or None where there is no such file."""
     try:
-        with path.open("rb") as stream:
+        with open_unlinked(path) as stream:
             start = stream.read(4)
             size = stream.seek(0, os.SEEK_END)
             offset = max(0, size - count) & ~1

@@ -214,7 +214,7 @@ class WebServer:
             raise ServiceFailed(
                 f"Nothing can stop and start {self.name} here",
                 needed="a host command",
-                remedy="set dataminer_host_command, or dataminer_web_service to an empty string",
+                remedy="set dataminer_host_command, or dataminer_web_service to none",
             )
 
     def __enter__(self) -> WebServer:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .agent_files import file_version, parse_dms_xml, unknown_cluster
-from .local_files import entries, find, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
+from .local_files import entries, find, open_unlinked, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
 from .local_items import LINK, ItemFile, expand, is_app, likely_items
 from .local_places import Places
 from .local_store import JobStore
@@ -33,7 +33,8 @@ def scan(request: dict[str, Any]) -> dict[str, Any]:
     """One pass over the agent's tree.
 
     `request`: root, work_dir, backup_dir, vendor_backup_dir (str); host_command (list of str, or None); content (list of items, or None);
-    likely (a guess at the items, for where `content` isn't known yet, or None); package (path of a file, or None); max_text, log_tail (bytes).
+    likely (a guess at the items, for where `content` isn't known yet, or None); package, installer (paths of files, or None); max_text and
+    log_tail (bytes).
     """
     return _Scan(request).document()
 
@@ -57,8 +58,8 @@ class _Scan:
             "language_mode": None,
             "root": {"path": str(self.root), "exists": self.root.is_dir()},
             "texts": {
-                "version_history": read_text(find(self.root, "Upgrades", "VersionHistory.txt"), self.limit),
-                "web_config": read_text(find(self.root, "Webpages", "API", "Web.config"), self.limit),
+                "version_history": read_text(self.find("Upgrades", "VersionHistory.txt"), self.limit),
+                "web_config": read_text(self.find("Webpages", "API", "Web.config"), self.limit),
             },
             "cluster": self.cluster(),
             "apps": self.apps(),
@@ -72,7 +73,8 @@ class _Scan:
             "vendor_folder": {"path": self.request["vendor_backup_dir"], "exists": os.path.isdir(self.request["vendor_backup_dir"])},  # noqa: PTH112
             "partials": self.partials(),
             "disk": {name: self.disk(path) for name, path in self.places().items()},
-            "package": self.package_file(),
+            "package": self.named_file("package"),
+            "installer": self.named_file("installer"),
             "host": self.host(),
             "job": job,
             "jobs": store.job_rows(),
@@ -88,6 +90,10 @@ class _Scan:
         message = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         self.errors.append({"path": str(path), "message": message})
 
+    def note_once(self, path: Path, error: str) -> None:
+        if all(row["path"] != str(path) for row in self.errors):
+            self.note(path, error)
+
     def listing(self, folder: Path | None) -> list[os.DirEntry[str]]:
         if folder is None:
             return []
@@ -98,23 +104,28 @@ class _Scan:
             return []
 
     def cluster(self) -> dict[str, Any]:
-        dms = read_text(find(self.root, "DMS.xml"), self.limit)
-        own = read_text(find(self.root, "DataMiner.xml"), self.limit)
+        dms = read_text(self.find("DMS.xml"), self.limit)
+        own = read_text(self.find("DataMiner.xml"), self.limit)
         if dms["text"] is None:
             return unknown_cluster(f"DMS.xml is {dms['error']}")
         return parse_dms_xml(dms["text"], own["text"])
 
-    def content_folder(self, name: str) -> Path | None:
-        """One of the folders a backup is made of. Links aren't followed here, as they aren't in a backup."""
-        folder = find(self.root, name)
-        if folder is not None and folder.is_symlink():
-            self.note(folder, LINK)
-            return None
-        return folder
+    def find(self, *parts: str, below: Path | None = None) -> Path | None:
+        """What is there by that name. Below the root, which may be a link itself, none is followed: it could lead to anybody's files."""
+        place = below or self.root
+        for part in parts:
+            found = find(place, part)
+            if found is None:
+                return None
+            if found.is_symlink():
+                self.note_once(found, LINK)
+                return None
+            place = found
+        return place
 
     def apps(self) -> list[dict[str, Any]]:
         rows = []
-        for entry in self.listing(self.content_folder("Applications")):
+        for entry in self.listing(self.find("Applications")):
             if entry.is_symlink():
                 self.note(entry.path, LINK)
             elif entry.is_dir(follow_symlinks=False):
@@ -139,7 +150,7 @@ class _Scan:
         return [] if linked else [entry.name for entry in self.listing(folder) if entry.is_file(follow_symlinks=False)]
 
     def dashboards(self) -> list[dict[str, Any]]:
-        folder = self.content_folder("Dashboards")
+        folder = self.find("Dashboards")
         rows = []
         for entry in walk(folder, self.note) if folder else ():
             if entry.name.lower().endswith(".dmadb.json") and entry.is_file(follow_symlinks=False) and (about := self.stat(entry)):
@@ -156,10 +167,10 @@ class _Scan:
             return None
 
     def packages(self) -> list[dict[str, Any]]:
-        return [self.package(entry) for entry in self.listing(find(self.root, "Upgrades", "Packages")) if entry.is_dir(follow_symlinks=False)]
+        return [self.package(entry) for entry in self.listing(self.find("Upgrades", "Packages")) if entry.is_dir(follow_symlinks=False)]
 
     def package(self, entry: os.DirEntry[str]) -> dict[str, Any]:
-        log = find(Path(entry.path), "progress.log")
+        log = self.find("progress.log", below=Path(entry.path))
         about = self.stat(log) if log else None
         return {
             "folder": entry.name,
@@ -179,11 +190,11 @@ class _Scan:
         return [{"name": e.name, "text": read_text(Path(e.path), 4096)["text"]} for e in names]
 
     def web_api(self) -> str | None:
-        dll = find(self.root, "Webpages", "API", "bin", "WebApiLib.dll")
+        dll = self.find("Webpages", "API", "bin", "WebApiLib.dll")
         if dll is None:
             return None
         try:
-            with dll.open("rb") as stream:
+            with open_unlinked(dll) as stream:
                 return file_version(stream.read(MAX_DLL))
         except OSError as error:
             self.note(dll, error)
@@ -240,8 +251,8 @@ class _Scan:
             {"package": Path(package).parent} if package else {}
         )
 
-    def package_file(self) -> dict[str, Any] | None:
-        path = self.request.get("package")
+    def named_file(self, name: str) -> dict[str, Any] | None:
+        path = self.request.get(name)
         if not path:
             return None
         with contextlib.suppress(OSError, ValueError):

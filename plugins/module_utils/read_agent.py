@@ -99,7 +99,8 @@ class _Reading:
             journals=tuple((row.text("run_id"), row.text("state")) for row in scan.rows("journals")),
             last_restore=_last_restore(scan.get("last_restore")),
             content=None if scan.get("content").value is None else tuple(_content(row) for row in scan.rows("content")),
-            package_file=None if scan.get("package").value is None else _package_file(scan.get("package")),
+            package_file=_package_file(scan.get("package")),
+            installer_file=_package_file(scan.get("installer")),
             web_config=digest_of(scan.get("texts").get("web_config").value),
             vendor_folder=None if scan.get("vendor_folder").value is None else _folder(scan.get("vendor_folder")),
             errors=tuple(self.errors),
@@ -221,8 +222,8 @@ def _folder(node: _Node) -> tuple[str, bool]:
     return node.text("path"), node.flag("exists")
 
 
-def _package_file(node: _Node) -> PackageFile:
-    return PackageFile(path=node.text("path"), size=node.number_or_none("size"))
+def _package_file(node: _Node) -> PackageFile | None:
+    return None if node.value is None else PackageFile(path=node.text("path"), size=node.number_or_none("size"))
 
 
 def _host(node: _Node) -> HostFacts:

@@ -33,6 +33,10 @@ options:
   package:
     description: Path on the agent where the installer will find a package. Its size and the room in its folder are read.
     type: path
+  installer:
+    description: Path of the installer on the agent. With O(package) it is looked for.
+    type: path
+    default: 'C:\Program Files (x86)\Skyline Communications\Skyline Taskbar Utility\SLTaskbarUtility.exe'
 seealso:
   - module: dataminer.web.version_gate
 """

@@ -69,7 +69,7 @@ options:
     choices: [now, keep]
     default: now
   web_service:
-    description: Service of the web server. An empty text means that none serves from this tree.
+    description: Service of the web server. V(none) means that none serves from this tree.
     type: str
     default: W3SVC
   deadline:

@@ -110,6 +110,11 @@ agents:
   returned: always
   type: list
   elements: str
+reached:
+  description: The agents that run the target already, and need no package.
+  returned: always
+  type: list
+  elements: str
 restart:
   description: The agents that are to be restarted before anything else.
   returned: always

@@ -16,8 +16,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
-from ..module_utils.errors import DataMinerError
+from ..module_utils.errors import DataMinerError, InvalidInput
 from ..module_utils.permission import check_permission
+from ..module_utils.settings import SETTINGS, is_unset, unfit
 from .windows_call import call_windows
 
 display = Display()
@@ -27,11 +28,31 @@ LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itsel
 
 
 def checked_arguments(args: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, converted and with defaults; core checks them for modules only."""
-    result = ArgumentSpecValidator(spec).validate({key: value for key, value in args.items() if value is not None})
+    """The arguments, converted and with defaults; core checks them for modules only. The empty text, as a survey sends it, means unset."""
+    given = {key: value for key, value in args.items() if not is_unset(value)}
+    for problem in unfit_values(given, spec):
+        raise AnsibleActionFail(str(problem))
+    result = ArgumentSpecValidator(spec).validate(given)
     if result.error_messages:
         raise AnsibleActionFail("; ".join(result.error_messages))
     return dict(result.validated_parameters)
+
+
+def unfit_values(given: dict[str, Any], spec: dict[str, Any]) -> list[InvalidInput]:
+    """An error for each value that its option can't hold."""
+    alone = ((key, value, {**spec[key], "required": False}) for key, value in given.items() if key in spec)
+    return [unfit(key, value, own) for key, value, own in alone if ArgumentSpecValidator({key: own}).validate({key: value}).error_messages]
+
+
+def unfit_settings(templar: Any, variables: dict[str, Any]) -> list[InvalidInput]:
+    """The same of the roles' variables: a wrong one is told before anything is touched, and not by the role that comes upon it."""
+    given = {}
+    for name in SETTINGS.keys() & variables.keys():
+        try:
+            given[name] = templar.template(variables[name])
+        except AnsibleError:  # nothing that is known by now; whoever needs it will say so
+            continue
+    return unfit_values({name: value for name, value in sorted(given.items()) if not is_unset(value)}, SETTINGS)
 
 
 class AgentAction(ActionBase):  # type: ignore[misc]

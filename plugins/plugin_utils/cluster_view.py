@@ -29,12 +29,17 @@ class ClusterView:
         self.play = tuple(str(name) for name in variables.get("ansible_play_hosts_all") or ())
         self.cluster = cluster
         candidates = sorted({str(name) for name in members} | set(self.play))
-        self.agents = tuple(name for name in candidates if self.variable(name, "dataminer_cluster", "") == cluster)
+        self.agents = tuple(name for name in candidates if self.cluster_of(name) == cluster)
 
     @property
     def here(self) -> tuple[str, ...]:
         """The cluster's agents that this run works on."""
         return tuple(name for name in self.agents if name in self.play)
+
+    def cluster_of(self, name: str) -> str:
+        """As a text, as modules are told of it: YAML makes a number of some names."""
+        value = self.variable(name, "dataminer_cluster", "")
+        return "" if value is None else str(value)
 
     def variable(self, name: str, key: str, default: Any = None) -> Any:
         try:

@@ -32,7 +32,7 @@ STATUS_DEPTH = 3  # a scan that came along is one level down
 LONGEST_WAIT = 20.0  # seconds: WinRM clients give up on an operation after 20 to 30
 KINDS = ("backup", "verify", "install", "prepare", "commit", "undo")
 FULL_LANGUAGE = "FullLanguage"
-SCAN_PARAMETERS = ("root", "work_dir", "backup_dir", "vendor_backup_dir", "content", "likely", "package", "max_text", "log_tail")
+SCAN_PARAMETERS = ("root", "work_dir", "backup_dir", "vendor_backup_dir", "content", "likely", "package", "installer", "max_text", "log_tail")
 
 _LIBRARY = re.compile(r'^\. "\$PSScriptRoot/(lib/[a-z_]+\.ps1)"$', re.MULTILINE)
 _REMEDY = "run again with -vvv; if it stays, check that PowerShell on the agent is 5.1 or later and that nothing changes what scripts return"
@@ -205,7 +205,7 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         "texts": {"version_history": unread, "web_config": unread},
         "cluster": unknown_cluster(why),
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
-        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "asked", "package")),
+        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "asked", "package", "installer")),
         "dashboards_folder": False,
         "vendor_folder": None,
         "web": False,

@@ -141,6 +141,9 @@ def test_names_that_differ_by_case(host_here: Lane) -> None:
     assert [row["files"] for row in document["content"]] == [1, 2]
 
 
+PACKAGE = "DataMiner 10.5.6.0-15973 Web Upgrade.dmupgrade-1"
+
+
 def test_links_are_not_followed(host_here: Lane) -> None:
     root = ordinary(host_here.home)
     outside = write(host_here.home / "outside" / "secret.dmadb.json", SECRET).parent
@@ -163,6 +166,28 @@ def test_links_are_not_followed(host_here: Lane) -> None:
     assert [row["name"] for row in document["backups"]] == ["real.zip"]
     noted = ["<home>/agent/Applications/broken", "<home>/agent/Applications/linked"]
     assert document["errors"] == [*noted, *(f"Applications/{name}" for name in ("0a1b/version_3", "linked")), "Dashboards/linked", "Dashboards/loop"]
+
+
+@pytest.mark.parametrize(
+    "linked", ["Upgrades", "Upgrades/Packages", f"Upgrades/Packages/{PACKAGE}/progress.log", "Upgrades/VersionHistory.txt", "Webpages/API", "DMS.xml"]
+)
+def test_links_below_the_root_are_not_followed(host_here: Lane, linked: str) -> None:
+    """Files that the scan knows by name, and folders on the way to them; the root itself may be a link."""
+    root = host_here.home / "elsewhere"
+    write(root / "Upgrades" / "VersionHistory.txt", SECRET)
+    write(root / "Upgrades" / "Packages" / PACKAGE / "progress.log", SECRET)
+    write(root / "Webpages" / "API" / "Web.config", SECRET)
+    write(root / "DMS.xml", f'<DMS><Cluster name="{SECRET}"/></DMS>')
+    (host_here.home / "agent").symlink_to(root)
+    assert json.dumps(both(host_here)[0]).count(SECRET) == 4
+    (root / linked).rename(host_here.home / "moved")
+    (root / linked).symlink_to(host_here.home / "moved")
+
+    document, reference = both(host_here)
+
+    assert document == reference
+    assert json.dumps(document).count(SECRET) == (2 if linked == "Upgrades" else 3)
+    assert document["errors"] == [f"<home>/agent/{linked}"]
 
 
 def test_content_behind_links_is_not_followed(host_here: Lane) -> None:
@@ -236,6 +261,16 @@ def test_backups_in_the_folder_of_the_vendor_are_listed_once(host: Lane) -> None
     document, reference = both(host, backup_dir=folder)
     assert [row["origin"] for row in document["backups"]] == ["own"]
     assert document == reference
+
+
+def test_the_installer_is_looked_for(host: Lane) -> None:
+    """A folder is none."""
+    write(host.home / "tool" / "x.exe", b"x" * 7)
+    for inside, size in (("tool/x.exe", 7), ("tool", None), ("nowhere/x.exe", None)):
+        document, reference = both(host, installer=host.home / inside)
+        assert document == reference
+        assert document["installer"] == {"path": f"<home>/{inside}", "size": size}
+        assert document["errors"] == []
 
 
 @pytest.mark.parametrize(("inside", "size"), [("packages/x.dmupgrade", 70), ("nowhere/below/x.dmupgrade", None), ("packages", None)])

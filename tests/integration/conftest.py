@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playbook import Site, busy, until
@@ -50,6 +54,38 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
 def site(make_site: MakeSite) -> Site:
     """The usual cluster of two agents."""
     return make_site()
+
+
+class WebServer:
+    """Web servers of folders of this machine. A call gives the address of a new one; `asked` tells what all were asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.running: list[ThreadingHTTPServer] = []
+
+    def __call__(self, folder: Path) -> str:
+        asked = self.asked
+
+        class Handler(SimpleHTTPRequestHandler):
+            def log_message(self, *args: Any) -> None:
+                asked.append(str(args[1]))
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.running.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    def close(self) -> None:
+        for server in self.running:
+            server.shutdown()
+            server.server_close()
+
+
+@pytest.fixture
+def web_server() -> Iterator[WebServer]:
+    servers = WebServer()
+    yield servers
+    servers.close()
 
 
 @pytest.fixture(scope="session")

@@ -160,10 +160,12 @@ class Site:
             **more,
         }
 
-    def switch_off(self, agent: str, *, module: str, skip: int = 0, times: int = 1000) -> None:
-        """From now on the agent doesn't answer when a module is run there: `skip` calls go through, then `times` fail."""
+    def switch_off(self, agent: str, *, module: str, skip: int = 0, times: int = 1000, once: str = "") -> None:
+        """From now on, or once something matches the pattern `once`, the agent doesn't answer when a module is run there: `skip` calls go through,
+        then `times` fail.
+        """
         self.flaky = True
-        (self.dir / f"{agent}.json").write_text(json.dumps({"module": module, "skip": skip, "times": times}), "utf-8")
+        (self.dir / f"{agent}.json").write_text(json.dumps({"module": module, "skip": skip, "times": times, "once": once}), "utf-8")
 
     def switch_on(self, agent: str) -> None:
         (self.dir / f"{agent}.json").unlink()

@@ -107,6 +107,17 @@ def test_start_past_the_gate(site: Site, task: str) -> None:
     assert "--start-at-task" in said
 
 
+@pytest.mark.parametrize("task", ["Choose the backup", "Prepare", "Start the web server"])
+def test_start_of_a_restore_past_the_gate(site: Site, task: str) -> None:
+    before = site.trees()
+
+    run = site.play("downgrade_restore", "--start-at-task", task, variables=target(site.cluster, "10.5.5"))
+
+    assert run.rc != 0
+    assert site.trees() == before
+    assert "restore changes nothing without a verdict of the gate" in run.messages("DMA1")[0]
+
+
 @pytest.mark.each_core
 @pytest.mark.parametrize("playbook", ["upgrade_web", "backup_web", "cluster_status", "downgrade_restore"])
 def test_empty_inventory(site: Site, playbook: str) -> None:

@@ -189,17 +189,24 @@ def _waits(agent: Agent) -> bool:
     )
 
 
-@pytest.mark.parametrize("skip", [1, 3, 5])
-def test_agent_that_falls_silent_during_the_restore(make_site: MakeSite, skip: int) -> None:
-    """At steps of it before, between and after the swap: the web servers come back on every agent, and running again finishes."""
+@pytest.mark.parametrize(("job", "phase"), [("choose", ""), ("prepare", "preparation"), ("commit", "restore")])
+def test_agent_that_falls_silent_during_the_restore(make_site: MakeSite, job: str, phase: str) -> None:
+    """While a job of the restore is at work there: the other agent keeps what it had, its web server runs, and running again finishes."""
     site, contents = upgraded(make_site)
-    variables = target(site.cluster, OLD, dataminer_restore_deadline=3)
-    site.switch_off("DMA2", module="restore", skip=skip)
+    migrated = site.cluster.digest("DMA1")
+    variables = target(site.cluster, OLD, dataminer_restore_deadline=3, dataminer_poll_interval=0)
+    site.switch_off("DMA2", module="restore", once=str(site.agents[1].work_dir / "jobs" / f"{job}-*"))
 
     run = site.play("downgrade_restore", variables=variables)
 
     assert run.rc != 0
     assert run.verdicts()["DMA2"] == "UNREACHABLE"
+    said = run.messages("DMA1")[-1]
+    assert (f"Stopped after the phase {phase}, for the cluster" if phase else "No backup was chosen on every agent of the cluster") in said
+    assert "DMA2: unreachable" in said
+    assert changed_paths(migrated, site.cluster.digest("DMA1")) == []
+    assert site.webs()["DMA1"] == (OLD if phase else NEW)
+    assert site.cluster.state("DMA1")["services"]["W3SVC"] == "Running"
     site.switch_on("DMA2")
     until(lambda: all(site.cluster.state(name)["services"]["W3SVC"] == "Running" for name in contents), what="the web servers, after the deadline")
     again = site.play("downgrade_restore", variables=variables)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import MakeSite
-from playbook import Run, Site, installs, target
+from playbook import Run, Site, target
 
 
 def refused(site: Site, *options: str, **variables: object) -> Run:
@@ -110,17 +111,56 @@ def test_package_that_is_not_there(site: Site, tmp_path: Path) -> None:
     assert "set dataminer_package to its path on the agents" in said
 
 
-def test_package_that_is_not_the_one_meant(site: Site) -> None:
-    """Backups are made, but the installer is started nowhere."""
-    run = site.play("upgrade_web", variables={**target(site.cluster), "dataminer_package_sha256": "0" * 64})
+@pytest.mark.parametrize("fault", ["missing", "sha256"])
+def test_package_that_is_wrong_on_one_agent_of_three(make_site: MakeSite, tmp_path: Path, fault: str) -> None:
+    """A cluster that would be left out of step: nothing is touched anywhere, and a dry run tells the same."""
+    site = make_site(agents=3)
+    package = Path(str(target(site.cluster)["dataminer_package"]))
+    elsewhere = tmp_path / "elsewhere" / package.name
+    elsewhere.parent.mkdir()
+    if fault == "sha256":
+        elsewhere.write_bytes(package.read_bytes() + b"x")
+    where = f"{{{{ '{elsewhere}' if inventory_hostname == 'DMA2' else '{package}' }}}}"
+    variables = {"dataminer_package": where, "dataminer_package_sha256": hashlib.sha256(package.read_bytes()).hexdigest()}
 
-    assert run.rc != 0
-    assert site.webs() == {"DMA1": "10.5.6", "DMA2": "10.5.6"}
-    assert [installs(agent) for agent in site.agents] == [[], []]
-    said = run.messages("DMA1")[0]
-    assert "isn't the package that was meant" in said
-    assert "download it again" in said
-    assert set(run.verdicts().values()) == {"FAILED: install"}
+    for options in (("--check",), ()):
+        run = refused(site, *options, **variables)
+
+        assert "Start the backup" not in run.tasks
+        if fault == "missing":
+            assert f"DMA2: package-there: found no file {elsewhere}" in run.messages("DMA1")[0]
+            assert set(run.verdicts().values()) == {"denied by the gate, unchanged"}
+        else:
+            assert "Found a file with the SHA-256" in run.messages("DMA2")[0]
+            assert "Stopped after the phase package, for the cluster to stay in step. DMA2: failed" in run.messages("DMA1")[0]
+            stopped = "stopped after package: another agent failed"
+            assert run.verdicts() == {"DMA1": stopped, "DMA2": "FAILED: package", "DMA3": stopped}
+
+
+def test_installer_that_is_not_there(site: Site) -> None:
+    said = refused(site, "--check", dataminer_installer="/nowhere/SLTaskbarUtility.exe").messages("DMA1")[0]
+
+    assert "DMA1: installer-there: found no file /nowhere/SLTaskbarUtility.exe" in said
+    assert "set dataminer_installer" in said
+
+
+def test_package_that_is_gone_after_the_upgrade(make_site: MakeSite) -> None:
+    """An agent that runs the target needs none; the dry run and the run say that nothing is to be done."""
+    site = make_site(agents=1, web="10.5.9")
+    variables = target(site.cluster, dataminer_package_sha256="0" * 64)
+    Path(str(variables["dataminer_package"])).unlink()
+
+    run = site.play("upgrade_web", variables=variables)
+
+    assert (run.rc, run.changed, run.verdicts()) == (0, 0, {"DMA1": "unchanged"}), run.text
+
+
+def test_values_that_variables_cannot_hold(site: Site) -> None:
+    """Told before anything is touched, also where they would be needed at the end of the run only."""
+    said = refused(site, dataminer_verify_content_equal="maybe", dataminer_retries="two").messages("DMA1")[0]
+
+    assert "dataminer_verify_content_equal can't be what it is | Found: 'maybe', a str | Needed: true or false" in said
+    assert "dataminer_retries can't be what it is | Found: 'two', a str | Needed: a whole number" in said
 
 
 def test_agents_of_one_cluster_that_name_different_packages(site: Site, tmp_path: Path) -> None:

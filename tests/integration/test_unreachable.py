@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
 from conftest import MakeSite
-from playbook import Run, Site, installs, jobs, own_backups, target
+from playbook import Run, Site, installs, jobs, own_backups, target, until
 
 
 def finishes(site: Site) -> Run:
@@ -26,12 +29,69 @@ def test_at_the_scan(site: Site) -> None:
 
     assert run.rc != 0
     assert site.trees() == before
-    assert run.recap["DMA2"]["unreachable"] == 1
+    assert run.recap["DMA2"]["failed"] == 1
     assert "Gate of cluster pluto: upgrade to 10.5.9 (CU0): DENIED, nothing was changed" in run.gate
     (said,) = run.messages("DMA1")
     for part in ("DMA2: read: found unreachable", "needed every agent of the cluster is read", "make the agent reachable"):
         assert part in said
     assert run.verdicts() == {"DMA1": "denied by the gate, unchanged", "DMA2": "UNREACHABLE"}
+    site.switch_on("DMA2")
+    finishes(site)
+
+
+@pytest.mark.parametrize("playbook", ["upgrade_web", "cluster_status"])
+def test_at_the_scan_of_the_only_agent(make_site: MakeSite, playbook: str) -> None:
+    """Nobody else is left to speak: there is a summary and a report all the same."""
+    site = make_site(agents=1)
+    before = site.trees()
+    site.switch_off("DMA1", module="agent_info")
+
+    run = site.play(playbook, variables=target(site.cluster))
+
+    assert run.rc != 0
+    assert site.trees() == before
+    assert run.verdicts() == {"DMA1": "UNREACHABLE"}
+    assert "DMA1 failed (unreachable): " in run.summary
+
+
+def test_in_the_middle_on_the_only_agent(make_site: MakeSite) -> None:
+    site = make_site(agents=1)
+    site.switch_off("DMA1", module="upgrade")
+
+    run = site.play("upgrade_web", variables=target(site.cluster))
+
+    assert run.rc != 0
+    assert run.verdicts() == {"DMA1": "UNREACHABLE"}
+    assert "NOT DONE on DMA1" in run.summary
+
+
+def test_while_the_package_is_looked_at(site: Site) -> None:
+    """Not even a backup is made anywhere."""
+    before = site.trees()
+    variables = target(site.cluster)
+    variables |= {"dataminer_package_sha256": hashlib.sha256(Path(str(variables["dataminer_package"])).read_bytes()).hexdigest()}
+    site.switch_off("DMA2", module="stat")
+
+    run = site.play("upgrade_web", variables=variables)
+
+    assert run.rc != 0
+    assert site.trees() == before
+    assert "Stopped after the phase package, for the cluster to stay in step. DMA2: failed" in run.messages("DMA1")[0]
+    assert "that the agent is unreachable" in run.messages("DMA2")[-1]
+    assert run.verdicts() == {"DMA1": "stopped after package: another agent failed", "DMA2": "FAILED: package"}
+
+
+def test_while_the_backup_is_followed(site: Site) -> None:
+    """The backup is made all the same; nothing is installed anywhere, and the next run takes it up."""
+    site.switch_off("DMA2", module="backup", once=str(site.agents[1].work_dir / "jobs" / "backup-*"))
+
+    run = site.play("upgrade_web", variables=target(site.cluster, dataminer_poll_interval=0))
+
+    assert run.rc != 0
+    assert "Stopped after the phase backup, for the cluster to stay in step. DMA2: unreachable" in run.messages("DMA1")[0]
+    assert [len(installs(agent)) for agent in site.agents] == [0, 0]
+    assert run.verdicts() == {"DMA1": "stopped after backup: another agent failed", "DMA2": "UNREACHABLE"}
+    until(lambda: len(own_backups(site.agents[1])) == 1, what="the backup that nobody waits for")
     site.switch_on("DMA2")
     finishes(site)
 

@@ -73,7 +73,7 @@ def test_wrong_password(make_windows_site: MakeWindowsSite) -> None:
     run = site.play("cluster_status")
 
     assert run.rc != 0
-    assert run.recap["DMA2"]["unreachable"] == 1
+    assert run.recap["DMA2"]["failed"] == 1
     assert "the specified credentials were rejected by the server" in run.text
     assert run.verdicts()["DMA2"] == "UNREACHABLE"
     assert "10.5.6 (CU0)" in run.summary
@@ -87,7 +87,7 @@ def test_closed_port(make_windows_site: MakeWindowsSite) -> None:
     run = site.play("cluster_status")
 
     assert run.rc != 0
-    assert run.recap["DMA2"]["unreachable"] == 1
+    assert run.recap["DMA2"]["failed"] == 1
     assert run.verdicts()["DMA2"] == "UNREACHABLE"
 
 

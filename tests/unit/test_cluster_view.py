@@ -37,6 +37,11 @@ def test_hosts_without_a_cluster_are_one_cluster() -> None:
     assert view("", a={}, b={}, c=host()).agents == ("a", "b")
 
 
+def test_a_cluster_that_yaml_made_a_number_is_the_one_that_modules_are_told_of() -> None:
+    """They get a text; with no agents in it, every barrier would let all pass."""
+    assert view("7", a={"dataminer_cluster": 7}, b=host("7"), c={"dataminer_cluster": None}).here == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("result", "problem"),
     [

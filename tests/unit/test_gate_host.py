@@ -261,6 +261,15 @@ def test_a_package_that_should_be_there_is_looked_for_first(file: PackageFile | 
     assert gate.allowed is (expected is not DENY)
 
 
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+@pytest.mark.parametrize(("size", "reached", "expected"), [(1, False, PASS), (None, False, DENY), (None, True, NA)])
+def test_the_installer_is_looked_for_first(purpose: str, size: int | None, reached: bool, expected: Verdict) -> None:
+    """An agent that runs the target already needs none."""
+    gate = for_purpose(purpose, state(installer_file=there(size), **({"web": "10.5.5" if purpose == "upgrade" else "10.5.3"} if reached else {})))
+    assert verdict(gate, "installer-there") is expected
+    assert gate.allowed is (expected is not DENY)
+
+
 def test_free_space_tells_both_sizes() -> None:
     told = row(judge(state(content=content(10 * GB), disks=one_volume(5 * GB)), package_size=GB), "free-space")
     assert "5.0 GB free" in told.found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import collections
 import errno
+import itertools
 import os
 import random
 import shutil
 import subprocess
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from ansible_collections.dataminer.web.plugins.module_utils import local_backup,
 from ansible_collections.dataminer.web.plugins.module_utils.errors import BackupInvalid, DataMinerError, NotEnoughSpace, Refused
 from ansible_collections.dataminer.web.plugins.module_utils.local_files import sha256_file
 from ansible_collections.dataminer.web.plugins.module_utils.local_verify import verify
+from ansible_collections.dataminer.web.plugins.module_utils.local_zipwrite import Packed
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import parse_manifest
 from local_kit import HEADER, Agent
 
@@ -46,6 +49,22 @@ def test_a_backup_holds_exactly_what_was_planned(agent: Agent) -> None:
     assert names(agent) == ["one.manifest", "one.zip"]
     assert (result["files"], result["bytes"]) == (len(found), sum(map(len, found.values())))
     assert (result["zip_size"], result["zip_sha256"]) == (Path(result["path"]).stat().st_size, sha256_file(Path(result["path"])))
+
+
+def test_files_are_compressed_on_all_cores(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two meet: each is packed by a thread of its own, at the same time."""
+    together, calls, real = threading.Barrier(2, timeout=30), itertools.count(), local_backup.pack
+
+    def pack(path: str, size: int, level: int) -> Packed:
+        if next(calls) < 2:
+            together.wait()
+        return real(path, size, level)
+
+    monkeypatch.setattr(local_zip, "workers", lambda: 2)
+    monkeypatch.setattr(local_zip, "BATCH_FILES", 1)
+    monkeypatch.setattr(local_backup, "pack", pack)
+    agent.run(agent.backup_spec())
+    assert next(calls) > 2
 
 
 def test_the_manifest_says_the_same(agent: Agent) -> None:

@@ -33,6 +33,9 @@ A guess at the items, for where content isn't known yet, as @{ versions; web }: 
 .PARAMETER package
 Path of the file that is going to be installed; null for none.
 
+.PARAMETER installer
+Path of the installer; null for none.
+
 .PARAMETER max_text
 Bytes; a larger text isn't read.
 
@@ -48,6 +51,7 @@ param(
     [object[]]$content = $null,
     [hashtable]$likely = $null,
     [string]$package = '',
+    [string]$installer = '',
     [int]$max_text = 1048576,
     [int]$log_tail = 4096
 )
@@ -86,8 +90,8 @@ function Get-Document {
     $own = Get-LongPath $backup_dir
     $jobs = Get-JobFolder $work
     $running = Get-RunningJob $work
-    $applications = Get-Entry (Find-ContentFolder $agent 'Applications')
-    $packageFolders = Get-Entry (Find-Entry $agent 'Upgrades', 'Packages')
+    $applications = Get-Entry (Find-Unlinked $agent 'Applications')
+    $packageFolders = Get-Entry (Find-Unlinked $agent 'Upgrades', 'Packages')
     $packages = @(foreach ($entry in $packageFolders) { if (Test-Folder $entry) { Get-PackageRow $entry } })
     $document = [ordered]@{
         schema = 1
@@ -95,17 +99,17 @@ function Get-Document {
         language_mode = $languageMode
         root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }
         texts = [ordered]@{
-            version_history = Read-Text (Find-Entry $agent 'Upgrades', 'VersionHistory.txt') $max_text
-            web_config = Read-Text (Find-Entry $agent 'Webpages', 'API', 'Web.config') $max_text
+            version_history = Read-Text (Find-Unlinked $agent 'Upgrades', 'VersionHistory.txt') $max_text
+            web_config = Read-Text (Find-Unlinked $agent 'Webpages', 'API', 'Web.config') $max_text
         }
         cluster = Read-Cluster $agent
         apps = @(Get-AppList $applications)
         loose = @(foreach ($entry in $applications) { if (Test-File $entry) { $entry.Name } })
-        dashboards = @(Get-DashboardRow (Find-ContentFolder $agent 'Dashboards'))
+        dashboards = @(Get-DashboardRow (Find-Unlinked $agent 'Dashboards'))
         dashboards_folder = [bool](Find-Entry $agent 'Dashboards')
         web = [bool](Find-Entry $agent 'Web')
         packages = $packages
-        web_api = Get-WebApiVersion (Find-Entry $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
+        web_api = Get-WebApiVersion (Find-Unlinked $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
         backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own) + @(Get-KeptBackupRow $work)
         vendor_folder = [ordered]@{ path = (Get-FullPath $vendor_backup_dir); exists = [IO.Directory]::Exists((Get-LongPath $vendor_backup_dir)) }
         partials = @(Get-PartialRow $own)
@@ -115,6 +119,7 @@ function Get-Document {
             root = Get-DiskRow (Get-FullPath $root)
         }
         package = $null
+        installer = $null
         host = Get-HostFact $packages $jobs
         job = $running
         jobs = @(Get-JobRow $jobs $running)
@@ -122,6 +127,7 @@ function Get-Document {
         last_restore = Get-LastRestore $jobs
     }
     if ($package) { Add-PackageFile $document $package }
+    if ($installer) { $document.installer = Get-NamedFile $installer }
     $items = $content
     if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }
     $document.asked = $(if ($null -ne $items) { , @(foreach ($item in $items) { [ordered]@{ path = $item.path; versions = $item.versions } }) })

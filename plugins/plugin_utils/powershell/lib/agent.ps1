@@ -6,14 +6,6 @@
 Apps, dashboards, packages and the web API of an agent. Needs the functions of files.ps1, $max_text and $log_tail.
 #>
 
-# One of the folders a backup is made of. Links aren't followed here, as they aren't in a backup.
-function Find-ContentFolder([string]$folder, [string]$name) {
-    $place = Find-Entry $folder $name
-    if (-not $place -or -not (Test-Link ([IO.DirectoryInfo]::new($place)))) { return $place }
-    Add-Problem $place $linkNote
-    return $null
-}
-
 function Get-AppList($applications) {
     foreach ($entry in $applications) {
         if (Test-Link $entry) { Add-Problem $entry.FullName $linkNote }
@@ -74,7 +66,7 @@ function Get-PrerequisiteRow($inside) {
 
 function Get-PackageRow([IO.DirectoryInfo]$folder) {
     $inside = Get-Entry $folder.FullName
-    $log = Find-Entry $folder.FullName 'progress.log'
+    $log = Find-Unlinked $folder.FullName 'progress.log'
     $tail = $modified = $null
     if ($log) {
         # Read before its time is asked for: NTFS tells the time of a file that somebody is writing late, opening it makes it tell.

@@ -101,13 +101,13 @@ function Find-Twin([Xml.XmlElement]$pair, $own) {
 
 function Read-Cluster([string]$folder) {
     $cluster = [ordered]@{ name = $null; self_id = $null; self_address = $null; agents = @(); failover = $false; twin = $null; error = $null }
-    $read = Read-Text (Find-Entry $folder 'DMS.xml') $max_text
+    $read = Read-Text (Find-Unlinked $folder 'DMS.xml') $max_text
     if ($null -eq $read.text) { $cluster.error = "DMS.xml is $($read.error)"; return $cluster }
     $xml = Read-XmlRoot $read.text
     if ($xml.error) { $cluster.error = "DMS.xml $($xml.error)"; return $cluster }
     $top = $xml.top
     if ($top.LocalName -ne 'DMS') { $cluster.error = "DMS.xml is no list of agents: its root isn't <DMS>"; return $cluster }
-    $ownId = Get-OwnId (Find-Entry $folder 'DataMiner.xml')
+    $ownId = Get-OwnId (Find-Unlinked $folder 'DataMiner.xml')
     $entries = @(foreach ($element in (Get-XmlElement $top 'DMA')) { Get-ClusterEntry $element })
     $own = Select-OwnEntry $entries $ownId.id
     $cluster.self_id = $ownId.id

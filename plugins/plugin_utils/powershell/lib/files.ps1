@@ -65,6 +65,19 @@ function Find-OtherCase([string]$folder, [string]$name) {
     return $null
 }
 
+# What is there by that name. Below the root, which may be a link itself, none is followed: it could lead to anybody's files.
+function Find-Unlinked([string]$folder, [string[]]$parts) {
+    foreach ($part in $parts) {
+        $folder = Find-Entry $folder $part
+        if (-not $folder) { return $null }
+        $entry = $(if ([IO.Directory]::Exists($folder)) { [IO.DirectoryInfo]::new($folder) } else { [IO.FileInfo]::new($folder) })
+        if (-not (Test-Link $entry)) { continue }
+        if ((Get-ShownPath $folder) -cnotin @(foreach ($problem in $problems) { $problem.path })) { Add-Problem $folder $linkNote }
+        return $null
+    }
+    return $folder
+}
+
 # The values in the order of their keys' UTF-16 code units: the one order that every adapter can produce. Without the casts PowerShell chooses a
 # generic Sort by the type of the first value.
 function Get-Sorted([string[]]$keys, [object[]]$values) {

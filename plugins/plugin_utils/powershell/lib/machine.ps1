@@ -16,15 +16,24 @@ function Get-DiskRow([string]$path) {
     return $disk
 }
 
-# The file that is going to be installed, and the room in the folder it is in, or will be brought to. A path that is none counts as a file that isn't there.
+# The file that is going to be installed, and the room in the folder it is in, or will be brought to.
 function Add-PackageFile($document, [string]$path) {
-    $document.package = [ordered]@{ path = $path; size = $null }
+    $document.package = Get-NamedFile $path
     try {
-        $file = [IO.FileInfo]::new((Get-LongPath $path))
-        if ($file.Exists) { $document.package.size = $file.Length }
         $document.disk.package = Get-DiskRow ([IO.Path]::GetDirectoryName((Get-FullPath $path)))
     }
     catch { Add-Problem $path $_ }
+}
+
+# A path that is none counts as a file that isn't there.
+function Get-NamedFile([string]$path) {
+    $row = [ordered]@{ path = $path; size = $null }
+    try {
+        $file = [IO.FileInfo]::new((Get-LongPath $path))
+        if ($file.Exists) { $row.size = $file.Length }
+    }
+    catch { $row.size = $null }
+    return $row
 }
 
 function Find-Volume([string]$path) {

@@ -20,7 +20,7 @@ function Invoke-Service([string]$verb) {
     try {
         if ($job.spec['host_command']) { Invoke-HostCommand (@($job.spec['host_command']) + $verb + $name) }
         elseif ($onWindows) { Invoke-WindowsService $verb $name }
-        else { Stop-With 'ServiceFailed' "Nothing can $verb $name here" '' 'a host command' 'set dataminer_host_command, or dataminer_web_service to an empty string' }
+        else { Stop-With 'ServiceFailed' "Nothing can $verb $name here" '' 'a host command' 'set dataminer_host_command, or dataminer_web_service to none' }
     }
     catch {
         if ($null -ne (Get-OurError $_)) { throw }

@@ -1,0 +1,159 @@
+"""What an operator may choose in downgrade_restore.yml, and what must hold for clusters, limits and strategies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import MakeSite
+from playbook import TIMEOUT, Site, changed_paths, jobs, own_backups, target, until
+from simulator import edits
+from simulator.cluster import Agent
+from test_downgrade_restore import NEW, OLD, back, code_of, five, upgraded, zip_digests
+
+WEB_SERVER = "W3SVC"
+
+
+def runs_web(site: Site, *names: str) -> bool:
+    return all(site.cluster.state(name)["services"][WEB_SERVER] == "Running" for name in names)
+
+
+def safety_copies(agent: Agent) -> list[Path]:
+    return list((agent.work_dir / "safety").glob("*.zip"))
+
+
+def test_one_agent_fails_and_the_others_are_to_stop(make_site: MakeSite) -> None:
+    """dataminer_restore_on_failure=stop: they keep what was restored, start their web servers after the deadline, and running again finishes."""
+    site, contents = upgraded(make_site)
+    migrated = site.cluster.digest("DMA2")
+    site.cluster.set_state("DMA2", service_fails=["stop"])
+    variables = target(site.cluster, OLD, dataminer_restore_on_failure="stop", dataminer_restore_deadline=3)
+
+    run = site.play("downgrade_restore", variables=variables)
+
+    assert run.rc != 0
+    assert run.verdicts()["DMA2"].startswith("FAILED")
+    until(lambda: runs_web(site, "DMA1"), what="the web server, after the deadline")
+    assert changed_paths(contents["DMA1"], site.cluster.digest("DMA1")) == []
+    assert changed_paths(migrated, site.cluster.digest("DMA2")) == []
+    site.cluster.set_state("DMA2", service_fails=[])
+    again = site.play("downgrade_restore", variables=variables)
+    assert again.rc == 0, again.text
+    back(site, contents)
+
+
+def test_same_version_again_and_by_name(make_site: MakeSite) -> None:
+    """Migration went wrong, no downgrade: left-overs go to quarantine, no safety copy; what is edited later is never overwritten silently."""
+    site = make_site(agents=1, web=NEW)
+    (agent,) = site.agents
+    assert site.play("backup_web").rc == 0
+    (backup,) = own_backups(agent)
+    content = site.cluster.digest("DMA1")
+    draft = edits.add_draft(site.cluster, "Satellite Booking")
+    chosen: dict[str, object] = {
+        "dataminer_target_version": NEW,
+        "dataminer_restore_leftovers": "quarantine",
+        "dataminer_safety_copy": "no",
+        "dataminer_backup": "latest",
+    }
+
+    refused = site.play("downgrade_restore", variables=chosen)
+
+    assert refused.rc != 0
+    assert f"version {draft} isn't known to the backup" in refused.text
+    wrong = site.play("downgrade_restore", variables={**chosen, "dataminer_accept_loss": "yes"})
+    assert "the code yes, which is of another list" in wrong.messages("DMA1")[0]
+    run = site.play("downgrade_restore", variables={**chosen, "dataminer_accept_loss": code_of(refused)})
+    assert run.rc == 0, run.text
+    assert changed_paths(content, site.cluster.digest("DMA1")) == []
+    assert [path.name for path in (agent.work_dir / "quarantine").rglob(f"version_{draft}")] == [f"version_{draft}"]
+    assert safety_copies(agent) == []
+
+    edited = edits.drift(site.cluster, "DMA1")
+    later = site.cluster.digest("DMA1")
+    silent = site.play("downgrade_restore", variables=chosen)
+    assert (silent.rc, silent.changed) == (0, 0), silent.text
+    assert "set dataminer_restore_again to do it once more" in silent.said
+    assert site.cluster.digest("DMA1") == later
+
+    by_name: dict[str, object] = {"dataminer_target_version": NEW, "dataminer_backup": backup, "dataminer_restore_again": "true"}
+    asked = site.play("downgrade_restore", variables=by_name)
+    assert asked.rc != 0
+    assert site.cluster.digest("DMA1")[edited] == later[edited]
+    last = site.play("downgrade_restore", variables={**by_name, "dataminer_accept_loss": code_of(asked)})
+    assert last.rc == 0, last.text
+    assert changed_paths(content, site.cluster.digest("DMA1")) == []
+    assert len(safety_copies(agent)) == 1
+
+
+def test_two_clusters_one_agent_after_the_other(make_site: MakeSite) -> None:
+    """And whatever strategy is the usual one: each agent goes back to its own oldest zip."""
+    mars = {"name": "mars", "agents": ("M1",), "first_id": 211, "network": "10.99.1"}
+    site = make_site({}, mars, server="10.5.4", web=NEW, five=True, five_from=OLD)
+    wanted = {agent.name: zip_digests(min(agent.vendor_backup_dir.glob("*.zip"), key=lambda path: path.stat().st_mtime)) for agent in site.agents}
+
+    playing = site.begin("downgrade_restore", "--forks", "1", variables=target(site.cluster, OLD), env={"ANSIBLE_STRATEGY": "free"})
+    run = playing.finish(3 * TIMEOUT)
+
+    assert run.rc == 0, run.text
+    assert set(site.webs().values()) == {OLD}
+    for cluster in site.clusters:
+        assert set(run.verdicts(cluster.name).values()) == {"done"}
+        for agent in cluster.agents:
+            after = cluster.digest(agent.name)
+            assert {path: after[path] for path in wanted[agent.name]} == wanted[agent.name]
+            assert cluster.state(agent.name)["services"][WEB_SERVER] == "Running"
+
+
+def test_limit(make_site: MakeSite) -> None:
+    """Denied; with leave the others are left as they are."""
+    site, _oldest = five(make_site)
+    before = site.trees()
+    variables = target(site.cluster, OLD)
+
+    denied = site.play("downgrade_restore", "--limit", "DMA1", variables=variables)
+
+    assert denied.rc != 0
+    assert "limit: found left out of this run: DMA2" in denied.messages("DMA1")[0]
+    assert site.trees() == before
+    run = site.play("downgrade_restore", "--limit", "DMA1", "-e", "dataminer_allow_partial=true", variables=variables)
+    assert site.webs() == {"DMA1": OLD, "DMA2": NEW}, run.text
+    assert run.verdicts() == {"DMA1": "done"}
+    assert site.trees()["DMA2"] == before["DMA2"]
+    assert runs_web(site, "DMA1", "DMA2")
+
+
+def test_one_agent_fails_to_prepare(make_site: MakeSite) -> None:
+    """Nothing is committed anywhere, no web server stops; running again finishes."""
+    site, contents = upgraded(make_site)
+    migrated = {name: site.cluster.digest(name) for name in contents}
+    staging = site.agents[1].work_dir / "staging"
+    staging.write_text("in the way", "utf-8")
+
+    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+
+    assert run.rc != 0
+    assert run.verdicts() == {"DMA1": "stopped after preparation: another agent failed", "DMA2": "FAILED: preparation"}
+    assert [jobs(agent, "commit") for agent in site.agents] == [[], []]
+    assert {name: site.cluster.digest(name) for name in contents} == migrated
+    assert not any("stop" in call["argv"] for name in contents for call in site.cluster.host_calls(name))
+    staging.unlink()
+    again = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+    assert again.rc == 0, again.text
+    back(site, contents)
+
+
+def test_backup_of_migrated_content(make_site: MakeSite) -> None:
+    """After a downgrade whose restore failed the content is migrated: a backup of it isn't the one of that version, however new it is."""
+    site, contents = upgraded(make_site)
+    site.cluster.set_state("DMA2", service_fails=["stop"])
+    variables = target(site.cluster, OLD)
+    assert site.play("downgrade_restore", variables=variables).rc != 0
+    site.cluster.set_state("DMA2", service_fails=[])
+    assert site.webs() == dict.fromkeys(contents, OLD)
+    site.play("backup_web")
+    assert [len(own_backups(agent)) for agent in site.agents] == [2, 2]
+
+    run = site.play("downgrade_restore", variables=variables)
+
+    assert run.rc == 0, run.text
+    back(site, contents)
