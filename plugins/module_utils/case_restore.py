@@ -10,15 +10,30 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .agent import KEPT, AgentState, BackupFile
-from .case_backup import backup_spec
-from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of, utc_text
+from .case_backup import CONTENT_PARTS, backup_spec
+from .case_common import (
+    Args,
+    Result,
+    Start,
+    begin,
+    follow,
+    job_result,
+    join,
+    optional_version,
+    read_state,
+    run_id_of,
+    seen_scan,
+    state_of,
+    utc_text,
+)
 from .choice import choose
 from .entry_names import DEFAULT_LIMITS
-from .errors import InvalidInput, JobFailed, NoSuchJob
+from .errors import InvalidInput, JobFailed, NoSuchJob, Refused
 from .host import Host
-from .jobs import JobStatus
+from .jobs import OPEN_JOURNAL_STATES, JobStatus
 from .readiness import latest_attempt
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
+from .version import Version
 
 LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
@@ -59,8 +74,31 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     known = _known(host, args, wait)
     if known:
         return _running(known) if known.active else _chosen(host, args, _ended(known), status=known)
-    state = read_state(host, args)
     target = optional_version(args.get("version"), "version")
+    if check:
+        spec = _choice(read_state(host, args), args, target, copy=False)
+        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None) if "kind" in spec else spec
+
+    def plan(state: AgentState) -> Start | Result:
+        if open_commit(state):
+            raise Refused(
+                "A restore that broke off is open on this agent",
+                found=f"the commit {open_commit(state)}",
+                needed="one that is finished or undone",
+                remedy="run the playbook again: it begins with undoing it",
+            )
+        spec = _choice(state, args, target, copy=True)
+        return Start(spec=spec, parts=("versions", "backups", "work")) if "kind" in spec else spec
+
+    begun = begin(host, args, plan, kind="choose")
+    if not isinstance(begun, JobStatus):
+        return begun
+    status = follow(host, begun, wait)
+    return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
+
+
+def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
+    """The spec of the job that verifies the chosen backup, or the result where it was restored before."""
     chosen = choose(
         state.backups,
         wanted=args.get("backup") or "target",
@@ -71,7 +109,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     )
     if done := _already(state, chosen.backup, args):
         return done
-    spec = _verify_spec(args, chosen.backup, copy=not check)
+    spec = _verify_spec(args, chosen.backup, copy=copy)
     spec["about"] = {
         "name": chosen.backup.name,
         "origin": chosen.backup.origin,
@@ -82,10 +120,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         "notes": list(chosen.warnings),
         "target": str(target) if target else None,
     }
-    if check:
-        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None)
-    status = follow(host, host.start(spec, run_id_of(args, "choose")), wait)
-    return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
+    return spec
 
 
 def _made(backup: BackupFile) -> datetime:
@@ -187,12 +222,25 @@ def prepare_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         return {"changed": False, "finished": True, "msg": "Nothing to prepare: this backup was restored before", "done": True}
     if check:
         return {"changed": bool(chosen["changes"]), "finished": True, "msg": f"Would prepare {chosen['name']}", "would": True}
-    status = follow(host, host.start(_prepare_spec(host, args, chosen), run_id_of(args, "prepare")), wait)
+    status = follow(host, _begin_prepare(host, args, chosen), wait)
     return _running(status) if status.active else _prepared(_ended(status), status)
 
 
-def _prepare_spec(host: Host, args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
-    safety = backup_spec(read_state(host, args), args, purpose="safety")[0] if args.get("safety_copy", True) else None
+def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
+    """Only the safety copy needs to know what the agent holds."""
+    if not args.get("safety_copy", True):
+        return host.start(_prepare_spec(args, chosen, None), run_id_of(args, "prepare"))
+    begun = begin(
+        host,
+        args,
+        lambda state: Start(spec=_prepare_spec(args, chosen, backup_spec(state, args, purpose="safety")[0]), parts=CONTENT_PARTS),
+        kind="prepare",
+    )
+    assert isinstance(begun, JobStatus)  # it plans nothing else
+    return begun
+
+
+def _prepare_spec(args: Args, chosen: dict[str, Any], safety: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "kind": "prepare",
         "work": f"prepare {chosen['zip_sha256']}",
@@ -319,10 +367,18 @@ def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
 
 
 def _open_commit(host: Host, args: Args) -> str | None:
-    state = read_state(host, args)
+    """What was seen earlier in this run saves a look where nothing was open: the next step starts nothing if that has changed."""
+    seen = seen_scan(args)
+    if seen is not None and open_commit(state_of(seen, args)) is None:
+        return None
+    return open_commit(read_state(host, args))
+
+
+def open_commit(state: AgentState) -> str | None:
+    """The commit that runs, or that broke off."""
     if state.job is not None and state.job.kind == "commit":
         return state.job.run_id
-    return next((run_id for run_id, journal in state.journals if journal in ("committing", "swapped", "undoing")), None)
+    return next((run_id for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES), None)
 
 
 def _undone(result: Result, status: JobStatus) -> Result:
