@@ -45,12 +45,6 @@ function Test-App([string]$folder, $item) {
     return $null -ne $entry -and (Test-Folder $entry)
 }
 
-# A version folder that the item leaves out. Numbers compare as text, since a name may hold any number.
-function Test-Skipped([string]$name, $versions) {
-    if ($null -eq $versions -or $name -notmatch '^version_0*(\d+)\z') { return $false }
-    return @($versions | ForEach-Object { "$_" }) -cnotcontains $Matches[1]
-}
-
 function Get-ItemFile([string]$folder, $item) {
     try { $entry = Find-Item $folder $item.path } catch { Add-Problem $item.path $_; return }
     if ($null -eq $entry) { Add-Problem $item.path 'vanished' } else { Get-EntryFile $entry $item.path }
@@ -62,18 +56,22 @@ function Get-EntryFile([IO.FileSystemInfo]$entry, [string]$path) {
     else { foreach ($inner in (Get-Entry $entry.FullName)) { Get-EntryFile $inner ($path + '/' + $inner.Name) } }
 }
 
-# What is outside of the version folders, then each of these; those that the item leaves out are counted only.
+# What is outside of the version folders, then each of these; those that the item leaves out are counted only. Numbers compare as text, since a name
+# may hold any number.
 function Get-AppPart([Security.Cryptography.HashAlgorithm]$hash, [string]$folder, $item) {
     $versions = [Collections.Generic.List[object]]::new()
+    $wanted = $(if ($null -ne $item.versions) { , @(foreach ($number in $item.versions) { "$number" }) })
     $others = @(foreach ($entry in (Get-Entry (Find-Item $folder $item.path).FullName)) {
-            if ((Test-Folder $entry) -and $entry.Name -match '^version_0*\d+\z') { $versions.Add($entry) }
+            if ($entry.Name -match '^version_0*(\d+)\z' -and (Test-Folder $entry)) {
+                $versions.Add(@{ entry = $entry; skipped = $null -ne $wanted -and $wanted -cnotcontains $Matches[1] })
+            }
             else { Get-EntryFile $entry ($item.path + '/' + $entry.Name) }
         })
     Get-FolderRow $hash $item.path $others
-    foreach ($entry in $versions) {
-        $path = $item.path + '/' + $entry.Name
-        if (Test-Skipped $entry.Name $item.versions) { Get-CountRow $entry $path; continue }
-        $found = @(Get-EntryFile $entry $path)
+    foreach ($version in $versions) {
+        $path = $item.path + '/' + $version.entry.Name
+        if ($version.skipped) { Get-CountRow $version.entry $path; continue }
+        $found = @(Get-EntryFile $version.entry $path)
         if ($found.Length) { Get-FolderRow $hash $path $found }
     }
 }
@@ -85,7 +83,8 @@ function Get-CountRow([IO.DirectoryInfo]$folder, [string]$path) {
     $todo.Push(@($folder.FullName, $path))
     while ($todo.Count) {
         $place, $shown = $todo.Pop()
-        foreach ($entry in (Get-Entry $place)) {
+        try { $found = [IO.DirectoryInfo]::new($place).GetFileSystemInfos() } catch { Add-Problem $place $_; continue }
+        foreach ($entry in $found) {
             if ($entry.Attributes -band [IO.FileAttributes]::ReparsePoint) { if (Test-Link $entry) { Add-Problem "$shown/$($entry.Name)" $linkNote; continue } }
             if ($entry -is [IO.DirectoryInfo]) { $todo.Push(@($entry.FullName, "$shown/$($entry.Name)")) }
             else { $files++; $bytes += $entry.Length }
