@@ -4,8 +4,9 @@
 #   make demo-winrm   the same over WinRM, against played Windows hosts; PWSH names a PowerShell engine, else pwsh on PATH is taken
 #   make test     everything that passes or fails; the last line counts it
 #   make lint     the linters and type checks only
+#   make lines    which lines of the PowerShell scripts no test runs; brings tests/conformance/missed.toml up to date
 #   make sanity   ansible-test sanity on the built and installed collection
-#   make bench    how fast backups and restores are, against zip and unzip
+#   make bench    how fast backups and restores are, against zip and unzip, and with PWSH (or pwsh on PATH) the scripts against .NET's ZipFile
 #   make build    the artifact, in dist/
 #   make venv     the environment .venv with all tools
 #   make clean    remove what the others made
@@ -14,7 +15,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-winrm test lint sanity bench build venv run-venv clean
+.PHONY: help demo demo-winrm test lint lines sanity bench build venv run-venv clean
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$python"; break; }; done)
@@ -44,6 +45,10 @@ test:
 
 lint:
 	@$(CHECK) --only ruff,format,mypy,yamllint,ansible-lint,changelog,shell
+
+lines:
+	@$(CHECK) --only conformance
+	@$(PYTHON) tests/tools/script_lines.py --update
 
 sanity:
 	@$(CHECK) --only 'sanity*'

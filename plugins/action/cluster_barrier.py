@@ -9,6 +9,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.arguments import argument_spec
 from ..module_utils.cluster import barrier
+from ..module_utils.left_behind import left_behind, left_behind_text
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
 
@@ -26,9 +27,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         results = {name: view.result(name, params["results"]) for name in view.here}
         judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"])
         result.update(changed=False, phase=params["phase"], agents=list(view.here), problems=[f"{name}: {what}" for name, what in judged.problems])
+        result["left_behind"] = {}
         if not judged.ok:
-            listed = "; ".join(result["problems"])
-            result.update(
-                failed=True, msg=f"Stopped after the phase {params['phase']}, for the cluster to stay in step. {listed}. {params['remedy']}".strip()
-            )
+            said = [f"Stopped after the phase {params['phase']}, for the cluster to stay in step", "; ".join(result["problems"])]
+            if params["undone"]:
+                undone = {name: view.result(name, params["undone"]) for name in view.here}
+                result["left_behind"] = dict(left_behind(view.here, results, undone))
+                said.append(left_behind_text(result["left_behind"].items()))
+            result.update(failed=True, msg=f"{'. '.join(said)}. {params['remedy']}".strip())
         return result

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
-from ..module_utils.outcome import PHASES, AgentRun, cluster_text, summarise
+from ..module_utils.outcome import PHASES, AgentRun, Names, cluster_paragraphs, is_good, summarise
+from ..module_utils.page import ClusterPage
+from ..module_utils.report import AgentSummary
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
+from ..plugin_utils.report_files import write_report
 
 display = Display()
 
@@ -29,20 +31,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         params = checked_arguments(self._task.args, argument_spec("cluster_report"))
         check, purpose = bool(self._task.check_mode), params["purpose"]
-        told: dict[str, Any] = {}
+        names = Names(modules=params["module_names"], web_processes=params["web_processes"])
+        document: dict[str, Any] = {"purpose": purpose, "check_mode": check, "clusters": {}}
+        pages = []
         for name, runs in _clusters(task_vars or {}):
-            display.display("\n" + cluster_text(name, runs, purpose=purpose, check=check))
-            told[name] = [vars(summarise(run, purpose=purpose, check=check)) for run in runs]
-        document = {"purpose": purpose, "check_mode": check, "clusters": told}
+            paragraphs = cluster_paragraphs(name, runs, purpose=purpose, check=check, names=names)
+            display.display("\n" + "\n\n".join(paragraphs))
+            rows = [summarise(run, purpose=purpose, check=check) for run in runs]
+            document["clusters"][name] = [vars(row) for row in rows]
+            pages.append(_page(name, runs, rows, paragraphs, purpose=purpose))
         if params["path"]:
-            self._write(Path(params["path"]), document)
+            result["files"] = write_report(params["path"], document, pages)
         result.update(changed=False, **document, ansible_stats={"data": {"dataminer_web": document}, "per_host": False, "aggregate": False})
         return result
 
-    @staticmethod
-    def _write(path: Path, document: dict[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+def _page(name: str, runs: list[AgentRun], rows: list[AgentSummary], paragraphs: list[str], *, purpose: str) -> ClusterPage:
+    """Of the paragraphs the title and the table are the page's own, and the last sentence stands first."""
+    gate = {json.dumps(row, sort_keys=True): row for run in runs for row in (run.results.get("dataminer_gate") or {}).get("rows") or ()}
+    good = all(is_good(run.results, purpose=purpose) for run in runs)
+    return ClusterPage(name=name, agents=rows, end=paragraphs[-1], good=good, gate=list(gate.values()), notes=paragraphs[2:-1])
 
 
 def _clusters(variables: dict[str, Any]) -> Iterator[tuple[str, list[AgentRun]]]:

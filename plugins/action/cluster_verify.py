@@ -10,12 +10,14 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
-from ..module_utils.cluster import FAIL, InStep, in_step, restarted
+from ..module_utils.cluster import FAIL, InStep, in_step, processes_text, restarted, restored_alike
 from ..module_utils.errors import DataMinerError
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
+from ..plugin_utils.installed_versions import comparable
 
 SHOWN = 50
+FIRST = "dataminer_scan"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -42,8 +44,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if reading.state is None
         ]
         after = view.states(params["results"])
-        judged = in_step(after, expected=expected, expected_content_equal=params["content_equal"], expected_modules_equal=params["modules_equal"])
-        result.update(changed=False, in_step=judged.ok and not unread, **_told(judged), restarted=_restarts(view, after))
+        judged = in_step(
+            after,
+            expected=expected,
+            expected_content_equal=params["content_equal"],
+            restored=restored_alike({name: view.result(name, "dataminer_restore_chosen") for name in view.here}),
+            expected_modules_equal=params["modules_equal"],
+            modules=params["module_names"],
+            comparable=comparable,
+        )
+        result.update(changed=False, in_step=judged.ok and not unread, **_told(judged), **_processes(view, after, params))
         if unread or not judged.ok:
             result.update(failed=True, msg=_message(judged, unread))
         return result
@@ -54,10 +64,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return any((view.result(name, key) or {}).get("would") for name in view.here for key in keys)
 
 
-def _restarts(view: ClusterView, after: dict[str, Any]) -> list[str]:
-    before = view.states("dataminer_scan")
-    found = {name: restarted(before[name].host, after[name].host) for name in after if name in before}
-    return [f"{name}: {', '.join(names)}" for name, names in found.items() if names]
+def _processes(view: ClusterView, after: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Which other processes restarted on each agent, in words, and a message of it; nothing where the agents were read once only."""
+    if params["results"] == FIRST:
+        return {"restarted": []}
+    before = view.states(FIRST)
+    found = {name: restarted(before[name].host, after[name].host, except_for=params["web_processes"]) for name in after if name in before}
+    words = {name: processes_text(names) for name, names in found.items()}
+    return {
+        "restarted": [f"{name}: {', '.join(names)}" for name, names in found.items() if names],
+        "processes": words,
+        "msg": "; ".join(f"{name}: {text}" for name, text in words.items()),
+    }
 
 
 def _told(judged: InStep) -> dict[str, Any]:

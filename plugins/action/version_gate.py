@@ -63,6 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             forks=context.CLIARGS.get("forks"),
             clock_skew_seconds=params["clock_skew"],
             package_size=params["package_size"],
+            package_brought=params["package_brought"],
             install_wait_minutes=params["timeout"] // 60,
             dashboard_gateway=params["dashboard_gateway"],
             daas=params["daas"],

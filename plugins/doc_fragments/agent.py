@@ -127,6 +127,23 @@ attributes:
     platforms: posix
 """
 
+    NAMES = r"""
+options:
+  module_names:
+    description:
+      - What the name of each module begins with in the list of installed programs. The vendor documents no names.
+      - Of installed programs only those are read whose name begins with C(DataMiner).
+    type: dict
+    default:
+      GQI DxM: DataMiner GQI
+      Web DcM: DataMiner Web
+  web_processes:
+    description: Processes that may restart when web apps are changed. It is told when another one did.
+    type: list
+    elements: str
+    default: [W3SVC, w3wp, DataMiner GQI, DataMiner Web]
+"""
+
     CONTROLLER = r"""
 options: {}
 attributes:

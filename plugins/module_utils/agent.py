@@ -50,7 +50,7 @@ class HistoryLine:
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledPackage:
-    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether the install succeeded."""
+    """A folder of Upgrades/Packages. `completed` is None where nothing tells whether it succeeded, `said` the line that tells, or the last."""
 
     package: Package
     folder: str
@@ -58,6 +58,7 @@ class InstalledPackage:
     ended: datetime | None
     completed: bool | None
     failed_prerequisites: tuple[str, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,10 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read."""
+    """The cluster as one agent's DMS.xml tells it; `error` says why it couldn't be read.
+
+    `failover`: it tells of a Failover pair; `twin` is the address of the agent's own other machine, None where there is none or it can't be told.
+    """
 
     name: str | None
     self_id: int | None
@@ -111,6 +115,7 @@ class Cluster:
     members: tuple[Member, ...]
     failover: bool
     error: str | None = None
+    twin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +154,14 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackageFile:
+    """Where the installer will find a package on the agent; `size` in bytes, None while there is no such file."""
+
+    path: str
+    size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunningJob:
     run_id: str
     kind: str
@@ -161,13 +174,16 @@ class RunningJob:
 class LastRestore:
     """The restore that reached its end last.
 
-    `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited.
+    `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited. `zip_mark` tells
+    two zips of one name apart where nobody has read them: size and time.
     """
 
     run_id: str
     state: str
     at: datetime
     backup: str
+    zip_sha256: str = ""
+    zip_mark: str = ""
     partial: bool = False
 
 
@@ -192,7 +208,7 @@ class ContentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentState:
-    """One agent at the moment of a scan. Host facts are None where nothing on the host answers for them."""
+    """One agent at the moment of a scan. Host facts are None where nothing on the host answers for them. `web_config`: a digest of Web.config."""
 
     utc: datetime
     offset_minutes: int
@@ -218,6 +234,9 @@ class AgentState:
     last_restore: LastRestore | None = None
     has_dashboards_folder: bool = True
     content: tuple[ContentRow, ...] | None = None
+    package_file: PackageFile | None = None
+    web_config: str | None = None
+    vendor_folder: tuple[str, bool] | None = None  # its path, and whether it exists
     errors: tuple[str, ...] = field(default=())
 
 
@@ -235,9 +254,11 @@ def to_result(state: AgentState) -> dict[str, object]:
         "server": version_result(state.server),
         "web": version_result(state.web),
         "web_api": state.web_api,
+        "web_config": state.web_config,
         "cluster": _cluster_result(state.cluster),
         "host": None if state.host is None else _host_result(state.host),
         "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},
+        "package_file": None if state.package_file is None else {"path": _cut(state.package_file.path), "size": state.package_file.size},
         "job": None if state.job is None else {"run_id": state.job.run_id, "kind": state.job.kind, "started": state.job.started},
         "last_restore": None if state.last_restore is None else _restore_result(state.last_restore),
         "has_web_folder": state.has_web_folder,
@@ -360,6 +381,7 @@ def _cluster_result(cluster: Cluster) -> dict[str, object]:
         "self_address": cluster.self_address,
         "members": _rows(cluster.members, lambda member: {"id": member.id, "address": member.address}),
         "failover": cluster.failover,
+        "twin": cluster.twin,
         "error": cluster.error,
     }
 

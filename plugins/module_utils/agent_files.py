@@ -78,15 +78,16 @@ def _history_line(line: str, number: int, offset_minutes: int) -> HistoryLine | 
 def parse_dms_xml(dms_text: str, dataminer_xml_text: str | None) -> dict[str, object]:
     """The scan document's `cluster` from DMS.xml and DataMiner.xml (None where that one couldn't be read).
 
-    The shape is {name, self_id, self_address, agents: [{id, address}], failover, error}. The files hold credentials (Redirect/@pwd): only names, ids
-    and addresses leave, and an error never quotes them. The entry without an id is the agent itself; its id is the root's in DataMiner.xml.
+    The shape is {name, self_id, self_address, agents: [{id, address}], failover, twin, error}. The files hold credentials (Redirect/@pwd): only
+    names, ids and addresses leave, and an error never quotes them. The entry without an id is the agent itself; its id is the root's in
+    DataMiner.xml.
     Documents with a DOCTYPE are refused: neither file has one, and expanding entities can take all memory.
     """
     root = _xml_root(dms_text)
     if isinstance(root, str):
-        return _cluster(error=f"DMS.xml {root}")
+        return unknown_cluster(f"DMS.xml {root}")
     if _tag(root) != "dms":
-        return _cluster(error="DMS.xml is no list of agents: its root isn't <DMS>")
+        return unknown_cluster("DMS.xml is no list of agents: its root isn't <DMS>")
     self_id, problem = _own_id(dataminer_xml_text)
     entries = [_entry(element) for element in root.iter() if _tag(element) == "dma"]
     own = _own_entry(entries, self_id)
@@ -98,13 +99,28 @@ def parse_dms_xml(dms_text: str, dataminer_xml_text: str | None) -> dict[str, ob
         self_address=own["address"] if own else None,
         agents=agents,
         failover=any(_tag(element) == "failover" for element in root.iter()),
+        twin=next((twin for element in root.iter() if _tag(element) == "failover" and (twin := _twin(element, own))), None),
         error=problem,
     )
 
 
+def unknown_cluster(why: str) -> dict[str, object]:
+    """The cluster of an agent whose DMS.xml can't be read."""
+    return _cluster(error=why)
+
+
 def _cluster(**known: object) -> dict[str, object]:
-    empty: dict[str, object] = {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": None}
+    empty: dict[str, object] = {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "twin": None, "error": None}
     return {**empty, **known}
+
+
+def _twin(failover: ElementTree.Element, own: Mapping[str, object] | None) -> str | None:
+    """The other one of two addresses, where the first is the agent's. The docs name the tag only, so whatever else it holds tells nothing."""
+    inside = [element for element in failover.iter() if element is not failover and "virtual" not in _tag(element)]
+    found = {address.lower(): address for element in inside if (address := _attribute(element, "ip"))}
+    self_address = str(own["address"]).lower() if own else ""
+    others = [address for key, address in found.items() if key != self_address]
+    return others[0] if len(found) == 2 and len(others) == 1 else None
 
 
 def _xml_root(text: str) -> ElementTree.Element | str:

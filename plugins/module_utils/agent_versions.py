@@ -23,9 +23,11 @@ DEFAULT_SUCCESS_PATTERN = (
     r"\b(?:upgrade|update|installation)\b"
     r"(?:(?!\bnot\b|unsuccess|\bfail)[^\r\n]){0,120}?"
     r"\b(?:succeeded|successful(?:ly)?|completed|finished)\b"
-    r"(?![^\r\n]*(?:\bfail|\bwith (?:\w+ )?errors?\b))"
+    r"(?![\s\S]*(?<!\b0 )(?<!\bno )(?<!\bwithout )(?<!\bwithout any )"
+    r"\b(?:fail(?:s|ed|ures?|ing)?|errors?|abort(?:s|ed|ing)?|exceptions?|cancell?ed|roll(?:ed|ing)? ?back)\b(?!\s*[:=]\s*0\b))"
 )
-"""What in progress.log says that an install succeeded. The vendor documents no such text: a variable can replace it."""
+"""What in progress.log says that an install succeeded: that an upgrade or installation did, with no trouble told after it. One step's success isn't
+that of the whole. The vendor documents no such text: a variable can replace it."""
 
 _BAD_FLAG = re.compile(r"(?:is)?_?(?:succe(?:ss|ssful|eded)|passed|ok|met)", re.IGNORECASE)
 _BAD_WORD = re.compile(r"fail(?:ed|ure)?|error|denied|blocked", re.IGNORECASE)

@@ -41,7 +41,7 @@ ZIP: Spec = {
     "retries": {"type": "int", "default": 2},
 }
 
-AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}}
+AGENT_INFO: Spec = {**AGENT, **CONTENT, "content": {"type": "bool", "default": False}, "likely_version": {"type": "raw"}, "package": {"type": "path"}}
 
 BACKUP: Spec = {
     **AGENT,
@@ -93,7 +93,8 @@ VERSION_GATE: Spec = {
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "target": {"type": "raw"},
     "package": {"type": "str", "default": ""},
-    "package_size": {"type": "int", "default": 0},
+    "package_size": {"type": "int"},
+    "package_brought": {"type": "bool", "default": False},
     "members": {"type": "list", "elements": "str", "default": []},
     "results": {"type": "str", "default": "dataminer_scan"},
     "allow_partial": {"type": "bool", "default": False},
@@ -108,11 +109,18 @@ CLUSTER_BARRIER: Spec = {
     **CLUSTER,
     "phase": {"type": "str", "required": True},
     "results": {"type": "str", "required": True},
+    "undone": {"type": "str", "default": ""},
     "remedy": {"type": "str", "default": "Mend the cause and run the playbook again: it continues from what is there."},
+}
+
+NAMES: Spec = {
+    "module_names": {"type": "dict", "default": {"GQI DxM": "DataMiner GQI", "Web DcM": "DataMiner Web"}},
+    "web_processes": {"type": "list", "elements": "str", "default": ["W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web"]},
 }
 
 CLUSTER_VERIFY: Spec = {
     **CLUSTER,
+    **NAMES,
     "results": {"type": "str", "default": "dataminer_after"},
     "expected": {"type": "raw"},
     "content_equal": {"type": "bool", "default": False},
@@ -122,6 +130,7 @@ CLUSTER_VERIFY: Spec = {
 RESTORE_GATE: Spec = {**CLUSTER, "results": {"type": "str", "default": "dataminer_restore_chosen"}, "accept_loss": {"type": "str", "default": ""}}
 
 CLUSTER_REPORT: Spec = {
+    **NAMES,
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "path": {"type": "path"},
 }

@@ -210,8 +210,8 @@ def header(*, plan: Plan, state: AgentState, agent: str, name: str, when: dateti
         "created": format_time(when),
         "agent": agent,
         "cluster": state.cluster.name,
-        "server_version": str(state.server.version) if state.server.version else None,
-        "web_version": str(state.web.version) if state.web.version else None,
+        "server_version": state.server.version.spelling if state.server.version else None,
+        "web_version": state.web.version.spelling if state.web.version else None,
         "web_version_source": state.web.source,
         "mode": plan.mode,
         "purpose": purpose,
@@ -220,16 +220,17 @@ def header(*, plan: Plan, state: AgentState, agent: str, name: str, when: dateti
     }
 
 
-def plan_rotation(backups: Iterable[BackupFile], *, agent: str, new_name: str, keep: int = DEFAULT_KEEP) -> Rotation:
+def plan_rotation(backups: Iterable[BackupFile], *, agent: str, new_name: str, keep: int = DEFAULT_KEEP, suspect: bool = False) -> Rotation:
     """Which backups may be deleted once the new one is verified, so that `keep` remain, the new one included.
 
     Only zips in our folder with our intact manifest, of their full size, with purpose `backup` and of this agent count and may go; all others are
-    reported and stay. Newest goes by the manifest's time, and the new one is the newest whatever the clock said. Raises InvalidInput for keep < 1.
+    reported and stay. Backups of content that may be half migrated (`suspect`, the new one's) take turns among themselves: none of them ever makes a
+    sound one go. Newest goes by the manifest's time, and the new one is the newest whatever the clock said. Raises InvalidInput for keep < 1.
     """
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise InvalidInput(f"{keep!r} backups can't be kept", needed="a whole number of at least 1", remedy="Correct dataminer_backup_keep.")
     others = [backup for backup in backups if fold(backup.name) != fold(new_name)]
-    reasons = {id(backup): problem_of_backup(backup) or _not_counted(backup, agent) for backup in others}
+    reasons = {id(backup): problem_of_backup(backup) or not_counted(backup, agent) or _of_other_worth(backup, suspect=suspect) for backup in others}
     counted = sorted((backup for backup in others if reasons[id(backup)] is None), key=_age, reverse=True)
     ignored = tuple((backup.name, reason) for backup in others if (reason := reasons[id(backup)]))
     return Rotation(
@@ -250,8 +251,8 @@ def problem_of_backup(backup: BackupFile) -> str | None:
     return None
 
 
-def _not_counted(backup: BackupFile, agent: str) -> str | None:
-    """Why a sound backup has no part in the rotation."""
+def not_counted(backup: BackupFile, agent: str) -> str | None:
+    """Why a complete backup is none of the agent's own, which have a part in its rotation."""
     head = backup.manifest.header if backup.manifest else {}
     if backup.origin != "own":
         return "it isn't in our backup folder"
@@ -260,6 +261,14 @@ def _not_counted(backup: BackupFile, agent: str) -> str | None:
     if str(head.get("agent")).casefold() != agent.casefold():
         return f"it is of another agent, {head.get('agent')}"
     return None
+
+
+def _of_other_worth(backup: BackupFile, *, suspect: bool) -> str | None:
+    """Why a backup doesn't take turns with the new one: only one of the two holds content that may be half migrated."""
+    doubt = backup.manifest.header.get("suspect") if backup.manifest else None
+    if bool(doubt) is suspect:
+        return None
+    return str(doubt) if doubt else "it is sound, and the new one may not be"
 
 
 def _age(backup: BackupFile) -> tuple[datetime, str]:

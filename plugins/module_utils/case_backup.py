@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .agent import AgentState
+from .agent import AgentState, BackupFile
 from .backup import Item, Plan, Rotation, backup_name, header, plan_backup, plan_rotation
-from .case_common import Args, Result, Start, agent_name, begin, follow, job_result, join, now, optional_version
+from .case_common import Args, Result, Start, agent_name, begin, follow, job_result, join, now, optional_version, verify_spec
+from .errors import BackupInvalid
 from .host import Host
 from .jobs import JobStatus, size_text
 from .readiness import NoBackupNeeded, no_backup_needed, suspect
@@ -27,32 +28,35 @@ def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
     before = optional_version(args.get("before"), "before")
 
     def plan(state: AgentState) -> Start | Result:
-        if needless := no_backup_needed(state, before):
+        needless = no_backup_needed(state, before, agent=agent_name(args, state))
+        if needless and needless.backup and not check:
+            return Start(spec=_proof_spec(needless, needless.backup, args), parts=("versions", "backups", "work"))
+        if needless:
             return _needless(needless)
         spec, about = backup_spec(state, args, purpose="backup")
         if check:
             return {"changed": True, "finished": True, **about, "backup": {"name": spec["name"], "would": True}}
         return Start(spec=spec, parts=(*CONTENT_PARTS, "backups", "work"))
 
-    begun = begin(host, args, plan, kind="backup")
+    begun = begin(host, args, plan)
     return _told(follow(host, begun, wait)) if isinstance(begun, JobStatus) else begun
 
 
 def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[str, Any], Result]:
-    """The spec of a backup job, and what to tell people of it. A safety copy takes everything and rotates nothing."""
+    """The spec of a backup job, and what to tell people of it. A safety copy takes everything, Web included, and rotates nothing."""
     safety, moment = purpose == "safety", now()
-    plan = plan_backup(state, versions="all" if safety else args.get("versions", "auto"), include_web=bool(args.get("include_web", True)))
+    plan = plan_backup(state, versions="all" if safety else args.get("versions", "auto"), include_web=safety or bool(args.get("include_web", True)))
     agent, doubt = agent_name(args, state), suspect(state)
     name = backup_name(agent=agent, web_version=state.web.version, when=moment, purpose=purpose)
     folder = join(args["work_dir"], "safety") if safety else args["backup_dir"]
-    rotation = None if safety else plan_rotation(state.backups, agent=agent, new_name=name, keep=int(args.get("keep", 5)))
+    rotation = None if safety else plan_rotation(state.backups, agent=agent, new_name=name, keep=int(args.get("keep", 5)), suspect=doubt is not None)
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
-    about = _about(plan, rotation, doubt, {f"Applications/{app.folder}": app.title for app in state.apps})
+    notes = [*plan.warnings[:SHOWN], *([doubt] if doubt else []), *_not_counting(state, rotation, agent)[:SHOWN]]
+    about = _about(plan, rotation, notes, {f"Applications/{app.folder}": app.title for app in state.apps})
     spec = {
         "kind": "backup",
-        "work": f"backup {folder}",
         "owner": args.get("owner"),
         "root": args["root"],
         "items": [item.to_dict() for item in plan.items],
@@ -67,14 +71,28 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     return spec, about
 
 
-def _about(plan: Plan, rotation: Rotation | None, doubt: str | None, titles: dict[str, str]) -> Result:
+def _not_counting(state: AgentState, rotation: Rotation | None, agent: str) -> list[str]:
+    """What lies in the backup folder and is no backup to rely on. Zips of other agents in a shared folder are theirs to tell of."""
+    if rotation is None:
+        return []
+    others = {row.name for row in state.backups if row.origin != "own" or _of_another(row, agent)}
+    told = [f"{name} doesn't count as a backup and stays: {why}" for name, why in rotation.ignored if name not in others]
+    at_work = state.job is not None and state.job.kind == "backup"
+    return told + ([] if at_work else [f"{path} was never finished and doesn't count as a backup" for path in state.partials])
+
+
+def _of_another(row: BackupFile, agent: str) -> bool:
+    return row.manifest is not None and row.manifest.intact and str(row.manifest.header.get("agent")).casefold() != agent.casefold()
+
+
+def _about(plan: Plan, rotation: Rotation | None, notes: list[str], titles: dict[str, str]) -> Result:
     left_out = [{"folder": row.folder, "name": row.name, "reason": row.reason} for row in plan.left_out]
     ignored = [f"{name}: {why}" for name, why in rotation.ignored] if rotation else []
     return {
         "mode": plan.mode,
         "mode_reason": plan.mode_reason,
         "left_out": left_out[:SHOWN],
-        "notes": [*plan.warnings[:SHOWN], *([doubt] if doubt else [])],
+        "notes": notes,
         "rotation": {"delete": list(rotation.delete) if rotation else [], "ignored": ignored[:SHOWN]},
         "diff": {"before": "", "after": _diff(plan, rotation, titles)},
     }
@@ -94,16 +112,40 @@ def _included(item: Item, titles: dict[str, str]) -> str:
     return f"include {what}" + ("" if item.versions is None else f", versions {', '.join(map(str, item.versions)) or 'none'}")
 
 
+def _proof_spec(needless: NoBackupNeeded, backup: BackupFile, args: Args) -> dict[str, Any]:
+    """An old backup serves only when every byte of it can be read again."""
+    return {**verify_spec(args, backup), "about": _needless(needless)}
+
+
 def _needless(needless: NoBackupNeeded) -> Result:
     row = needless.backup
     found = {"name": row.name, "path": row.path, "zip_size": row.size, "kept": True} if row else None
     return {"changed": False, "finished": True, "msg": f"No backup made: {needless.reason}", "backup": found, "notes": [], "left_out": []}
 
 
+def _proved(status: JobStatus) -> Result:
+    """What the backup from before is worth."""
+    if status.state == "failed":
+        why = status.failure()
+        raise BackupInvalid(
+            "The backup from before the failed install can't serve",
+            found=str(why),
+            needed="one that reads back as its manifest says",
+            remedy="move it and its manifest out of the backup folder and run again: an older one serves then, or a new one is made, of content that "
+            "may be half migrated",
+        )
+    if status.state != "done" or status.result is None:
+        raise status.failure()
+    told: Result = dict(status.result["about"])
+    return {**told, "msg": f"{told['msg']}; it was read again and is whole", "job": job_result(status)}
+
+
 def _told(status: JobStatus) -> Result:
     """The job's state as a module's result; raises what the job failed with."""
     if status.active:
-        return {"changed": True, "finished": False, "job": job_result(status)}
+        return {"changed": status.kind == "backup", "finished": False, "job": job_result(status)}
+    if status.kind == "verify":
+        return _proved(status)
     if status.state != "done" or status.result is None:
         raise status.failure()
     result = dict(status.result)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .agent import AgentState
+from .agent import AgentState, BackupFile
 from .agent_versions import DEFAULT_SUCCESS_PATTERN
-from .errors import Busy, DataMinerError, InvalidInput, type_name
+from .entry_names import DEFAULT_LIMITS
+from .errors import Busy, DataMinerError, InvalidInput, InvalidVersion, type_name
 from .host import Host
 from .jobs import Basis, JobStatus, progress_text
 from .read_agent import read_agent
@@ -27,6 +28,7 @@ Args = dict[str, Any]
 Result = dict[str, Any]
 MAX_TEXT = 1024 * 1024
 PLANS = 3  # from scans made anew, before an agent counts as one that doesn't come to rest
+LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
 
 def now() -> datetime:
@@ -45,7 +47,7 @@ def optional_version(value: object, what: str) -> Version | None:
 
 
 def _not_text(value: object, what: str) -> Version:
-    raise InvalidInput(
+    raise InvalidVersion(
         f"{what} isn't a text",
         found=f"{value!r}, a {type_name(value)}: YAML reads an unquoted 10.10 as the number 10.1",
         needed='a quoted version such as "10.5.4" or "10.4.0 [CU13]"',
@@ -77,6 +79,7 @@ def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely
         "host_command": args.get("host_command") or None,
         "content": content,
         "likely": likely,
+        "package": args.get("package") or None,
         "max_text": MAX_TEXT,
         "log_tail": 4096,
     }
@@ -107,16 +110,16 @@ class Start:
 Plan = Callable[[AgentState], Start | JobStatus | Result]
 
 
-def begin(host: Host, args: Args, plan: Plan, *, kind: str) -> JobStatus | Result:
+def begin(host: Host, args: Args, plan: Plan) -> JobStatus | Result:
     """Start the job that `plan` makes of the agent's state, or give the result, or the running job, that makes it needless.
 
     It is planned from `seen`, the scan that the gate was made from, or from a new one; the agent itself makes sure, before the job begins, that what
     the plan rests on is still so. Where it isn't, the agent has been scanned anew. That there is nothing to start, or that it can't be, is said of
     a new scan only.
     """
-    run_id, seen = run_id_of(args, kind), seen_scan(args)
+    seen = seen_scan(args)
     if seen is not None:
-        status = _begin_from(host, args, plan, run_id, seen)
+        status = _begin_from(host, args, plan, seen)
         if status is not None:
             return status
     for _plan in range(PLANS):
@@ -124,7 +127,7 @@ def begin(host: Host, args: Args, plan: Plan, *, kind: str) -> JobStatus | Resul
         planned = plan(state_of(scan, args))
         if not isinstance(planned, Start):
             return planned
-        status = host.start(planned.spec, run_id, _basis(args, planned, scan))
+        status = _begin(host, args, planned, scan)
         if status.state != "stale":
             return status
     raise Busy(
@@ -132,7 +135,7 @@ def begin(host: Host, args: Args, plan: Plan, *, kind: str) -> JobStatus | Resul
     )
 
 
-def _begin_from(host: Host, args: Args, plan: Plan, run_id: str, seen: dict[str, Any]) -> JobStatus | None:
+def _begin_from(host: Host, args: Args, plan: Plan, seen: dict[str, Any]) -> JobStatus | None:
     """The job, started by what was seen earlier; None where that doesn't do."""
     try:
         planned = plan(state_of(seen, args))
@@ -140,12 +143,13 @@ def _begin_from(host: Host, args: Args, plan: Plan, run_id: str, seen: dict[str,
         return None
     if not isinstance(planned, Start) or any(name not in seen["basis"] for name in planned.parts):
         return None
-    status = host.start(planned.spec, run_id, _basis(args, planned, seen))
+    status = _begin(host, args, planned, seen)
     return None if status.state == "stale" else status
 
 
-def _basis(args: Args, planned: Start, scan: dict[str, Any]) -> Basis:
-    return Basis(request=scan_request(args), parts={name: scan["basis"][name] for name in planned.parts})
+def _begin(host: Host, args: Args, planned: Start, scan: dict[str, Any]) -> JobStatus:
+    basis = Basis(request=scan_request(args), parts={name: scan["basis"][name] for name in planned.parts})
+    return host.start(planned.spec, run_id_of(args, planned.spec["kind"]), basis)
 
 
 def seen_scan(args: Args) -> dict[str, Any] | None:
@@ -166,6 +170,19 @@ def seen_scan(args: Args) -> dict[str, Any] | None:
 
 def agent_name(args: Args, state: AgentState) -> str:
     return args.get("agent") or state.cluster.self_address or "agent"
+
+
+def verify_spec(args: Args, backup: BackupFile, *, copy_to: str | None = None, compare: bool = False) -> dict[str, Any]:
+    """Read all of a backup; put a copy aside in `copy_to`; `compare` tells what of it differs from what is there."""
+    return {
+        "kind": "verify",
+        "owner": args.get("owner"),
+        "path": backup.path,
+        "manifest": backup.path[: -len(".zip")] + ".manifest" if backup.manifest else None,
+        "copy_to": copy_to,
+        "compare_root": args["root"] if compare else None,
+        "limits": LIMITS,
+    }
 
 
 def run_id_of(args: Args, kind: str) -> str:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from .agent import AgentState, to_result
+from .agent_versions import DEFAULT_SUCCESS_PATTERN, success_test
 from .apps import InvalidAppInfo, parse_app_info
 from .backup import TWO_VERSIONS, plan_backup
 from .case_common import Args, Result, optional_version, pack, scan_request, state_of
 from .content import combined
 from .errors import DataMinerError
 from .host import Host
+from .read_agent import digest_of
 
 TAIL = 1024  # characters of a progress.log, enough for the words that say how it ended
 DIGEST = 16  # characters of a digest, enough to tell contents apart
@@ -33,7 +36,7 @@ def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) 
         items = content_items(state_of({**scan, "content": None}, args), args)
         scan = {**scan, "content": combined(scan["content"], items, apps={f"Applications/{app['folder']}" for app in scan["apps"]})}
     state = state_of(scan, args)
-    return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan)), "overrides": overrides(args)}
+    return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan, args)), "overrides": overrides(args)}
 
 
 def likely(args: Args) -> dict[str, Any] | None:
@@ -68,30 +71,51 @@ def content_items(state: AgentState, args: Args) -> list[dict[str, Any]]:
     return [item.to_dict() for item in plan.items]
 
 
-def compact(scan: dict[str, Any]) -> dict[str, Any]:
+def compact(scan: dict[str, Any], args: Args) -> dict[str, Any]:
     """The scan without what only a restore's losses need: version histories, folder listings, long logs.
 
     What is left can be planned from, or has no `basis`: nothing may rest on a list that was cut.
     """
     apps = [{**app, "info": _short_info(app["info"]), "files": []} for app in scan["apps"][:APPS]]
-    packages = [{**row, "log_tail": row["log_tail"] and row["log_tail"][-TAIL:]} for row in scan["packages"]]
-    texts = {**scan["texts"], "web_config": {"text": None, "error": "missing"}}
+    success = success_test(args.get("progress_success_pattern") or DEFAULT_SUCCESS_PATTERN)
+    packages = [{**row, "log_tail": row["log_tail"] and _short_log(row["log_tail"], success)} for row in scan["packages"]]
+    config = scan["texts"]["web_config"]
+    texts = {**scan["texts"], "web_config": {"text": None, "error": config["error"], "digest": digest_of(config)}}  # it may hold secrets
     content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
     cut = len(scan["apps"]) > APPS or len(scan["loose"]) > LOOSE or any(app["info"]["error"] == CUT for app in apps)
     shorter = {"apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": scan["loose"][:LOOSE], "content": content}
     return {**scan, **shorter, "basis": {name: digest for name, digest in scan["basis"].items() if not (cut and name == "content")}}
 
 
+def _short_log(log: str, success: re.Pattern[str]) -> str:
+    """The end of a log, as long as it tells of success or none as the whole does."""
+    end = log[-TAIL:]
+    return end if bool(success.search(end)) == bool(success.search(log)) else log
+
+
 def grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of content, at most `ROWS`: where there are more files, those beyond apps count by the folder they are in."""
+    """The rows of content, few enough for a result; each one counts in a row. Where there are too many, files count by the folder they are in.
+
+    Of apps beyond `ROWS`, and of folders beyond them, each of the folders a backup is made of has one row for all.
+    """
     if len(rows) <= ROWS:
         return rows
-    apps = [row for row in rows if row["path"].lower().startswith("applications/")]
+    apps = [row for row in rows if _top(row, 1).lower() == "applications"]
+    folders = _together([row for row in rows if _top(row, 1).lower() != "applications"], 2)
+    rest = [*apps[ROWS:], *folders[ROWS:]]
+    return [*apps[:ROWS], *folders[:ROWS], *_together(rest, 1)]
+
+
+def _top(row: dict[str, Any], parts: int) -> str:
+    return "/".join(row["path"].split("/")[:parts])
+
+
+def _together(rows: list[dict[str, Any]], parts: int) -> list[dict[str, Any]]:
+    """One row for all those that begin with the same parts of a path."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row not in apps:
-            groups.setdefault("/".join(row["path"].split("/")[:2]), []).append(row)
-    return [*apps[:ROWS], *(_group(path, group) for path, group in list(groups.items())[:ROWS])]
+        groups.setdefault(_top(row, parts), []).append(row)
+    return [_group(path, group) for path, group in groups.items()]
 
 
 def _group(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

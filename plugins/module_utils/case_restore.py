@@ -9,12 +9,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from .agent import KEPT, AgentState, BackupFile
+from .agent import KEPT, AgentState, BackupFile, LastRestore
 from .case_backup import CONTENT_PARTS, backup_spec
 from .case_common import (
+    LIMITS,
     Args,
     Result,
     Start,
+    agent_name,
     begin,
     follow,
     job_result,
@@ -22,20 +24,20 @@ from .case_common import (
     optional_version,
     read_state,
     run_id_of,
-    seen_scan,
-    state_of,
     utc_text,
+    verify_spec,
 )
-from .choice import choose
-from .entry_names import DEFAULT_LIMITS
-from .errors import InvalidInput, JobFailed, NoSuchJob, Refused
+from .case_step import ended as _ended
+from .case_step import known as _known
+from .case_step import running as _running
+from .case_undo import broken_off, undo_step
+from .choice import Background, choose
+from .errors import InvalidInput, JobFailed, Refused
 from .host import Host
-from .jobs import OPEN_JOURNAL_STATES, JobStatus
+from .jobs import JobStatus
 from .readiness import latest_attempt
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
 from .version import Version
-
-LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
 
 def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
@@ -48,23 +50,6 @@ def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         "undone": undo_step,
     }
     return steps[args["state"]](host, args, check=check, wait=wait)
-
-
-def _known(host: Host, args: Args, wait: float) -> JobStatus | None:
-    """The job that an earlier call of this step started."""
-    status = host.poll(args["run_id"], wait) if args.get("run_id") else None
-    return None if status is None or status.state == "absent" else status
-
-
-def _running(status: JobStatus) -> Result:
-    return {"changed": True, "finished": False, "job": job_result(status)}
-
-
-def _ended(status: JobStatus) -> Result:
-    """The result of a job that ended well; raises why it didn't."""
-    if status.state != "done" or status.result is None:
-        raise status.failure()
-    return status.result
 
 
 # chosen
@@ -80,17 +65,17 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None) if "kind" in spec else spec
 
     def plan(state: AgentState) -> Start | Result:
-        if open_commit(state):
+        if left := broken_off(host, state):
             raise Refused(
                 "A restore that broke off is open on this agent",
-                found=f"the commit {open_commit(state)}",
+                found=f"the commit {left.run_id}",
                 needed="one that is finished or undone",
                 remedy="run the playbook again: it begins with undoing it",
             )
         spec = _choice(state, args, target, copy=True)
         return Start(spec=spec, parts=("versions", "backups", "work")) if "kind" in spec else spec
 
-    begun = begin(host, args, plan, kind="choose")
+    begun = begin(host, args, plan)
     if not isinstance(begun, JobStatus):
         return begun
     status = follow(host, begun, wait)
@@ -99,28 +84,34 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
 
 def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
     """The spec of the job that verifies the chosen backup, or the result where it was restored before."""
-    chosen = choose(
-        state.backups,
-        wanted=args.get("backup") or "target",
-        target=target,
-        history=state.history,
-        packages=state.packages,
-        offset_minutes=state.offset_minutes,
-    )
+    chosen = choose(state.backups, wanted=args.get("backup") or "target", target=target, background=_background(state, args))
     if done := _already(state, chosen.backup, args):
         return done
-    spec = _verify_spec(args, chosen.backup, copy=copy)
+    aside = join(args["work_dir"], "aside") if copy and chosen.backup.origin not in KEPT else None
+    spec = verify_spec(args, chosen.backup, copy_to=aside, compare=True)
     spec["about"] = {
         "name": chosen.backup.name,
         "origin": chosen.backup.origin,
         "source": chosen.backup.path,
         "web_version": str(chosen.web_version) if chosen.web_version else None,
         "created": utc_text(_made(chosen.backup)),
+        "zip_mark": _mark(chosen.backup),
         "how": chosen.how,
         "notes": list(chosen.warnings),
         "target": str(target) if target else None,
     }
     return spec
+
+
+def _background(state: AgentState, args: Args) -> Background:
+    return Background(
+        history=state.history,
+        packages=state.packages,
+        offset_minutes=state.offset_minutes,
+        agent=agent_name(args, state),
+        cluster=state.cluster.name,
+        last_restore=state.last_restore,
+    )
 
 
 def _made(backup: BackupFile) -> datetime:
@@ -131,24 +122,15 @@ def _made(backup: BackupFile) -> datetime:
     return backup.modified
 
 
-def _verify_spec(args: Args, backup: BackupFile, *, copy: bool) -> dict[str, Any]:
-    manifest = backup.path[: -len(".zip")] + ".manifest" if backup.manifest else None
-    return {
-        "kind": "verify",
-        "work": f"verify {backup.path}",
-        "owner": args.get("owner"),
-        "path": backup.path,
-        "manifest": manifest,
-        "copy_to": join(args["work_dir"], "aside") if copy and backup.origin not in KEPT else None,
-        "compare_root": args["root"],
-        "limits": LIMITS,
-    }
+def _mark(backup: BackupFile) -> str:
+    """What tells this zip from another of the same name without reading it: its size and time, which a copy put aside keeps."""
+    return f"{backup.size} {utc_text(_made(backup))}"
 
 
 def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None:
     """The same backup was restored since the last install: doing it again would overwrite what was edited since."""
     last = state.last_restore
-    if args.get("again") or last is None or last.backup != backup.name or last.state != "released":
+    if args.get("again") or last is None or last.state != "released" or not _is_restored(last, backup):
         return None
     if last.partial or args.get("apps") or args.get("dashboards"):
         return None
@@ -160,6 +142,12 @@ def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None
         "set dataminer_restore_again to do it once more"
     )
     return {"changed": False, "finished": True, "msg": text, "chosen": {"name": backup.name, "done": True}, "plan": None, "lost": [], "notes": []}
+
+
+def _is_restored(last: LastRestore, backup: BackupFile) -> bool:
+    """Whether that restore was of this zip: by its digest where a manifest tells it. The vendor gives a name to more than one zip."""
+    known = backup.manifest.trailer.get("zip_sha256") if backup.manifest else None
+    return last.zip_sha256 == known if known and last.zip_sha256 else bool(last.zip_mark) and last.zip_mark == _mark(backup)
 
 
 def _chosen(host: Host, args: Args, read: Result, *, status: JobStatus | None) -> Result:
@@ -177,7 +165,7 @@ def _chosen(host: Host, args: Args, read: Result, *, status: JobStatus | None) -
     )
     told = plan_result(plan)
     chosen = {
-        **{key: about[key] for key in ("name", "origin", "source", "web_version", "created", "how", "target")},
+        **{key: about[key] for key in ("name", "origin", "source", "web_version", "created", "zip_mark", "how", "target")},
         "zip": read.get("copied") or read["path"],
         "zip_sha256": read["zip_sha256"],
         "names_sha256": read["names_sha256"],
@@ -234,7 +222,6 @@ def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
         host,
         args,
         lambda state: Start(spec=_prepare_spec(args, chosen, backup_spec(state, args, purpose="safety")[0]), parts=CONTENT_PARTS),
-        kind="prepare",
     )
     assert isinstance(begun, JobStatus)  # it plans nothing else
     return begun
@@ -243,7 +230,6 @@ def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
 def _prepare_spec(args: Args, chosen: dict[str, Any], safety: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "kind": "prepare",
-        "work": f"prepare {chosen['zip_sha256']}",
         "owner": args.get("owner"),
         "zip": chosen["zip"],
         "zip_sha256": chosen["zip_sha256"],
@@ -297,7 +283,6 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
     prepared = _needed(args, "prepared", "prepared")
     return {
         "kind": "commit",
-        "work": f"commit {prepared}",
         "owner": args.get("owner"),
         "prepared": prepared,
         "root": args["root"],
@@ -307,6 +292,7 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "leftovers": chosen["leftovers"],
         "backup": chosen["name"],
         "zip_sha256": chosen["zip_sha256"],
+        "zip_mark": chosen["zip_mark"],
         "partial": chosen["include"] is not None,
     }
 
@@ -315,10 +301,12 @@ def _committed(status: JobStatus, result: Result) -> Result:
     """A commit that ended before anybody said so."""
     if result.get("released_by") == "undo":
         raise JobFailed("This commit was undone", found=f"{result.get('put_back')} files put back", remedy="run the playbook again")
-    warnings = (
-        ["nobody released this agent within the deadline: it started its web server by itself"] if result.get("released_by") == "deadline" else []
-    )
-    return {"changed": True, "finished": True, "msg": "The files are swapped in", "job": job_result(status), "notes": warnings, **result}
+    return {"changed": True, "finished": True, "msg": "The files are swapped in", "job": job_result(status), "notes": _by_itself(result), **result}
+
+
+def _by_itself(result: Result) -> list[str]:
+    alone = result.get("released_by") == "deadline"
+    return ["nobody released this agent within the deadline: it started its web server by itself"] if alone else []
 
 
 def release_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
@@ -331,60 +319,12 @@ def release_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     if status.active:
         return _running(status)
     result = _ended(status)
-    if result.get("released_by") == "undo":
+    if result.get("released_by") == "undo" or (result.get("released_by") == "deadline" and _undone_since(host, args, run_id)):
         raise JobFailed("This agent was undone, not released", remedy="run the playbook again")
     text = f"Restored: {result['swapped']} files swapped in, {len(result['quarantined'])} left-overs moved away; the web server runs"
-    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), **result}
+    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": _by_itself(result), **result}
 
 
-def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
-    """Tell a waiting commit to undo, else undo what it or a dead one left."""
-    known = _known(host, args, wait)
-    if known:
-        return _running(known) if known.active else _undone(_ended(known), known)
-    commit = args.get("committed") or _open_commit(host, args)
-    if commit is None:
-        return {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
-    if check:
-        return {"changed": True, "finished": True, "msg": f"Would undo {commit}", "would": True}
-    status = host.signal(commit, "undo")
-    if status.active:
-        status = host.poll(commit, max(wait, 1))
-        return _running(status) if status.active else _undone(_ended(status), status)
-    if status.result and status.result.get("released_by") == "undo":
-        return _undone(status.result, status)
-    spec = {
-        "kind": "undo",
-        "work": f"undo {commit}",
-        "owner": args.get("owner"),
-        "commit": commit,
-        "root": args["root"],
-        "service": args.get("web_service") or None,
-        "host_command": args.get("host_command") or None,
-    }
-    status = follow(host, host.start(spec, run_id_of({**args, "run_id": None}, "undo")), wait)
-    return _running(status) if status.active else _undone(_ended(status), status)
-
-
-def _open_commit(host: Host, args: Args) -> str | None:
-    """What was seen earlier in this run saves a look where nothing was open: the next step starts nothing if that has changed."""
-    seen = seen_scan(args)
-    if seen is not None and open_commit(state_of(seen, args)) is None:
-        return None
-    return open_commit(read_state(host, args))
-
-
-def open_commit(state: AgentState) -> str | None:
-    """The commit that runs, or that broke off."""
-    if state.job is not None and state.job.kind == "commit":
-        return state.job.run_id
-    return next((run_id for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES), None)
-
-
-def _undone(result: Result, status: JobStatus) -> Result:
-    kept = result.get("kept") or []
-    warnings = [f"{len(kept)} files were changed since and stay: {', '.join(kept[:10])}"] if kept else []
-    if "put_back" not in result:
-        raise NoSuchJob(f"{status.run_id} was released, not undone", remedy="undo it with state undone and committed set to its run id")
-    text = f"Undone: {result['put_back']} files put back, {result['removed']} removed; the web server runs"
-    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": warnings, **result}
+def _undone_since(host: Host, args: Args, run_id: str) -> bool:
+    """Whether somebody undid a commit that had started its web server by itself: its own result can't tell."""
+    return dict(read_state(host, args).journals).get(run_id) in ("undoing", "undone")

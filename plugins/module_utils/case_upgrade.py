@@ -12,7 +12,7 @@ from .agent import AgentState
 from .case_common import Args, Result, Start, begin, follow, job_result, join, optional_version, read_state
 from .errors import Busy, InstallFailed, InvalidInput
 from .host import Host
-from .jobs import JobStatus
+from .jobs import JobStatus, work_of
 from .package import Package, parse_package_name
 from .readiness import failed_attempt, has_reached
 from .version import Version, same_release
@@ -35,9 +35,9 @@ def upgrade(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         if check:
             return _would(state, before, target, package)
         spec = _spec(args, before)
-        return _running(host, state, spec["work"]) or Start(spec=spec, parts=("versions", "work"))
+        return _running(host, state, work_of(spec)) or Start(spec=spec, parts=("versions", "work"))
 
-    begun = begin(host, args, plan, kind="install")
+    begun = begin(host, args, plan)
     return _told(host, args, follow(host, begun, wait), target) if isinstance(begun, JobStatus) else begun
 
 
@@ -95,12 +95,12 @@ def _spec(args: Args, before: str | None) -> dict[str, Any]:
     package = str(args["package"])
     return {
         "kind": "install",
-        "work": f"install {package.lower()}",
         "owner": args.get("owner"),
         "argv": [args["installer"], *(part.replace("{package}", package) for part in args["installer_arguments"])],
         "package": package,
         "sha256": args.get("sha256") or None,
         "success_codes": args["success_codes"],
+        "root": args["root"],
         "packages_dir": join(args["root"], "Upgrades", "Packages"),
         "about": {"web_before": before},
     }
@@ -120,7 +120,7 @@ def _told(host: Host, args: Args, status: JobStatus, target: Version) -> Result:
     text = f"Web version {before or 'unknown'} → {after}"
     warnings = [] if status.state == "done" else [f"the record of job {status.run_id} was lost, but {after} is installed"]
     warnings += _backup_warning(state)
-    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), "notes": warnings}
+    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), "web_config_before": result.get("kept"), "notes": warnings}
     return {"changed": True, "finished": True, "job": job_result(status), "msg": text, "web_before": before, "web_after": after, **facts}
 
 

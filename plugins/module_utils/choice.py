@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
-from .agent import ASIDE, BackupFile, HistoryLine, InstalledPackage
+from .agent import ASIDE, BackupFile, HistoryLine, InstalledPackage, LastRestore
 from .backup import NAME_PREFIXES, problem_of_backup
 from .entry_names import fold
 from .errors import AmbiguousBackup, BackupInvalid, InvalidInput, InvalidVersion, NoBackup
@@ -32,8 +33,9 @@ class Candidate:
     """A zip and what is known of it.
 
     `made` is UTC: the manifest's time, else the file's. `version` is the web version it was made on, None where that can't be told; then `possible`
-    lists what it may be. `how` says how it is known, or why not. `problem`: why it can't be used at all. `suspect`: why its content may be migrated
-    in part. `purpose` is `backup` or `safety`.
+    lists what it may be. `how` says how it is known, or why not. `problem`: why it can't be used at all. `suspect`: why its content may be migrated.
+    `purpose` is `backup` or `safety`. `stranger`: whose it is, where that is another agent; None for this agent's own, and for the vendor's.
+    `foreign`: another cluster's.
     """
 
     backup: BackupFile
@@ -45,13 +47,14 @@ class Candidate:
     purpose: str = "backup"
     problem: str | None = None
     suspect: str | None = None
-    remark: str | None = None
+    stranger: str | None = None
+    foreign: bool = False
 
     def row(self, offset_minutes: int = 0) -> dict[str, str]:
         """The candidate as texts for a table; `local` is the agent's own clock, as its file manager shows it."""
         local = self.made + timedelta(minutes=offset_minutes)
         version = str(self.version) if self.version else "unknown"
-        note = self.problem or "; ".join(text for text in (self.how, self.suspect) if text)
+        note = self.problem or "; ".join(text for text in (self.how, self.suspect, self.stranger) if text)
         made, local_text = format_time(self.made), f"{local:%Y-%m-%d %H:%M}"
         size = f"{self.backup.size / 1024**2:.1f} MiB"
         return {
@@ -89,38 +92,89 @@ class _Event:
     local: datetime | None = None
 
 
-def choose(
-    backups: Iterable[BackupFile],
-    *,
-    wanted: str = TARGET,
-    target: Version | None,
-    history: Sequence[HistoryLine],
-    packages: Sequence[InstalledPackage],
-    offset_minutes: int = 0,
-) -> Chosen:
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """What an agent's traces tell about the backups on it.
+
+    `offset_minutes` is its offset from UTC, for the listings. `agent` (its name in the inventory) and `cluster` (as DMS.xml has it) tell whose a
+    backup is; None where that isn't known. `last_restore` tells whether the content was put right after a downgrade.
+    """
+
+    history: Sequence[HistoryLine]
+    packages: Sequence[InstalledPackage]
+    offset_minutes: int = 0
+    agent: str | None = None
+    cluster: str | None = None
+    last_restore: LastRestore | None = None
+
+    @cached_property
+    def events(self) -> tuple[_Event, ...]:
+        return _events(self.history, self.packages)
+
+    def is_foreign(self, header: dict[str, object]) -> bool:
+        """Another cluster's content has no place here."""
+        return _differ(header.get("cluster"), self.cluster)
+
+    def stranger(self, header: dict[str, object]) -> str | None:
+        """Another agent's content should be the same, but backups are per agent and may differ."""
+        if self.is_foreign(header):
+            return f"it is of another cluster, {header['cluster']}"
+        return f"it was made on another agent, {header['agent']}" if _differ(header.get("agent"), self.agent) else None
+
+    def half_migrated(self, moment: datetime) -> str | None:
+        """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""
+        for package in self.packages:
+            failed = package.completed is False and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
+            redone = any(event.certain and event.earliest >= package.started and event.latest < moment for event in self.events)
+            if failed and _end(package) < moment and not redone:
+                return f"made after the install of {package.package.version} failed: its content may be migrated in part"
+        return None
+
+    def downgraded(self, moment: datetime) -> str | None:
+        """Content that was migrated before a downgrade stays so, unless all of it was restored after that."""
+        found = self.last_downgrade(moment)
+        if found is None or self._restored(found[1].earliest, moment):
+            return None
+        return f"made after a downgrade from {found[0].version} to {found[1].version}, with no restore on record since: it may be migrated content"
+
+    def last_downgrade(self, moment: datetime) -> tuple[_Event, _Event] | None:
+        """What set the web version last before the moment, and what before that, where that was a newer version."""
+        done = sorted((event for event in self.events if event.certain and event.latest < moment), key=lambda event: event.latest)
+        return (done[-2], done[-1]) if done[1:] and _is_newer(done[-2].version, done[-1].version) else None
+
+    def _restored(self, after: datetime, before: datetime) -> bool:
+        last = self.last_restore
+        return last is not None and last.state == "released" and not last.partial and after <= last.at <= before
+
+
+def _differ(a: object, b: str | None) -> bool:
+    """Two names of different things; an unknown one differs from none."""
+    return bool(a) and bool(b) and str(a).casefold() != str(b).casefold()
+
+
+def choose(backups: Iterable[BackupFile], *, wanted: str = TARGET, target: Version | None, background: Background) -> Chosen:
     """The backup to restore.
 
-    `wanted`: `target`, the backup made on the target web version (by manifest: the release, then the same content; then vendor-made zips by time);
-    `latest`, the newest of all; or the file name or path of one. `offset_minutes` is the agent's offset from UTC, for the listings.
+    `wanted`: `target`, the backup made on the target web version (the release itself before one with the same content, by manifest before by time);
+    `latest`, the newest of all; or the file name or path of one. Another agent's comes after this one's own; another cluster's is none.
     Raises NoBackup and AmbiguousBackup, which list the candidates; BackupInvalid when the one named can't be used; InvalidInput for a missing target.
     """
-    candidates = list_candidates(backups, history=history, packages=packages)
+    candidates = list_candidates(backups, background)
     if wanted == TARGET and target is None:
         raise InvalidInput(
             "The backup of the target version can't be chosen without a target version", remedy="Set the target version, or name a backup."
         )
     if not wanted.strip():
         raise InvalidInput("The backup to restore has an empty name", needed=f"{TARGET}, {LATEST}, or a file name or path", remedy=_NAME_ONE)
-    table = _Table(candidates, target, offset_minutes)
+    table = _Table(candidates, target, background.offset_minutes)
     if wanted == LATEST:
         return table.latest()
     return table.by_target(target) if wanted == TARGET and target else table.by_name(wanted)
 
 
-def list_candidates(backups: Iterable[BackupFile], *, history: Sequence[HistoryLine], packages: Sequence[InstalledPackage]) -> tuple[Candidate, ...]:
+def list_candidates(backups: Iterable[BackupFile], background: Background) -> tuple[Candidate, ...]:
     """All zips with what is known of them, newest first."""
-    events = _events(history, packages)
-    candidates = [_candidate(backup, events, packages) for backup in _without_copies(tuple(backups))]
+    candidates = [_candidate(backup, background) for backup in _without_copies(tuple(backups))]
     return tuple(sorted(candidates, key=lambda candidate: (candidate.made, candidate.by_manifest, candidate.backup.path), reverse=True))
 
 
@@ -134,12 +188,12 @@ def _identity(backup: BackupFile) -> tuple[str, int, datetime]:
     return fold(backup.name), backup.size, backup.modified
 
 
-def _candidate(backup: BackupFile, events: Sequence[_Event], packages: Sequence[InstalledPackage]) -> Candidate:
+def _candidate(backup: BackupFile, background: Background) -> Candidate:
     header = backup.manifest.header if backup.manifest else {}
     made = parse_time(header.get("created")) or backup.modified
     problem = _problem(backup)
     stated = _stated_version(header.get("web_version")) if not problem else None
-    version, possible, how = (stated, (), "its manifest names the web version") if stated else _in_force(events, made)
+    version, possible, how = (stated, (), "its manifest names the web version") if stated else _in_force(background.events, made)
     return Candidate(
         backup=backup,
         made=made,
@@ -149,8 +203,9 @@ def _candidate(backup: BackupFile, events: Sequence[_Event], packages: Sequence[
         by_manifest=stated is not None,
         purpose="safety" if header.get("purpose") == "safety" else "backup",
         problem=problem,
-        suspect=str(header["suspect"]) if header.get("suspect") else _suspect(events, packages, made),
-        remark=_downgrade(events, made),
+        suspect=str(header["suspect"]) if header.get("suspect") else background.half_migrated(made) or background.downgraded(made),
+        stranger=background.stranger(header),
+        foreign=background.is_foreign(header),
     )
 
 
@@ -236,24 +291,6 @@ def _overrides(later: _Event, earlier: _Event, moment: datetime) -> bool:
     return later.earliest > earlier.latest
 
 
-def _suspect(events: Sequence[_Event], packages: Sequence[InstalledPackage], moment: datetime) -> str | None:
-    """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""
-    for package in packages:
-        failed = package.completed is False and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
-        redone = any(event.certain and event.earliest >= package.started and event.latest < moment for event in events)
-        if failed and _end(package) < moment and not redone:
-            return f"made after the install of {package.package.version} failed: its content may be migrated in part"
-    return None
-
-
-def _downgrade(events: Sequence[_Event], moment: datetime) -> str | None:
-    """A remark where the version in force was reached by a downgrade: content migrated before it stays so unless it was restored."""
-    past = sorted((event for event in events if event.certain and event.latest < moment), key=lambda event: event.latest)
-    if not past[1:] or not _is_newer(past[-2].version, past[-1].version):
-        return None
-    return f"it was made after a downgrade from {past[-2].version} to {past[-1].version}: unless content was restored then, it is migrated content"
-
-
 def _is_newer(a: Version, b: Version) -> bool:
     if a.web_ordinal is not None and b.web_ordinal is not None:
         return a.web_ordinal > b.web_ordinal
@@ -267,12 +304,13 @@ class _Table:
         self.candidates = candidates
         self.target = target
         self.offset = offset_minutes
-        self.usable = [candidate for candidate in candidates if not candidate.problem and candidate.purpose == "backup"]
+        self.usable = [one for one in candidates if not one.problem and not one.foreign and one.purpose == "backup"]
 
     def by_target(self, target: Version) -> Chosen:
         exact = [candidate for candidate in self.usable if candidate.version and same_release(candidate.version, target) is True]
         alike = [candidate for candidate in self.usable if candidate.version and web_content(candidate.version, target) is Content.SAME]
-        ranked = [[c for c in group if c.by_manifest is by_manifest] for by_manifest in (True, False) for group in (exact, alike)]
+        groups = [[c for c in group if c.by_manifest is by_manifest] for group in (exact, alike) for by_manifest in (True, False)]
+        ranked = [[c for c in group if bool(c.stranger) is strange] for group in groups for strange in (False, True)]
         for group in [[c for c in group if not c.suspect] for group in ranked] + ranked:
             if group:
                 return self.chosen(group[0], f"the newest backup made on {group[0].version}; {group[0].how}")
@@ -324,7 +362,7 @@ class _Table:
             warnings.append(f"{name} has no manifest: what it should hold, and the version it was made on, can't be proved.")
         if candidate.purpose == "safety":
             warnings.append(f"{name} is a safety copy: it holds the content as it was before a restore.")
-        warnings += [f"{name}: {text}." for text in (candidate.suspect, candidate.remark) if text]
+        warnings += [f"{name}: {text}." for text in (candidate.suspect, candidate.stranger) if text]
         newer = [c for c in self.usable if target and c.suspect and c.made > candidate.made and _fits(c, target) and not candidate.suspect]
         return warnings + [f"{c.backup.name} is newer, but was passed over: {c.suspect}." for c in newer]
 

@@ -19,13 +19,16 @@ NEWS: Literal["news"] = "news"
 Severity = Literal["fail", "news"]
 
 MODULES = {"GQI DxM": "DataMiner GQI", "Web DcM": "DataMiner Web"}
-"""What a module's DisplayName begins with: inferred, the vendor documents no names."""
+"""What a module's DisplayName begins with: inferred, the vendor documents no names. The default of dataminer_module_names."""
 
 WEB_PROCESSES = ("W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web")
-"""Processes that a web upgrade may restart: the web server's workers and the modules it brings."""
+"""Processes that a web upgrade may restart: the web server's workers and the modules it brings. The default of dataminer_web_processes."""
 
 _MISSING = "missing"
 _UNREAD = "not read"
+_APPLICATIONS = fold("Applications")
+_DASHBOARD = fold(".dmadb.json")
+NO_RESULT = "no result (unreachable or skipped)"
 _SHORT = 12  # characters of a digest that people compare
 _OVERRIDE = "look at Upgrades/VersionHistory.txt and Upgrades/Packages on the agent, and name its version in dataminer_web_version"
 
@@ -75,38 +78,80 @@ class Barrier:
     problems: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What was put in place alike on every agent, and so must be alike right after. Paths are folded.
+
+    `items`: apps and roots of which the agents' backups held the same, None for all; `behind`: what the backups didn't hold.
+    """
+
+    items: frozenset[str] | None
+    behind: tuple[str, ...]
+
+    def covers(self, path: str) -> bool:
+        """Whether a folded path of an app or dashboard is such a thing, with nothing in it that the backups didn't hold."""
+        root = path.partition("/")[0]
+        if any(other == path or other.startswith(f"{path}/") for other in self.behind):
+            return False
+        if root == _APPLICATIONS:
+            return self.items is None or path in self.items
+        return path.endswith(_DASHBOARD) and (self.items is None or root in self.items)
+
+
+def restored_alike(chosen: Mapping[str, Mapping[str, Any] | None]) -> Restored | None:
+    """From the agents' results of choosing a backup. None where they tell nothing: restored in part, not at all, or not all is listed that stays."""
+    plans = [(result or {}).get("plan") or {} for result in chosen.values()]
+    digests = [((result or {}).get("chosen") or {}).get("digests") or {} for result in chosen.values()]
+    whole = all(plan and not plan.get("limited") and len(plan["stays_behind"]) == plan["stays_behind_count"] for plan in plans)
+    if not plans or not whole or not all(digests):
+        return None
+    behind = tuple(sorted({fold(str(row["path"])) for plan in plans for row in plan["stays_behind"]}))
+    if len({found["all"] for found in digests}) == 1:
+        return Restored(items=None, behind=behind)
+    alike = {key for key in digests[0] if key != "all" and len({found.get(key) for found in digests}) == 1}
+    return Restored(items=frozenset(map(fold, alike)), behind=behind)
+
+
 def in_step(
-    readings: Mapping[str, AgentState], *, expected: Version | None = None, expected_content_equal: bool = False, expected_modules_equal: bool = True
+    readings: Mapping[str, AgentState],
+    *,
+    expected: Version | None = None,
+    expected_content_equal: bool = False,
+    restored: Restored | None = None,
+    expected_modules_equal: bool = True,
+    modules: Mapping[str, str] = MODULES,
+    comparable: Callable[[str], object] = str,
 ) -> InStep:
     """Whether all agents run one web version, the `expected` one if given, with the same modules and content.
 
     In step means the same release: the same content from another package fails, and so does what can't be told. Content (`state.content`) is
     migrated at install *and* when somebody opens it (RN 36435), so differing content is news after an upgrade; right after a restore it fails
-    (`expected_content_equal`). Differing server versions are news: the gate judges those. Differing modules fail, but not right after a downgrade
-    (`expected_modules_equal`): an older package leaves newer modules in place, and only hands can mend that.
+    (`expected_content_equal`, or what of it `restored` covers). Differing server versions are news: the gate judges those. Differing modules fail,
+    but not right after a downgrade (`expected_modules_equal`): an older package leaves newer modules in place, and only hands can mend that.
+    `modules`: what the DisplayName of each begins with. `comparable` makes one value of versions of modules that are spelt in different ways.
     """
     states = dict(sorted(readings.items()))
     differences = [
         *_web_differences({name: state.web for name, state in states.items()}, expected),
         *_plain("server version", {name: _text(state.server.version) for name, state in states.items()}, NEWS),
         *_plain("web API (file version of WebApiLib.dll)", {name: state.web_api for name, state in states.items()}, FAIL),
-        *(found for what, prefix in MODULES.items() for found in _module_difference(what, prefix, states, FAIL if expected_modules_equal else NEWS)),
-        *_content_differences(states, FAIL if expected_content_equal else NEWS),
+        *(found for module in modules.items() for found in _module_difference(module, states, FAIL if expected_modules_equal else NEWS, comparable)),
+        *_content_differences(states, FAIL if expected_content_equal else NEWS, restored),
     ]
     if not states:
         differences.append(Difference(what="no agent could be read", values={}, severity=FAIL))
-    rows = tuple(_row(name, state) for name, state in states.items())
+    rows = tuple(_row(name, state, modules) for name, state in states.items())
     return InStep(ok=all(found.severity != FAIL for found in differences), rows=rows, differences=tuple(differences))
 
 
-def _row(name: str, state: AgentState) -> AgentRow:
+def _row(name: str, state: AgentState, modules: Mapping[str, str]) -> AgentRow:
     return AgentRow(
         agent=name,
         server=_text(state.server.version),
         web=_text(state.web.version),
         web_source=state.web.source,
         web_api=state.web_api,
-        modules={what: _modules(state.host, prefix) for what, prefix in MODULES.items()},
+        modules={what: None if state.host is None else module_versions(state.host, prefix) for what, prefix in modules.items()},
     )
 
 
@@ -168,25 +213,31 @@ def _plain(what: str, values: Mapping[str, str | None], severity: Severity) -> I
         yield Difference(what=f"{what}: differ", values={name: value or _UNREAD for name, value in values.items()}, severity=severity)
 
 
-def _modules(host: HostFacts | None, prefix: str) -> str | None:
-    """Versions of the modules whose name begins with `prefix`; None where the host's facts weren't read."""
-    if host is None:
-        return None
-    return ", ".join(sorted(module.version for module in host.modules if fold(module.name).startswith(fold(prefix)))) or _MISSING
+def module_versions(host: HostFacts, prefix: str) -> str:
+    """Versions of the modules whose name begins with `prefix`, joined by a comma; "missing" where there is none."""
+    return ", ".join(sorted(_versions(host, prefix))) or _MISSING
 
 
-def _module_difference(what: str, prefix: str, states: Mapping[str, AgentState], severity: Severity) -> Iterator[Difference]:
-    values = {name: _modules(state.host, prefix) for name, state in states.items()}
-    if set(values.values()) <= {None, _MISSING}:
+def _versions(host: HostFacts, prefix: str) -> list[str]:
+    return [module.version for module in host.modules if fold(module.name).startswith(fold(prefix))]
+
+
+def _module_difference(
+    module: tuple[str, str], states: Mapping[str, AgentState], severity: Severity, comparable: Callable[[str], object]
+) -> Iterator[Difference]:
+    what, prefix = module
+    installed = {name: None if state.host is None else _versions(state.host, prefix) for name, state in states.items()}
+    if not any(installed.values()):
         return
-    missing = [name for name, value in values.items() if value == _MISSING]
+    missing = [name for name, versions in installed.items() if versions == []]
     note = f", missing on {', '.join(missing)}" if missing else ""
-    if len(set(values.values())) > 1:
-        shown = {name: value or _UNREAD for name, value in values.items()}
+    distinct = {None if versions is None else frozenset(map(comparable, versions)) for versions in installed.values()}
+    if len(distinct) > 1:
+        shown = {name: _UNREAD if state.host is None else module_versions(state.host, prefix) for name, state in states.items()}
         yield Difference(what=f"versions of {what} differ{note}", values=shown, severity=severity)
 
 
-def _content_differences(states: Mapping[str, AgentState], severity: Severity) -> Iterator[Difference]:
+def _content_differences(states: Mapping[str, AgentState], severity: Severity, restored: Restored | None) -> Iterator[Difference]:
     """One difference for each app, dashboard or file, naming the agents that differ from most."""
     read = {name: {fold(row.path): row for row in state.content} for name, state in states.items() if state.content is not None}
     unread = [name for name in states if name not in read]
@@ -197,7 +248,8 @@ def _content_differences(states: Mapping[str, AgentState], severity: Severity) -
     for key in sorted(spelled):
         digests = {name: rows[key].sha256[:_SHORT] if key in rows else _MISSING for name, rows in read.items()}
         if len({rows[key].sha256 if key in rows else None for rows in read.values()}) > 1:
-            yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=severity)
+            worse = FAIL if restored and restored.covers(key) else severity
+            yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=worse)
 
 
 def _item(path: str, titles: Mapping[str, str]) -> str:
@@ -234,6 +286,13 @@ def restarted(before: HostFacts | None, after: HostFacts | None, *, except_for: 
     return tuple(sorted(gone))
 
 
+def processes_text(names: tuple[str, ...] | None) -> str:
+    """What `restarted` found, in words: that nothing was found is told as well, and that nobody looked."""
+    if names is None:
+        return "whether a process beside the web server restarted wasn't read"
+    return f"restarted beside the web server: {', '.join(names)}" if names else "no process beside the web server restarted"
+
+
 def _process_name(name: str) -> str:
     return name.casefold().removesuffix(".exe")
 
@@ -254,7 +313,7 @@ _SIGNS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 def _problem(result: Mapping[str, Any] | None) -> str | None:
     if result is None:
-        return "no result (unreachable or skipped)"
+        return NO_RESULT
     for key, bad, word in _SIGNS:
         if key in result and bad(result[key]) and not (key == "finished" and _waits(result)):
             line = first_line(result.get("msg") or result.get("skip_reason"))

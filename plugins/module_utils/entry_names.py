@@ -95,8 +95,9 @@ def fold(text: str) -> str:
 
 
 def _upper(char: str) -> str:
-    upper = char.upper()
-    return upper if len(upper) == 1 and char <= "\uffff" else char
+    """Some Greek letters become two in upper case ("ᾀ"), but NTFS takes them for the single one of their title case ("ᾈ")."""
+    single = next((form for form in (char.upper(), char.title()) if len(form) == 1), char)
+    return single if char <= "\uffff" else char
 
 
 def shown(name: str) -> str:

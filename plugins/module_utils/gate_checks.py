@@ -196,13 +196,17 @@ def runtime_of(version: Version, since: Threshold) -> int | None:
 
 
 def _runtime(case: Case, major: int, *, missing: Callable[..., Finding]) -> Finding:
+    """What isn't known is no denial. Of the hosting bundle one part is looked for: Microsoft.NETCore.App, which the others need."""
     required = f".NET {major} for {case.target}"
     remedy = f"install the .NET {major} hosting bundle on the agent first; it may need a reboot"
     if case.state.host is None:
-        return warned("the installed .NET runtimes weren't read", required=required, remedy=f"make sure that .NET {major} is installed")
+        unread = f"make sure that the .NET {major} hosting bundle is installed: nobody looked, so this only warns"
+        return warned("the installed .NET runtimes weren't read", required=required, remedy=unread)
     found = f"installed: {', '.join(case.state.host.runtimes) or 'none'}"
     present = any(re.search(r"(?<![0-9.])" + str(major) + r"\.[0-9]", runtime) for runtime in case.state.host.runtimes)
-    return passed(found, required=required) if present else missing(found, required=required, remedy=remedy)
+    if present:
+        return passed(f"{found} (of the hosting bundle Microsoft.NETCore.App is read, Microsoft.AspNetCore.App isn't)", required=required)
+    return missing(found, required=required, remedy=remedy)
 
 
 def core_features(case: Case) -> Finding:
@@ -278,8 +282,14 @@ def _compared(before: int, after: int) -> Direction:
     return Direction.REINSTALL if before == after else Direction.UPGRADE if before < after else Direction.DOWNGRADE
 
 
+_SOFTWARE_FIRST = (
+    "name the older package in dataminer_package, or install it before: content that is restored under newer web apps is migrated again, "
+    "when a page is opened at the latest"
+)
+
+
 def direction(case: Case) -> Finding:
-    """An upgrade doesn't go back, a restore doesn't go forward."""
+    """An upgrade doesn't go back, a restore doesn't go forward; the software goes back before the content does."""
     if case.web is None or case.target is None:
         return not_applicable("the installed web version is unknown" if case.target else _NO_TARGET)
     found = f"web {case.web}, target {case.target}: {case.direction.value}"
@@ -292,7 +302,7 @@ def direction(case: Case) -> Finding:
         return denied(found, remedy="go forward with the playbook upgrade_web.yml")
     if case.direction is Direction.REINSTALL:
         return warned(found, remedy="content is restored without a downgrade: changes made since the backup are lost")
-    return passed(found)
+    return passed(found) if case.request.package else denied(f"{found}, and no package is named", remedy=_SOFTWARE_FIRST)
 
 
 def steps(case: Case) -> Finding:

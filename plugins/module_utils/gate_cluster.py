@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import combinations
 
 from .agent import AgentState, Cluster, Member, VersionFact
+from .entry_names import fold
 from .gate_values import CHANGES, PURPOSES, WORK, ClusterCase, ClusterRule, Finding, denied, not_applicable, passed, warned
 from .version import same_release
 
@@ -136,8 +137,16 @@ def _lists(view: Cluster, cluster: Cluster) -> bool:
 
 
 def _failover(case: ClusterCase) -> Findings:
-    names = [name for name, cluster in _told(case).items() if cluster.failover]
-    return _once(warned(f"told by {', '.join(names)}") if names else passed("no Failover pair"))
+    """The other machine of a pair must be there too, where DMS.xml tells which one it is. What the tag Failover holds isn't documented."""
+    told = _told(case)
+    pairs = [(name, cluster.twin) for name, cluster in told.items() if cluster.failover]
+    if not pairs:
+        return _once(passed("no Failover pair"))
+    alone = [(name, twin) for name, twin in pairs if twin and not any(_same_address(twin, other.self_address) for other in told.values())]
+    found = "; ".join(f"{name}: its other machine is {twin or 'not known'}" for name, twin in pairs)
+    if not alone or case.request.allow_partial:
+        return _once(warned(found))
+    return _once(denied("; ".join(f"{name}: its other machine {twin} isn't in the inventory, or wasn't read" for name, twin in alone)))
 
 
 def _server(case: ClusterCase) -> Findings:
@@ -162,6 +171,16 @@ def _in_step(case: ClusterCase, fact: Callable[[AgentState], VersionFact], *, di
     return _once(passed(found))
 
 
+def _package(case: ClusterCase) -> Findings:
+    """By the names of the files: each agent may have its own folder. Where none was looked for, nothing is going to be installed."""
+    files = {name: state.package_file.path for name, state in case.states.items() if state.package_file and name in case.request.play_agents}
+    names = {name: path.replace("\\", "/").rsplit("/", 1)[-1] for name, path in files.items()}
+    if not names:
+        return _once(not_applicable("no package was looked for on the agents"))
+    found = "; ".join(f"{name}: {file}" for name, file in names.items())
+    return _once(denied(found) if len({fold(file) for file in names.values()}) > 1 else passed(next(iter(names.values()))))
+
+
 def _clocks(case: ClusterCase) -> Findings:
     """Scans aren't simultaneous, so each clock is compared with the controller's at the moment of its scan, and then with one another."""
     ahead = {r.name: r.state.utc - r.scanned_at for r in case.readings if r.state is not None and r.scanned_at is not None}
@@ -183,6 +202,7 @@ _UNLISTED = "give the agent its own dataminer_cluster in the inventory, or see w
 _FAILOVER = "list both physical hosts of each pair in the inventory, never the virtual IP, and change both together"
 _IN_STEP = "bring all agents to one server version first; where a version was misread, set dataminer_server_version"
 _WEB_STEP = "expect this run to bring all agents to one web version; where a version was misread, set dataminer_web_version"
+_ONE_PACKAGE = "name one file in dataminer_package for all agents of the cluster; its folder may differ"
 _CLOCKS = "synchronise the clocks: DataMiner decides by time which file is newer"
 
 CLUSTER_RULES = (
@@ -196,5 +216,6 @@ CLUSTER_RULES = (
     ClusterRule("failover", "both hosts of a Failover pair, not the virtual IP", "docs", _failover, _FAILOVER),
     ClusterRule("same-server", "one server version on all agents", "docs", _server, _IN_STEP),
     ClusterRule("same-version", "one web version on all agents", "docs", _web, _WEB_STEP),
+    ClusterRule("one-package", "all agents get the same package", "docs", _package, _ONE_PACKAGE, purposes=CHANGES),
     ClusterRule("clock", "clocks in step", "docs", _clocks, _CLOCKS),
 )

@@ -23,6 +23,7 @@ from .gate_values import (
     warned,
 )
 from .jobs import OPEN_JOURNAL_STATES, size_text
+from .readiness import has_reached
 
 CONTENT_FACTOR = {UPGRADE: 3.0, DOWNGRADE: 2.0, BACKUP: 1.0}
 """How often the content must fit beside itself. Upgrade: our zip, the vendor's temporary copy, its zip. Restore: what is staged, the safety copy."""
@@ -38,6 +39,8 @@ FIT_LANGUAGE_MODES = (None, "FullLanguage")
 _SHOWN = 3
 _RESTORING = ("commit", "undo")
 _UNREAD = "nothing on the host answered for it"
+_CHECKED_LATER = "nothing: it is checked again when the job starts"
+_ADD_PACKAGE = "make sure that there is room for the package as well, twice where it is brought to the agent"
 
 
 def _root(case: Case) -> Finding:
@@ -143,18 +146,34 @@ def _last_package(case: Case) -> Finding:
     return warned(f"{found}: nothing says that it succeeded{why}")
 
 
+def _package_there(case: Case) -> Finding:
+    """A package that should be on the agent is looked for before anything is touched anywhere."""
+    file = case.state.package_file
+    if file is None:
+        return not_applicable("no package was looked for on the agent")
+    if file.size is not None:
+        return passed(f"{file.path}, {size_text(file.size)}")
+    if case.request.package_brought:
+        return not_applicable(f"{file.path} is brought before it is installed")
+    if case.target is not None and has_reached(case.state, case.target):
+        return not_applicable(f"no file {file.path}, but {case.target} is installed already")
+    return denied(f"no file {file.path}")
+
+
 def _space(case: Case) -> Finding:
-    """Each volume is asked for what the work writes there. Without the size of the content only the package can be checked."""
+    """Each volume is asked for what the work writes there, as far as the sizes are known."""
     needs, unread = _needs(case)
     if unread:
-        return warned(f"free space wasn't read for {', '.join(unread)}", remedy="nothing: it is checked again when the job starts")
+        return warned(f"free space wasn't read for {', '.join(unread)}", remedy=_CHECKED_LATER)
     free = {disk.volume: disk for _name, disk in sorted(case.state.disks.items(), reverse=True)}
     found = "; ".join(f"{free[volume].path}: {size_text(free[volume].free)} free" for volume in sorted(needs))
     required = "; ".join(f"{size_text(need)} on the volume of {free[volume].path}" for volume, need in sorted(needs.items()) if need)
     if any(free[volume].free < need for volume, need in needs.items()):
         return denied(found, required=required)
     if case.state.content is None:
-        return warned(f"{found}; the size of the content isn't known yet", remedy="nothing: it is checked again when the job starts")
+        return warned(f"{found}; the size of the content isn't known yet", remedy=_CHECKED_LATER)
+    if case.request.purpose != BACKUP and case.request.package is not None and _package_size(case) is None:
+        return warned(f"{found}; the size of the package isn't known yet", required=required, remedy=_ADD_PACKAGE)
     return passed(found, required=required)
 
 
@@ -162,22 +181,37 @@ def _needs(case: Case) -> tuple[dict[str, float], list[str]]:
     """Bytes needed by volume, and the names of disks that weren't read."""
     content = sum(row.bytes for row in case.state.content or ())
     needs: dict[str, float] = defaultdict(float)
-    shares = _shares(case.request)
-    for name, (times, extra) in shares.items():
+    shares = _shares(case)
+    for name, times, extra in shares:
         if name in case.state.disks:
             needs[case.state.disks[name].volume] += times * content + extra
-    return needs, [name for name in shares if name not in case.state.disks]
+    return needs, [name for name, _times, _extra in shares if name not in case.state.disks]
 
 
-def _shares(request: Request) -> dict[str, tuple[float, int]]:
+def _shares(case: Case) -> list[tuple[str, float, int]]:
     """By disk: how often the content goes there, and what else. Of an upgrade's copies one is our zip, the others are the vendor's."""
+    request = case.request
     factor = CONTENT_FACTOR[request.purpose] if request.content_factor is None else request.content_factor
     if request.purpose == BACKUP:
-        return {"backup_dir": (factor, 0)}
+        return [("backup_dir", factor, 0)]
+    package = [("root", 0.0, _package_size(case) or 0), *_copy(case)]
     if request.purpose == DOWNGRADE:
-        return {"work_dir": (factor, 0), "root": (0.0, request.package_size)}
+        return [("work_dir", factor, 0), *package]
     ours = min(factor, 1.0)
-    return {"backup_dir": (ours, 0), "root": (factor - ours, request.package_size)}
+    return [("backup_dir", ours, 0), ("root", factor - ours, 0), *package]
+
+
+def _package_size(case: Case) -> int | None:
+    there = case.state.package_file
+    return case.request.package_size if case.request.package_size is not None else there.size if there else None
+
+
+def _copy(case: Case) -> list[tuple[str, float, int]]:
+    """The package's own file, where it is still to be brought. One of its size is taken for it."""
+    size, there = _package_size(case), case.state.package_file
+    if not case.request.package_brought or size is None or (there is not None and there.size == size):
+        return []
+    return [("package" if "package" in case.state.disks else "work_dir", 0.0, size)]
 
 
 def _scan_errors(case: Case) -> Finding:
@@ -191,11 +225,12 @@ def _scan_errors(case: Case) -> Finding:
 _ROOT = "set dataminer_root to the DataMiner folder of this agent; is DataMiner installed there?"
 _LANGUAGE = "exempt the account from the policy (AppLocker, WDAC) that restricts PowerShell, or use another account"
 _FACTS = "on a POSIX host, set dataminer_host_command; on Windows, see the scan's errors"
-_JOURNAL = "finish or undo that restore first (dataminer.web.restore, state: undone); the web server may still be stopped"
+_JOURNAL = "run downgrade_restore.yml for that version again: it recovers the restore before anything else; the web server may still be stopped"
 _WAIT = "wait until it has ended, then run again"
 _RUNNING = "wait until it has ended; never abort it"
 _LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
 _REBOOT = "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"
+_PACKAGE = "set dataminer_package to its path on the agents; with dataminer_package_from=controller it is a path on the controller"
 _ERRORS = "give the account access to it, or mend the file"
 _SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
 _FULL = "PowerShell in FullLanguage"
@@ -205,11 +240,12 @@ HOST_RULES = (
     Rule("language-mode", _FULL, "collection", _language_mode, _LANGUAGE, purposes=PURPOSES),
     Rule("host-facts", "the facts of the host are read", "collection", _host_facts, _FACTS, purposes=PURPOSES),
     Rule("job", "no job of another kind is running", "collection", _job, _WAIT, purposes=PURPOSES),
-    Rule("journal", "no restore that broke off", "collection", _journal, _JOURNAL, purposes=PURPOSES),
+    Rule("journal", "no restore that broke off", "collection", _journal, _JOURNAL, purposes=PURPOSES, denies=PURPOSES),
     Rule("upgrade-running", "never a second upgrade while one runs", "docs", _upgrade_running, _RUNNING, purposes=PURPOSES),
     Rule("installer-busy", "no other installation", "collection", _installer_busy, _WAIT, purposes=CHANGES),
     Rule("pending-reboot", "no pending reboot", "collection", _pending_reboot, _REBOOT, purposes=(*CHANGES, STATUS), denies=CHANGES),
     Rule("last-package", "the last package was installed well", "RN 37033", _last_package, _LAST, purposes=PURPOSES),
+    Rule("package-there", "the package is on the agent", "collection", _package_there, _PACKAGE),
     Rule("free-space", "room for the copies that are made", "collection", _space, _SPACE, purposes=WORK),
     Rule("scan-errors", "everything is readable", "collection", _scan_errors, _ERRORS, purposes=PURPOSES),
 )

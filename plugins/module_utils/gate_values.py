@@ -46,7 +46,8 @@ class Request:
     """What somebody wants to do to a cluster.
 
     `play_agents` are the inventory names this run works on, `cluster_agents` all inventory names of the cluster. A `target` or a `package` is needed
-    to change anything; `package_known` is False where one will be installed whose name isn't known yet. Sizes are bytes. `content_factor` is how many
+    to change anything; `package_known` is False where one will be installed whose name isn't known yet. Sizes are bytes. `package_size` is None where
+    only the agents may know it; `package_brought`: it is copied to them first. `content_factor` is how many
     times the content must fit beside itself, None takes the purpose's own (gate_host). `target_runtime` is the major version of .NET that the modules
     of the target need, where it is known better than by the rules. `dashboard_gateway`: whether the system has one, None if unknown. `recover`: this
     run is to finish or undo a restore that broke off, so an open journal is what it expects. Raises InvalidInput for an unknown purpose.
@@ -62,7 +63,8 @@ class Request:
     forks: int | None = None
     clock_skew_seconds: int = 60
     content_factor: float | None = None
-    package_size: int = 0
+    package_size: int | None = None
+    package_brought: bool = False
     target_runtime: int | None = None
     install_wait_minutes: int | None = None
     dashboard_gateway: bool | None = None
@@ -230,8 +232,7 @@ class Gate:
         return {
             "allowed": self.allowed,
             "purpose": self.purpose,
-            "target": None if self.target is None else str(self.target),
-            "target_build": None if self.target is None else self.target.build,
+            "target": None if self.target is None else self.target.spelling,
             "package": None if self.package is None else self.package.file_name,
             "agents": list(self.agents),
             "directions": {name: direction.value for name, direction in self.directions.items()},

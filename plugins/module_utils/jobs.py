@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +18,22 @@ State = Literal["running", "waiting", "done", "failed", "dead", "absent", "stale
 # A commit's journal, in order. Between "committing" and "released" the agent's web server is stopped.
 OPEN_JOURNAL_STATES = ("committing", "swapped", "undoing")
 CLOSED_JOURNAL_STATES = ("released", "undone")
+
+VOLATILE = frozenset(("owner", "about", "name", "header", "rotate", "free_needed", "retry_seconds", "argv", "success_codes"))
+"""What two specs of the same work may differ in: who asks, what is told of it, names and times of this moment, how an installer is called."""
+
+
+def work_of(spec: Mapping[str, Any]) -> str:
+    """What a job works on, as the SHA-256 of its spec without what is volatile: a start of the same work attaches to the job that runs.
+
+    A package is told by its path, which Windows takes without regard to case.
+    """
+    return hashlib.sha256(json.dumps(_lasting(spec), sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def _lasting(spec: Mapping[str, Any]) -> dict[str, Any]:
+    lasting = {key: _lasting(value) if isinstance(value, Mapping) else value for key, value in spec.items() if key not in VOLATILE}
+    return {**lasting, "package": str(spec["package"]).lower()} if "package" in spec else lasting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,22 +6,21 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from .entry_names import MAX_ENTRIES, MAX_TOTAL, fold, problem_of_path
 from .errors import BackupInvalid, ChangedMeanwhile, NotEnoughSpace, Refused
-from .local_files import CHUNK, sha256_file, sync_folder
+from .local_files import sha256_file, sync_folder
 from .local_items import NOTES, ItemFile, expand
 from .local_jobs import Job
 from .local_places import Places
-from .local_verify import ReadZip, nothing, read_zip, verify
+from .local_verify import ReadZip, read_zip
 from .local_zip import SMALL, batches, in_order
 from .local_zipwrite import Packed, Unsteady, ZipWriter, pack
 from .manifest import FileRow, ManifestBuilder, compare
@@ -280,52 +279,3 @@ def _rotate(names: list[str], folder: Path) -> tuple[list[str], list[str]]:
         except OSError as error:
             kept.append(f"{name} ({error.strerror})")
     return gone, kept
-
-
-def copy_verified(source: Path, target: Path, advance: Callable[[int, int], None]) -> None:
-    """Copy a file, flush, read back, rename."""
-    partial = target.with_name(target.name + ".partial")
-    digest = hashlib.sha256()
-    try:
-        with source.open("rb") as given, partial.open("wb") as taken:
-            while chunk := given.read(CHUNK):
-                digest.update(chunk)
-                taken.write(chunk)
-                advance(0, len(chunk))
-            taken.flush()
-            os.fsync(taken.fileno())
-            about = os.fstat(given.fileno())
-        os.utime(partial, ns=(about.st_atime_ns, about.st_mtime_ns))  # the time of a zip tells which version it was made on
-        if sha256_file(partial) != digest.hexdigest():
-            raise BackupInvalid(f"The copy of {source.name} differs from it", needed="the same bytes", remedy="check the disk of this agent")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_folder(target.parent)
-
-
-def run_verify(job: Job) -> dict[str, Any]:
-    """Verify a zip; with `copy_to`, put a copy aside first and verify that."""
-    spec = job.spec
-    source = Path(spec["path"])
-    job.progress(text="verifying", files=0, bytes=0, total_bytes=source.stat().st_size if source.is_file() else 0)
-    if not spec.get("copy_to"):
-        return {**verify(spec, advance=job.advance), "copied": None}
-    target = _put_aside(job, source, Path(spec["copy_to"]))
-    manifest = source.with_suffix(MANIFEST_SUFFIX)
-    if spec.get("manifest"):
-        copy_verified(Path(spec["manifest"]), target.with_suffix(MANIFEST_SUFFIX), nothing)
-        manifest = target.with_suffix(MANIFEST_SUFFIX)
-    copied = {**spec, "path": str(target), "manifest": str(manifest) if spec.get("manifest") else None}
-    return {**verify(copied, advance=job.advance), "copied": str(target)}
-
-
-def _put_aside(job: Job, source: Path, folder: Path) -> Path:
-    if not source.is_file():
-        raise BackupInvalid(f"{source} is gone", needed="the chosen backup", remedy="run again: it chooses from what is there")
-    folder.mkdir(parents=True, exist_ok=True)
-    check_space(folder, source.stat().st_size)
-    job.progress(text="copying the backup aside")
-    target = folder / source.name
-    copy_verified(source, target, job.advance)
-    return target

@@ -12,7 +12,8 @@ from typing import Any
 from . import local_jobs, local_scan, local_verify
 from .errors import InvalidInput, NoSuchJob
 from .jobs import Basis, JobStatus
-from .local_backup import run_backup, run_verify
+from .local_aside import run_verify
+from .local_backup import run_backup
 from .local_files import write_atomic
 from .local_install import run_install
 from .local_prepare import run_prepare

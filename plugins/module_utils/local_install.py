@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InstallFailed, InvalidInput
-from .local_files import read_tail, sha256_file, utc_text
+from .local_files import find, read_tail, sha256_file, utc_text
 from .local_jobs import Job
 
 LOG_TAIL = 4096
@@ -26,6 +27,7 @@ def run_install(job: Job) -> dict[str, Any]:
     """
     spec = job.spec
     check_package(job, Path(spec["package"]), spec.get("sha256"))
+    kept = keep_web_config(job)
     started = utc_text(time.time())
     log = job.folder / "installer.log"
     job.progress(text=f"installing {Path(spec['package']).name}")
@@ -52,7 +54,17 @@ def run_install(job: Job) -> dict[str, Any]:
             remedy="mend what the log names, then run the playbook again: agents that are done stay as they are",
             details=said,
         )
-    return {"rc": rc, "log_tail": tail or read_tail(log, LOG_TAIL) or "", "started": started, "finished": utc_text(time.time())}
+    said = tail or read_tail(log, LOG_TAIL) or ""
+    return {"rc": rc, "log_tail": said, "started": started, "finished": utc_text(time.time()), "kept": kept}
+
+
+def keep_web_config(job: Job) -> str | None:
+    """A copy of Web.config, which people edit, from before the install; None where there is none. It may hold secrets: its mode is kept too."""
+    root = job.spec.get("root")
+    config = find(Path(root), "Webpages", "API", "Web.config") if root else None
+    if config is None:
+        return None
+    return str(shutil.copy(config, job.folder / "web.config.before"))
 
 
 def check_package(job: Job, package: Path, sha256: str | None) -> None:

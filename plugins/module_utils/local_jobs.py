@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DataMinerError, InvalidInput, JobFailed
-from .jobs import JobStatus
+from .jobs import JobStatus, work_of
 from .local_files import utc_text, write_json
 from .local_store import JobStore
 
@@ -77,7 +77,7 @@ def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str,
         if attached := _attach(store, spec, run_id):
             return attached
         time.sleep(PATIENCE)
-    raise store.busy()
+    raise store.busy(spec["kind"])
 
 
 def _start_locked(store: JobStore, spec: dict[str, Any], run_id: str, runner: Runner, lock: int) -> JobStatus:
@@ -98,15 +98,14 @@ def _attach(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus | N
     holder = store.running_job()
     if holder is None or holder["run_id"] == "unknown" or store.ended(holder["run_id"]):
         return None
-    same_work = bool(holder["work"]) and (holder["kind"], holder["work"]) == (spec["kind"], spec.get("work"))
-    if holder["run_id"] == run_id or same_work:
+    if holder["run_id"] == run_id or (holder["kind"], holder["work"]) == (spec["kind"], work_of(spec)):
         return store.status(holder["run_id"], attached=True)
-    raise store.busy()
+    raise store.busy(spec["kind"])
 
 
 def _record(spec: dict[str, Any], run_id: str) -> dict[str, Any]:
     owner = spec.get("owner") or f"{getpass.getuser()}@{socket.gethostname()}"
-    return {"run_id": run_id, "kind": spec["kind"], "owner": owner, "started": utc_text(time.time()), "work": spec.get("work", "")}
+    return {"run_id": run_id, "kind": spec["kind"], "owner": owner, "started": utc_text(time.time()), "work": work_of(spec)}
 
 
 def _detach(work: Callable[[], None], log: Path, lock: int) -> None:
@@ -167,8 +166,16 @@ def _carry_out(job: Job, runner: Runner) -> None:
         end = {"error": _unexpected(job, error).to_dict()}
     job.flush()
     job.log(f"end {'with an error' if 'error' in end else 'well'}")
+    _forget_old(job)
     write_json(job.folder / "result.json", end)
-    job.store.prune()
+
+
+def _forget_old(job: Job) -> None:
+    """Before the end is told: whoever sees it finds the working folder as it stays."""
+    try:
+        job.store.prune()
+    except OSError as error:
+        job.log(f"old jobs stay: {error}")
 
 
 def _unexpected(job: Job, error: BaseException) -> DataMinerError:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .entry_names import Limits, SafeEntry, names_digest
 from .errors import BackupInvalid, Refused
-from .jobs import OPEN_JOURNAL_STATES
 from .local_backup import check_space, make_backup
+from .local_cleanup import forget_preparations
 from .local_files import remove_tree, sha256_file, write_all
 from .local_jobs import Job
 from .local_places import Place, Places
-from .local_rows import CREATE, REPLACE, Row, write_rows
-from .local_swap import ROWS
+from .local_rows import CREATE, REPLACE, ROWS, SAME, Row, write_rows
 from .local_verify import Pair, entry_bytes, safe_entries
 from .local_zip import ZipReader, batches, drained, in_order
 from .local_zipdirectory import Member
@@ -46,7 +45,7 @@ def run_prepare(job: Job) -> dict[str, Any]:
     except BaseException:
         remove_tree(staging)
         raise
-    _forget_older(job)
+    forget_preparations(job)
     return {"rows": rows, "same": files - rows, "files": files, "bytes": total, "safety": safety}
 
 
@@ -88,11 +87,14 @@ def _make_folders(staging: Path, pairs: list[Pair]) -> None:
 
 
 def _staged(job: Job, reader: ZipReader, pairs: list[Pair], staging: Path) -> Iterator[Row]:
-    """Extract and read back all files, on all cores, until the disk has them; gives the rows of those that the content doesn't hold already."""
+    """Extract and read back all files, on all cores, until the disk has them; gives their rows.
+
+    What the content holds already stays staged too: a file that changes before the commit is restored with the others.
+    """
     stage = _Stage(job, reader, staging)
     for done in in_order(lambda batch: [stage.row(*pair) for pair in batch], batches(drained(pairs), lambda pair: pair[0].size)):
-        yield from (row for row, _size in done if row)
-        job.advance(len(done), sum(size for _row, size in done))
+        yield from done
+        job.advance(len(done), sum(row.size for row in done))
     os.sync()
 
 
@@ -103,20 +105,17 @@ class _Stage:
         self.reader, self.staging, self.places = reader, str(staging), Places(job.spec["root"])
         self.device, self.keep_times = staging.stat().st_dev, job.spec["mtime"] == "keep"
 
-    def row(self, member: Member, entry: SafeEntry) -> tuple[Row | None, int]:
-        """The row, or None where the disk holds these bytes already; and the size."""
+    def row(self, member: Member, entry: SafeEntry) -> Row:
         staged = f"{self.staging}/{entry.path}"
         sha256 = self._extract(member, staged)
         if sha256_file(staged) != sha256:
             raise BackupInvalid("An extracted file reads back differently", found=entry.path, remedy="check the disk of this agent")
         place = self.places.find(entry.path)
         if place is None:
-            return Row(CREATE, entry.size, sha256, entry.path, self.places.target(entry.path)), entry.size
+            return Row(CREATE, entry.size, sha256, entry.path, self.places.target(entry.path))
         _check_replaceable(entry.path, place, self.device)
-        if place.about.st_size == entry.size and sha256_file(place.path) == sha256:
-            os.unlink(staged)  # noqa: PTH108
-            return None, entry.size
-        return Row(REPLACE, entry.size, sha256, entry.path, self.places.relative(place)), entry.size
+        same = place.about.st_size == entry.size and sha256_file(place.path) == sha256
+        return Row(SAME if same else REPLACE, entry.size, sha256, entry.path, self.places.relative(place))
 
     def _extract(self, member: Member, staged: str) -> str:
         with open(staged, "xb", buffering=0) as stream:  # noqa: PTH123 (called for every file of a backup: a Path is slow)
@@ -134,20 +133,3 @@ def _check_replaceable(path: str, place: Place, device: int) -> None:
         raise Refused(f"{path} is in the way", found=found, needed="an ordinary file or nothing", remedy="move it away")
     if place.about.st_dev != device:
         raise Refused(f"{path} is on another volume", needed="content and working folder on one volume", remedy="set dataminer_work_dir")
-
-
-def _forget_older(job: Job) -> None:
-    """What earlier restores kept for their undoing goes once this one's content is verified, unless one of them is still open."""
-    store = job.store
-    open_runs = {row["run_id"] for row in store.journal_rows() if row["state"] in OPEN_JOURNAL_STATES}
-    needed = {job.run_id} | {store.prepared_by(run_id) for run_id in open_runs}
-    for folder in _older(store.subfolders("staging") + store.subfolders("replaced"), needed):
-        (store.folder(folder.name) / ROWS).unlink(missing_ok=True)  # first: rows without their files would undo half a restore
-        try:
-            remove_tree(folder)
-        except OSError as error:
-            job.log(f"{folder} can't be deleted: {error}")
-
-
-def _older(folders: Iterable[Path], needed: set[str]) -> list[Path]:
-    return [folder for folder in folders if folder.name not in needed]

@@ -17,22 +17,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import DataMinerError, JobFailed, NoSuchJob, ServiceFailed
+from .errors import DataMinerError, JobFailed, NoSuchJob, Refused, ServiceFailed
 from .jobs import OPEN_JOURNAL_STATES
+from .local_cleanup import forget_replaced, forget_undone
 from .local_files import read_json, utc_text
 from .local_jobs import Job
+from .local_store import JobStore
 from .local_swap import SHOWN, Swap
+from .local_swapback import WayBack
 
 SERVICE_TIMEOUT = 120  # seconds
 LISTEN_EVERY = 0.1  # seconds
-NOTHING = {"put_back": 0, "removed": 0, "kept": []}
+NOTHING = {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
+SERVED = "swapped"  # what an undo finds once the web server may have run with restored files: users may have written since
 
 
 def run_commit(job: Job) -> dict[str, Any]:
     """Stop the web server, swap, wait for a word, start it again whatever happens."""
+    _check_open(job.store, str(job.spec.get("prepared")))
     swap, server = Swap(job, job.spec), WebServer(job)
     swap.check_staged()
-    _journal(job, job.run_id, "committing")
+    _journal(job, job.run_id, "committing", was=_left_by_others(job.store, swap))
     job.progress(text="stopping the web server", files=0, bytes=0, total_files=swap.count)
     try:
         with server:
@@ -47,11 +52,32 @@ def run_commit(job: Job) -> dict[str, Any]:
     return {**result, "released_by": word}
 
 
+def _check_open(store: JobStore, prepared: str) -> None:
+    """A restore that has ended would be rolled back by half: what it staged is in its place, and so may be what users wrote since."""
+    ended = store.closed(prepared)
+    if ended:
+        raise Refused(
+            f"The restore prepared as {prepared} was carried out before",
+            found=f"commit {ended[0]} is {ended[1]}",
+            needed="a preparation that no commit has ended with",
+            remedy="run the playbook again: it chooses and prepares anew",
+        )
+
+
+def _left_by_others(store: JobStore, swap: Swap) -> str:
+    """The state in which an earlier commit of the same preparation broke off."""
+    if not swap.resumed:
+        return "committing"
+    states = {store.was(commit) for commit in store.commits_of(swap.run) if commit != swap.job.run_id}
+    return "committing" if states <= {"committing"} else SERVED
+
+
 def _swap(job: Job, swap: Swap) -> dict[str, Any]:
     """Everything in its place and read there, or everything as it was."""
     job.progress(text="swapping files in")
     try:
         swap.begin()
+        job.progress(total_files=swap.count)
         swapped, quarantined = swap.forward(), swap.move_leftovers()
         _check_swapped(job, swap)
         _journal(job, job.run_id, "swapped")
@@ -59,21 +85,19 @@ def _swap(job: Job, swap: Swap) -> dict[str, Any]:
         if not swap.touched:
             raise
         raise _all_back(job, swap, error) from error
-    return {"swapped": swapped, "quarantined": quarantined, "verified": swap.count}
+    return {"swapped": swapped, "quarantined": quarantined, "verified": swap.files}
 
 
 def _all_back(job: Job, swap: Swap, error: BaseException) -> DataMinerError:
     """Put everything back; gives the failure, which says so. Raises when that fails too: the journal then stays open."""
-    with contextlib.suppress(OSError):  # the disk may be full; the journal is open already
-        _journal(job, job.run_id, "undoing")
     try:
-        back = swap.back(edited=False)
+        back = _back(job, swap, job.run_id, job.store.was(job.run_id))
     except JobFailed as second:
         second.found += f"; before that: {error}"
         raise
-    finally:
-        os.sync()
     told = f"{back['put_back']} files put back, {back['removed']} removed"
+    if back["conflicts"]:
+        told += f", {len(back['conflicts'])} that were neither the backup's nor those of before moved to {swap.conflicts}"
     if isinstance(error, DataMinerError):
         return type(error)(f"{error.message}; all was put back", found=f"{error.found} ({told})", needed=error.needed, remedy=error.remedy)
     what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -83,6 +107,18 @@ def _all_back(job: Job, swap: Swap, error: BaseException) -> DataMinerError:
         needed="files that can be replaced",
         remedy="mend the cause and run again",
     )
+
+
+def _back(job: Job, swap: Swap, commit: str, was: str) -> dict[str, Any]:
+    """The way back under the journal of `commit`. However it ends, the web server starts next: whoever undoes later finds what users wrote since."""
+    with contextlib.suppress(OSError):  # the disk may be full; the journal is open already
+        _journal(job, commit, "undoing", was=was)
+    try:
+        return WayBack(swap, edited=was != "committing").go()
+    finally:
+        os.sync()
+        with contextlib.suppress(OSError):
+            _journal(job, commit, "undoing", was=SERVED)
 
 
 def _check_swapped(job: Job, swap: Swap) -> None:
@@ -103,9 +139,10 @@ def _check_swapped(job: Job, swap: Swap) -> None:
 
 def _await_word(job: Job) -> str:
     """`release` or `undo` from the controller, or `deadline` when it stays silent: a web server that stays down helps nobody."""
-    job.progress(text="swapped, waiting for the other agents")
+    seconds = float(job.spec["deadline"])
+    job.progress(text="swapped, waiting for the other agents", until=utc_text(time.time() + seconds))
     job.flush()
-    end = time.monotonic() + float(job.spec["deadline"])
+    end = time.monotonic() + seconds
     while True:
         for word in ("undo", "release"):
             if (job.folder / word).exists():
@@ -116,16 +153,13 @@ def _await_word(job: Job) -> str:
 
 
 def _put_back(job: Job, swap: Swap) -> dict[str, Any]:
-    _journal(job, job.run_id, "undoing")
-    back = swap.back(edited=True)
-    os.sync()
-    return back
+    return _back(job, swap, job.run_id, "swapped")
 
 
 def run_undo(job: Job) -> dict[str, Any]:
     """Undo a restore, finished or broken off: the web server stands still meanwhile and is started at the end. May be repeated."""
-    commit = str(job.spec["commit"])
-    spec, state = read_json(job.store.folder(commit) / "spec.json"), job.store.journal(commit)
+    commit, store = str(job.spec["commit"]), job.store
+    spec, state = read_json(store.folder(commit) / "spec.json"), store.restore_state(commit)
     if not isinstance(spec, dict):
         raise NoSuchJob(f"No commit {commit} on this agent", needed="the run id of a commit", remedy="see the journals in agent_info")
     if state is None:
@@ -133,12 +167,11 @@ def run_undo(job: Job) -> dict[str, Any]:
     if state == "undone":
         WebServer(job).start()
         return dict(NOTHING)
-    swap, server = Swap(job, spec), WebServer(job)
+    swap, server, was = Swap(job, spec), WebServer(job), store.was(commit)
     job.progress(text="putting back", files=0, bytes=0, total_files=swap.count)
-    _journal(job, commit, "undoing")
+    _journal(job, commit, "undoing", was=was)
     with server:
-        back = swap.back(edited=state in ("swapped", "released")) if swap.touched else dict(NOTHING)
-        os.sync()
+        back = _back(job, swap, commit, was) if swap.touched else dict(NOTHING)
     _close(job, commit, "undone", by=job.run_id)
     return back
 
@@ -149,7 +182,7 @@ def run_undo(job: Job) -> dict[str, Any]:
 def _journal(job: Job, commit: str, state: str, **facts: Any) -> None:
     """The journal of a commit, with what is told of a restore later."""
     spec = read_json(job.store.folder(commit) / "spec.json") or {}
-    about = {key: spec.get(key) for key in ("prepared", "backup", "zip_sha256", "partial")}
+    about = {key: spec.get(key) for key in ("prepared", "backup", "zip_sha256", "zip_mark", "partial")}
     job.store.write_journal(commit, state, at=utc_text(time.time()), **about, **facts)
 
 
@@ -161,6 +194,8 @@ def _close(job: Job, commit: str, state: str, *, by: str) -> None:
         if row["run_id"] != commit and row["state"] in OPEN_JOURNAL_STATES and store.prepared_by(row["run_id"]) == prepared:
             _journal(job, row["run_id"], state, by=commit)
     _journal(job, commit, state, by=by)
+    if prepared:
+        (forget_replaced if state == "released" else forget_undone)(job, prepared)
 
 
 # the web server
@@ -186,7 +221,7 @@ class WebServer:
         self.runs = False
         try:
             self._call("stop")
-        except ServiceFailed as error:
+        except BaseException as error:  # also one that was told to end
             self._start_after(error)
             raise
         return self
@@ -198,7 +233,15 @@ class WebServer:
             self._start_after(error)
 
     def start(self) -> None:
-        self._call("start")
+        """A job that is told to end while the web server starts begins once more: it isn't told twice."""
+        try:
+            self._call("start")
+        except ServiceFailed:
+            raise
+        except BaseException:
+            self._call("start")
+            self.runs = True
+            raise
         self.runs = True
 
     def _start_after(self, error: BaseException) -> None:

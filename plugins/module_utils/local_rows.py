@@ -12,12 +12,16 @@ from pathlib import Path
 
 from .local_files import sync_folder
 
-CREATE, REPLACE = "create", "replace"
+ROWS = "rows.txt"  # what was prepared
+CREATE, REPLACE, SAME = "create", "replace", "same"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file of a restore: `path` as in the backup, `target` as the disk spells it (both relative to the root), `action` `create` or `replace`."""
+    """A file of a restore: `path` as in the backup, `target` as the disk spells it (both relative to the root).
+
+    `action` is `create`, `replace`, or `same` where the disk holds these bytes already.
+    """
 
     action: str
     size: int
@@ -27,14 +31,14 @@ class Row:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows as they come, durably, under the name when all are there; gives their number. No path holds a control character."""
+    """Write rows as they come, durably, under the name when all are there; gives how many files they swap. No path holds a control character."""
     partial = path.with_name(path.name + ".partial")
     count = 0
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as stream:
             for row in rows:
                 stream.write(f"{row.action}\t{row.size}\t{row.sha256}\t{row.path}\t{row.target}\n")
-                count += 1
+                count += row.action != SAME
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)

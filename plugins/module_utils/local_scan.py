@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .agent_files import file_version, parse_dms_xml
+from .agent_files import file_version, parse_dms_xml, unknown_cluster
 from .local_files import entries, find, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
 from .local_items import LINK, ItemFile, expand, is_app, likely_items, part_of
 from .local_places import Places
@@ -31,7 +33,7 @@ def scan(request: dict[str, Any]) -> dict[str, Any]:
     """One pass over the agent's tree.
 
     `request`: root, work_dir, backup_dir, vendor_backup_dir (str); host_command (list of str, or None); content (list of items, or None);
-    likely (a guess at the items, for where `content` isn't known yet, or None); max_text, log_tail (bytes).
+    likely (a guess at the items, for where `content` isn't known yet, or None); package (path of a file, or None); max_text, log_tail (bytes).
     """
     return _Scan(request).document()
 
@@ -67,8 +69,10 @@ class _Scan:
             "packages": self.packages(),
             "web_api": self.web_api(),
             "backups": [*self.backups("own", Path(self.request["backup_dir"])), *self.vendor_backups(), *self.kept_backups()],
+            "vendor_folder": {"path": self.request["vendor_backup_dir"], "exists": os.path.isdir(self.request["vendor_backup_dir"])},  # noqa: PTH112
             "partials": self.partials(),
-            "disk": {name: self.disk(Path(self.request[name])) for name in ("backup_dir", "work_dir", "root")},
+            "disk": {name: self.disk(path) for name, path in self.places().items()},
+            "package": self.package_file(),
             "host": self.host(),
             "job": job,
             "jobs": store.job_rows(),
@@ -97,7 +101,7 @@ class _Scan:
         dms = read_text(find(self.root, "DMS.xml"), self.limit)
         own = read_text(find(self.root, "DataMiner.xml"), self.limit)
         if dms["text"] is None:
-            return {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": f"DMS.xml is {dms['error']}"}
+            return unknown_cluster(f"DMS.xml is {dms['error']}")
         return parse_dms_xml(dms["text"], own["text"])
 
     def content_folder(self, name: str) -> Path | None:
@@ -228,6 +232,22 @@ class _Scan:
     def partials(self) -> list[dict[str, Any]]:
         found = [(e.path, self.stat(e)) for e in self.own_folder(Path(self.request["backup_dir"])) if e.name.lower().endswith(".partial")]
         return [{"path": path, "size": about.st_size, "modified": utc_text(about.st_mtime)} for path, about in found if about]
+
+    def places(self) -> dict[str, Path]:
+        """The folders that something is written to."""
+        package = self.request.get("package")
+        return {name: Path(self.request[name]) for name in ("backup_dir", "work_dir", "root")} | (
+            {"package": Path(package).parent} if package else {}
+        )
+
+    def package_file(self) -> dict[str, Any] | None:
+        path = self.request.get("package")
+        if not path:
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            about = os.stat(path)  # noqa: PTH116 (a Path may be none of this system)
+            return {"path": path, "size": about.st_size if stat.S_ISREG(about.st_mode) else None}
+        return {"path": path, "size": None}
 
     def disk(self, path: Path) -> dict[str, Any]:
         """Free space where `path` is, or where it would be created."""

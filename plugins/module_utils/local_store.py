@@ -20,6 +20,8 @@ from .local_files import read_json, remove_tree, sync_folder, write_json
 
 KEEP_JOBS = 30
 LOWEST_LOCK = 10
+JOURNAL = "journal.json"
+MADE = "made.json"  # in the folder of a preparation: the folders that a commit has to make; there once one has begun
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -114,11 +116,42 @@ class JobStore:
         return JobStatus(run_id=run_id, state=state, attached=attached, progress=progress, **known)
 
     def journal(self, run_id: str) -> str | None:
-        found = read_json(self.folder(run_id) / "journal.json")
+        found = read_json(self.folder(run_id) / JOURNAL)
         return str(found["state"]) if isinstance(found, dict) and "state" in found else None
 
+    def restore_state(self, run_id: str) -> str | None:
+        """The state of a commit. One that has begun and whose journal can't be read is `committing`: somebody has to undo it."""
+        return self.journal(run_id) or ("committing" if self._begun(run_id) else None)
+
+    def _begun(self, run_id: str) -> bool:
+        """Whether the commit `run_id` may have moved files, although no journal tells of that."""
+        prepared = self.prepared_by(run_id)
+        return self.touched(prepared) and not any(self.journal(commit) for commit in self.commits_of(prepared))
+
+    def touched(self, prepared: str) -> bool:
+        """Whether a commit has begun to carry out that preparation."""
+        return RUN_ID.fullmatch(prepared) is not None and (self.folder(prepared) / MADE).exists()
+
+    def commits_of(self, prepared: str) -> list[str]:
+        """The commits of one preparation, newest first."""
+        return [name for name in self._commits() if self.prepared_by(name) == prepared]
+
+    def _commits(self) -> list[str]:
+        return [folder.name for record, folder in self._folders() if record.get("kind") == "commit" or (folder / JOURNAL).exists()]
+
+    def closed(self, prepared: str) -> tuple[str, str] | None:
+        """The commit that ended the restore of that preparation, and how; None while it is open, or where no journal can be read."""
+        states = [(commit, self.journal(commit)) for commit in self.commits_of(prepared)]
+        return next(((commit, state) for commit, state in states if state in CLOSED_JOURNAL_STATES), None)
+
+    def was(self, run_id: str) -> str:
+        """The state of a commit before somebody began to undo it. One that doesn't say counts as `swapped`: users may have written since."""
+        found = read_json(self.folder(run_id) / JOURNAL)
+        facts = found if isinstance(found, dict) else {"state": "committing"}
+        return str(facts.get("was") or ("swapped" if facts.get("state") == "undoing" else facts.get("state")))
+
     def write_journal(self, run_id: str, state: str, **facts: Any) -> None:
-        write_json(self.folder(run_id) / "journal.json", {"state": state, **facts})
+        write_json(self.folder(run_id) / JOURNAL, {"state": state, **facts})
 
     def _folders(self) -> Iterator[tuple[dict[str, Any], Path]]:
         """Job folders, newest first."""
@@ -138,17 +171,17 @@ class JobStore:
         return rows
 
     def journal_rows(self) -> list[dict[str, str]]:
-        rows = [(folder.name, self.journal(folder.name)) for _record, folder in self._folders()]
+        rows = [(name, self.restore_state(name)) for name in self._commits()]
         return [{"run_id": name, "state": state} for name, state in rows if state]
 
     def last_restore(self) -> dict[str, Any] | None:
-        """The journal of the restore that reached its end last: run_id, state, at, backup, zip_sha256."""
-        found = [(folder.name, read_json(folder / "journal.json")) for _record, folder in self._folders()]
+        """The journal of the restore that reached its end last: run_id, state, at, backup, zip_sha256, zip_mark, partial."""
+        found = [(folder.name, read_json(folder / JOURNAL)) for _record, folder in self._folders()]
         ended = [
             {"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES
         ]
         newest = max(ended, key=lambda row: str(row.get("at")), default=None)
-        return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "partial")}
+        return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "zip_mark", "partial")}
 
     def prune(self) -> None:
         """Forget old jobs, but none that an undo or the next restore may still ask for."""
@@ -158,10 +191,11 @@ class JobStore:
                 remove_tree(folder)
 
     def _needed(self) -> set[str]:
-        """Restores that are open, the one that ended last, and whatever these or kept files were prepared by."""
+        """Restores that are open, the one that ended last, those that kept files are of, and whatever these were prepared by."""
         last = self.last_restore()
-        commits = {row["run_id"] for row in self.journal_rows() if row["state"] in OPEN_JOURNAL_STATES} | ({last["run_id"]} if last else set())
         kept = {folder.name for name in ("staging", "replaced") for folder in self.subfolders(name)}
+        commits = {row["run_id"] for row in self.journal_rows() if row["state"] in OPEN_JOURNAL_STATES} | ({last["run_id"]} if last else set())
+        commits |= {name for name in self._commits() if self.prepared_by(name) in kept}
         return commits | kept | {self.prepared_by(run_id) for run_id in commits}
 
     def subfolders(self, name: str) -> list[Path]:
@@ -173,11 +207,13 @@ class JobStore:
         spec = read_json(self.folder(run_id) / "spec.json")
         return str(spec.get("prepared") or "") if isinstance(spec, dict) else ""
 
-    def busy(self) -> Busy:
+    def busy(self, kind: str) -> Busy:
+        """Why a job of that kind can't be started now."""
         unknown = dict.fromkeys(("kind", "run_id", "owner", "started"), "unknown")
         holder = {**unknown, **(self.running_job() or {})}
+        other = f"Another {kind} job runs on this agent, with other work to do" if holder["kind"] == kind else "Another job runs on this agent"
         return Busy(
-            "Another job runs on this agent",
+            other,
             found="{kind} job {run_id} of {owner}, started {started}".format(**holder),
             needed="an agent without a running job",
             remedy="wait until it has ended, then run again; a running upgrade is never aborted",

@@ -1,14 +1,14 @@
 # Copyright: (c) dataminer.web contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of one prepared restore, and the way there and back, on a POSIX host.
+"""The files of one prepared restore, and the way there, on a POSIX host.
 
 A commit only renames. A file that is replaced is first linked into `replaced/`, so that at every moment the old and the new one both exist
 somewhere, and each step may be broken off and repeated.
 """
 
 # Paths are texts here: thousands of files go by while the web server stands still.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH105, PTH108, PTH106, PTH112, PTH114, PTH120
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH105, PTH108, PTH112, PTH114, PTH120
 
 from __future__ import annotations
 
@@ -16,34 +16,42 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
-from .errors import JobFailed, NoSuchJob, Refused
+from .errors import ChangedMeanwhile, NoSuchJob, Refused
 from .local_files import read_json, sha256_file, write_json
 from .local_jobs import Job
 from .local_places import Places
-from .local_rows import CREATE, REPLACE, Row, read_rows, write_rows
+from .local_rows import CREATE, REPLACE, ROWS, SAME, Row, read_rows, write_rows
+from .local_store import MADE
 from .local_zip import batches, in_order
 
-ROWS = "rows.txt"  # what was prepared
 BEGUN = "begun.txt"  # the same rows as a commit found things when it began
-MADE = "made.json"  # the folders it has to make; there once the commit has begun
+PATIENCE = 10.0  # seconds for all files together that another program keeps from being read
+LOOK_EVERY = 0.1  # seconds
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # file systems that can't link, or not once more
 SHOWN = 10
 
 
 class Swap:
-    """One prepared restore, as the commit with the spec `commit` carries it out. `touched`: files may have been moved."""
+    """One prepared restore, as the commit with the spec `commit` carries it out.
+
+    `touched`: files may have been moved. `resumed`: by an earlier commit. `count` files are swapped, of `files` that the backup holds.
+    """
 
     def __init__(self, job: Job, commit: dict[str, Any]) -> None:
         work = job.store.work
         self.job, self.root = job, str(job.spec["root"])
         self.run = str(commit.get("prepared"))
-        self.staging, self.replaced, self.quarantine = (f"{work}/{name}/{self.run}" for name in ("staging", "replaced", "quarantine"))
+        self.staging, self.replaced, self.quarantine, self.conflicts = (
+            f"{work}/{name}/{self.run}" for name in ("staging", "replaced", "quarantine", "conflicts")
+        )
         self.folder = job.store.folder(self.run)
+        self.touched = self.resumed = job.store.touched(self.run)
         made = read_json(self.folder / MADE)
-        self.touched = isinstance(made, list)
         self.made: list[str] = made if isinstance(made, list) else []
         if not (self.folder / ROWS).exists():
             raise NoSuchJob(
@@ -52,7 +60,9 @@ class Swap:
                 needed="a prepared restore",
                 remedy="prepare it first (state: prepared)",
             )
-        self.count = sum(1 for _row in self.rows())
+        self.files = sum(1 for _row in self.rows())
+        self.count = sum(1 for row in self.rows() if row.action != SAME)
+        self.reader = PatientReader(float(job.spec.get("retry_seconds") or PATIENCE))
         self.leftovers: list[str] = list(commit.get("leftovers") or [])
         self.now = (read_json(self.folder / "spec.json") or {}).get("mtime") != "keep"
         self._folders: set[str] = set()
@@ -78,21 +88,40 @@ class Swap:
             )
 
     def begin(self) -> None:
-        """Look once more what is there, now that the web server stands still, and write down what will be done and must be undone."""
+        """Look once more what is there, now that the web server stands still, and write down what will be done and must be undone.
+
+        Raises `ChangedMeanwhile` for a file that can't be read: whether it is the backup's isn't known.
+        """
         if self.touched:
             return
         places, made = Places(self.root), set[str]()
-        write_rows(self.folder / BEGUN, (_as_it_is(row, places, made) for row in self.rows()))
+        self.count = write_rows(self.folder / BEGUN, (row if same else _as_it_is(row, places, made) for row, same in self._compared()))
         self.made = sorted(made)
         write_json(self.folder / MADE, self.made)
         self.touched = True
+
+    def _compared(self) -> Iterator[tuple[Row, bool]]:
+        """The rows, and whether the content still holds what it held when the restore was prepared."""
+        for done in in_order(lambda rows: [(row, row.action == SAME and self._still(row)) for row in rows], self.batches()):
+            yield from done
+
+    def _still(self, row: Row) -> bool:
+        try:
+            return self.reader.holds(f"{self.root}/{row.target}", row.sha256)
+        except OSError as error:
+            raise ChangedMeanwhile(
+                f"{row.target} can't be read",
+                found=error.strerror or str(error),
+                needed="a file that is compared with the backup's",
+                remedy="find out which program holds it, then run again",
+            ) from error
 
     def forward(self) -> int:
         """Put every staged file in its place; gives how many files it moved now."""
         moved = 0
         for row in self.rows():
             staged = f"{self.staging}/{row.path}"
-            if os.path.lexists(staged):
+            if row.action != SAME and os.path.lexists(staged):
                 self._swap_in(staged, f"{self.root}/{row.target}", row)
                 moved += 1
                 self.job.advance(1, row.size)
@@ -155,101 +184,51 @@ class Swap:
         return [path for path in self.leftovers if os.path.lexists(f"{self.quarantine}/{path}")]
 
     def wrong(self) -> list[str]:
-        """Files that aren't what the backup holds, read from their places."""
+        """Files that aren't what the backup holds, read from their places. What `begin` has just read isn't read again."""
         found: list[str] = []
         for done in in_order(self._differing, self.batches()):
             found += done
         return found
 
     def _differing(self, rows: list[Row]) -> list[str]:
-        return [row.path for row in rows if not _holds(f"{self.root}/{row.target}", row.sha256)]
+        read = (row for row in rows if self.resumed or row.action != SAME)
+        return [told for row in read if (told := self._difference(row))]
 
-    # and back
-
-    def back(self, *, edited: bool) -> dict[str, Any]:
-        """Put back what was there before; may be repeated. Gives how many files it `put_back` and `removed`, and which it `kept`.
-
-        With `edited`, files that somebody changed since they were swapped in stay, and are named; without, nobody could change them.
-        Raises `JobFailed`, naming the files, after all others were put back.
-        """
-        done = _Done()
-        for steps in in_order(lambda rows: [(row.path, *self._step(row, edited)) for row in rows], self.batches()):
-            for path, outcome, step in steps:
-                done.carry_out(path, outcome, step)
-        for path in self.leftovers:
-            if os.path.lexists(f"{self.quarantine}/{path}"):
-                done.carry_out(path, *self._unquarantined(path))
-        self._drop_folders()
-        if done.failed:
-            raise JobFailed(
-                f"{len(done.failed)} files couldn't be put back",
-                found="; ".join(done.failed[:SHOWN]),
-                needed="the files as they were before the restore",
-                remedy=f"mend the cause and undo again; they are kept in {self.replaced}",
-            )
-        self.touched = False
-        return {**done.counts, "kept": done.kept}
-
-    def _step(self, row: Row, edited: bool) -> tuple[str, Callable[[], object] | None]:
-        """The outcome for one file and the way to it."""
-        target, kept = f"{self.root}/{row.target}", f"{self.replaced}/{row.path}"
-        there, waiting = os.path.lexists(target), os.path.lexists(f"{self.staging}/{row.path}")
-        if row.action == CREATE:
-            if waiting or not there:
-                return "", None
-            return ("removed", lambda: os.unlink(target)) if not edited or _holds(target, row.sha256) else ("kept", None)
-        if not os.path.lexists(kept):
-            return "", None
-        if there and os.path.samestat(os.lstat(kept), os.lstat(target)):  # linked, not yet replaced: a rename between two links does nothing
-            return "", lambda: os.unlink(kept)
-        if edited and there and not waiting and not _holds(target, row.sha256):
-            return "kept", None
-        return "put_back", lambda: self._put_back(kept, target)
-
-    @staticmethod
-    def _put_back(kept: str, target: str) -> None:
-        """With a time of now, so that no synchronisation takes it for older than what it replaces."""
-        os.utime(kept)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.replace(kept, target)
-
-    def _unquarantined(self, path: str) -> tuple[str, Callable[[], object] | None]:
-        place, aside = f"{self.root}/{path}", f"{self.quarantine}/{path}"
-        if os.path.lexists(place):
-            return "kept", None
-
-        def move() -> None:
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            os.rename(aside, place)
-
-        return "", move
-
-    def _drop_folders(self) -> None:
-        """Folders that only the restore made, unless something else is in them by now."""
-        for folder in sorted(self.made, key=len, reverse=True):
-            with contextlib.suppress(OSError):
-                os.rmdir(f"{self.root}/{folder}")
-
-
-class _Done:
-    """What became of the steps back: how many of each outcome, which files were kept, which failed and why."""
-
-    def __init__(self) -> None:
-        self.counts = {"put_back": 0, "removed": 0}
-        self.kept: list[str] = []
-        self.failed: list[str] = []
-
-    def carry_out(self, path: str, outcome: str, step: Callable[[], object] | None) -> None:
+    def _difference(self, row: Row) -> str:
         try:
-            if step:
-                step()
+            return "" if self.reader.holds(f"{self.root}/{row.target}", row.sha256) else row.path
         except OSError as error:
-            self.failed.append(f"{path} ({error.strerror})")
-            return
-        if outcome == "kept":
-            self.kept.append(path)
-        elif outcome:
-            self.counts[outcome] += 1
+            return f"{row.path} ({error.strerror})"
+
+
+class PatientReader:
+    """Reads files that another program may keep from being read for a moment; waits `seconds` for all of them together."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left, self._lock = seconds, threading.Lock()
+
+    def holds(self, path: str, sha256: str) -> bool:
+        """Whether it is an ordinary file with these bytes. Raises OSError where it can't be read: then nobody knows."""
+        return self.digest(path) == sha256
+
+    def digest(self, path: str) -> str | None:
+        """The SHA-256 of an ordinary file, None for anything else and for nothing. Raises OSError where it can't be read."""
+        while True:
+            try:
+                return sha256_file(path) if stat.S_ISREG(os.lstat(path).st_mode) else None
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError:
+                if not self._wait():
+                    raise
+
+    def _wait(self) -> bool:
+        with self._lock:
+            self._left -= LOOK_EVERY
+            left = self._left
+        if left > 0:
+            time.sleep(LOOK_EVERY)
+        return left > 0
 
 
 def _as_it_is(row: Row, places: Places, made: set[str]) -> Row:
@@ -270,13 +249,6 @@ def _missing(target: str, places: Places) -> Iterator[str]:
     while parent and places.folder(parent) is None:
         yield parent
         parent = parent.rpartition("/")[0]
-
-
-def _holds(path: str, sha256: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode) and sha256_file(path) == sha256
-    except OSError:
-        return False
 
 
 def _take_rights(source: str, target: str, *, folder: bool = False) -> None:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from .agent import AgentState
-from .cluster import MODULES, WEB_PROCESSES, first_line, restarted
+from .choice import Background
+from .cluster import MODULES, NO_RESULT, WEB_PROCESSES, first_line, processes_text, restarted
+from .gate_values import Direction, Verdict
 from .jobs import size_text
+from .modules_text import modules_text
 from .report import AgentSummary, summary
 from .status import status_text
 from .version import Version
@@ -21,7 +24,10 @@ Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-
 # The variables that the roles register, in the order of the phases.
 PHASES = {
     "dataminer_scan": "reading",
+    "dataminer_package_checked": "package",
     "dataminer_gate": "gate",
+    "dataminer_reboot_result": "restart",
+    "dataminer_package_result": "package",
     "dataminer_recovered": "recovery",
     "dataminer_backup_result": "backup",
     "dataminer_restore_chosen": "choice of the backup",
@@ -47,6 +53,17 @@ class AgentRun:
     after: AgentState | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the vendor documents no names of: what a module's DisplayName begins with, and which processes a web upgrade may restart."""
+
+    modules: Mapping[str, str]
+    web_processes: Sequence[str]
+
+
+DEFAULT_NAMES = Names(modules=MODULES, web_processes=WEB_PROCESSES)
+
+
 def summarise(run: AgentRun, *, purpose: str, check: bool) -> AgentSummary:
     """The agent's row of the summary."""
     now = run.after or run.before
@@ -58,8 +75,8 @@ def summarise(run: AgentRun, *, purpose: str, check: bool) -> AgentSummary:
         web_before=_version(run.before.web.version) if run.before else None,
         web_after=str(goal) if goal else _version(now.web.version) if now else None,
         backup=_backup(run.results),
-        content=_content(run),
-        verdict=_verdict(run.results, purpose=purpose, check=check),
+        content=_content(run, check=check),
+        verdict=_verdict(run, purpose=purpose, check=check),
     )
 
 
@@ -67,30 +84,40 @@ def failed_phase(results: Results) -> tuple[str, str] | None:
     """The first phase that failed on this agent, and the first line of why; a phase that only stopped for others doesn't count."""
     for key, phase in PHASES.items():
         result = results.get(key)
-        if result and (result.get("failed") or result.get("unreachable")):
+        if result and (result.get("failed") or result.get("unreachable")) and not result.get("stopped"):
             return ("unreachable" if result.get("unreachable") else phase), first_line(result.get("msg")) or "no message"
     return None
 
 
-def _verdict(results: Results, *, purpose: str, check: bool) -> str:
-    failed = failed_phase(results)
+def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
+    results, failed = run.results, failed_phase(run.results)
     if failed and failed[0] == "gate":
-        return "denied by the gate, unchanged"
+        return "NOT WELL: see the gate's table" if purpose == "status" else "denied by the gate, unchanged"
     if failed and failed[0] == "unreachable":
         return "UNREACHABLE"
     if failed:
         return f"FAILED: {failed[0]}"
     if results.get("dataminer_scan") is None:
-        return "NOT READ: unreachable"
-    barrier = results.get("dataminer_barrier")
-    if barrier and barrier.get("failed"):
-        return f"stopped after {barrier.get('phase')}: another agent failed"
+        return "NOT READ"
+    if stopped := _stopped(run):
+        return stopped
     if results.get(LAST_OF[purpose]) is None:
         return "NOT FINISHED"
     if purpose == "status":
         return "in step"
     changed = any((result or {}).get("changed") for key, result in results.items() if key not in ("dataminer_scan", "dataminer_after"))
     return ("would change" if check else "done") if changed else "unchanged"
+
+
+def _stopped(run: AgentRun) -> str | None:
+    """What held an agent back that didn't fail itself."""
+    choice, barrier = run.results.get("dataminer_loss") or {}, run.results.get("dataminer_barrier") or {}
+    if choice.get("stopped"):
+        return f"stopped after {PHASES['dataminer_restore_chosen']}: another agent failed"
+    if not barrier.get("failed"):
+        return None
+    left_out = any(str(problem).startswith(f"{run.name}: {NO_RESULT}") for problem in barrier.get("problems") or ())
+    return f"stopped: the phase {barrier.get('phase')} wasn't run" if left_out else f"stopped after {barrier.get('phase')}: another agent failed"
 
 
 def is_good(results: Results, *, purpose: str) -> bool:
@@ -116,31 +143,37 @@ def _backup(results: Results) -> str | None:
     return f"{'kept' if made.get('kept') else 'verified'}, {size_text(made['zip_size'])}: {made['name']}"
 
 
-def _content(run: AgentRun) -> str | None:
+def _content(run: AgentRun, *, check: bool) -> str | None:
     if run.before is None or run.before.content is None:
         return None
-    if run.after is None or run.after.content is None:
+    if check or run.after is None or run.after.content is None:
         return f"{len(run.before.content)} items, {size_text(sum(row.bytes for row in run.before.content))}"
     before, after = {row.path: row.sha256 for row in run.before.content}, {row.path: row.sha256 for row in run.after.content}
     changed = sum(1 for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     return f"{changed} of {len(after)} items changed" if changed else f"{len(after)} items, unchanged"
 
 
-def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool) -> str:
-    """Everything the end of a run says of one cluster: table, failures, notes, what is left to do."""
+def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool, names: Names = DEFAULT_NAMES) -> str:
+    """Everything the end of a run says of one cluster, one paragraph below the other."""
+    return "\n\n".join(cluster_paragraphs(name, runs, purpose=purpose, check=check, names=names))
+
+
+def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool, names: Names = DEFAULT_NAMES) -> list[str]:
+    """The title, the table, what failed, differs and is to be noted, what is left to do, and at last the one sentence it comes to."""
     told = list(runs)
     parts = [
         f"Summary of {'cluster ' + name if name else 'the cluster'}: {purpose}{' (check mode: nothing was changed)' if check else ''}",
         summary(summarise(run, purpose=purpose, check=check) for run in told),
-        status_text((run.name, run.before) for run in told if run.before) if purpose == "status" else "",
+        status_text(((run.name, run.before) for run in told if run.before), modules=names.modules) if purpose == "status" else "",
         _failures(told),
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
-        _grouped("Restarted beside the web server", _restarts(told)),
-        _modules(told) if purpose == "downgrade" and any(_went_back(run.results) for run in told) else "",
-        _conclusion(told, purpose=purpose, check=check),
+        "" if check else _grouped("Processes", _processes(told, names)),
+        _grouped("News", _web_configs(told)),
+        *(_gone_back(told, names) if purpose == "downgrade" and any(_went_back(run) for run in told) else []),
+        conclusion(told, purpose=purpose, check=check),
     ]
-    return "\n\n".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def _failures(runs: Iterable[AgentRun]) -> str:
@@ -175,7 +208,7 @@ def _differences(runs: Iterable[AgentRun]) -> str:
     return "\n".join(lines)
 
 
-def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
+def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     """The one sentence that somebody woken up at night looks for."""
     good = [run for run in runs if is_good(run.results, purpose=purpose)]
     bad = [run.name for run in runs if run not in good]
@@ -183,7 +216,7 @@ def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
         return f"{len(good)} of {len(runs)} agents are in step. Before the first change, compare these facts with the About box of one agent."
     if not bad:
         done = "would end well" if check else "ended well"
-        return f"{len(good)} of {len(runs)} agents: the {purpose} {done}."
+        return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs)}"
     remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
     if purpose == "status":
         return f"{len(good)} of {len(runs)} agents are in step; look at {', '.join(bad)}. Nothing was changed."
@@ -192,33 +225,38 @@ def _conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
 
 
-def _restarts(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
-    found = [(run.name, restarted(run.before.host, run.after.host, except_for=WEB_PROCESSES)) for run in runs if run.before and run.after]
-    return [(name, ", ".join(names)) for name, names in found if names]
+def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:
+    both = [(run.name, run.before.host, run.after.host) for run in runs if run.before and run.after]
+    return [(name, processes_text(restarted(before, after, except_for=names.web_processes))) for name, before, after in both]
 
 
-def _went_back(results: Results) -> bool:
-    """Something older was installed or restored, or would be, now or in an earlier run."""
-    return any(results.get(key) is not None for key in ("dataminer_upgrade_result", "dataminer_restore_committed"))
+def _partial(runs: Sequence[AgentRun]) -> str:
+    """What a run on a part of a cluster leaves to do."""
+    rows = [row for run in runs for row in (run.results.get("dataminer_gate") or {}).get("rows") or () if row["rule"] == "limit"]
+    found = next((row["found"] for row in rows if row["verdict"] == Verdict.WARN.value), None)
+    return f" The cluster is OUT OF STEP until the others follow: {found}." if found else ""
 
 
-def _modules(runs: Iterable[AgentRun]) -> str:
-    """Since the collection doesn't reinstall modules, the operator is told what is there and what to do."""
-    rows = []
-    for run in runs:
-        state = run.after or run.before
-        if state is None or state.host is None:
-            rows.append(f"  {run.name}: module versions weren't read")
-            continue
-        found = [f"{what} {module.version}" for what, prefix in MODULES.items() for module in state.host.modules if module.name.startswith(prefix)]
-        rows.append(f"  {run.name}: {', '.join(found) or 'neither is installed'}")
-    return "\n".join(
-        [
-            "The GQI DxM and the Web DcM were NOT reinstalled: this collection doesn't do that, and an older package leaves newer modules in place.",
-            *rows,
-            "Do this on every agent, before users come back: uninstall the current GQI DxM (and the Web DcM for a target from 10.5.11 or",
-            "10.5.0 [CU8] on), install the MSI that belongs to the restored version, after making sure that it is there, from",
-            r"C:\Skyline DataMiner\Tools\ModuleInstallers (GQI DxM: its folder Web);",
-            r"keep C:\Program Files\Skyline Communications\DataMiner GQI\appsettings.custom.json; then restart W3SVC.",
-        ]
-    )
+def _went_back(run: AgentRun) -> bool:
+    """An older package was installed or would be, now or as the last one before."""
+    now = (run.results.get("dataminer_gate") or {}).get("directions") or {}
+    if now.get(run.name) == Direction.DOWNGRADE.value and run.results.get("dataminer_upgrade_result") is not None:
+        return True
+    state = run.after or run.before
+    return state is not None and Background(history=state.history, packages=state.packages).last_downgrade(state.utc) is not None
+
+
+def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
+    """Web.config is edited by people, never to be replaced. What is in it isn't told: it may hold secrets."""
+    changed = [run for run in runs if run.before and run.after and run.before.web_config not in (None, run.after.web_config)]
+    kept = [(run.name, (run.results.get("dataminer_upgrade_result") or {}).get("web_config_before")) for run in changed]
+    return [(name, f"Webpages/API/Web.config changed. Compare it with the former one: {path or 'this run has no copy of it'}") for name, path in kept]
+
+
+def _gone_back(runs: Sequence[AgentRun], names: Names) -> list[str]:
+    """What a downgrade leaves to do and to expect."""
+    told = next((found for run in runs if (found := (run.results.get("dataminer_gate") or {}).get("target"))), None)
+    goal = Version.parse(told) if told else None
+    hosts = [(run.name, state.host if (state := run.after or run.before) else None) for run in runs]
+    lost = f"What needs web apps newer than {goal} is no longer available: expect users to notice."
+    return [lost if goal else "", modules_text(hosts, goal, names.modules)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from .agent import (
     LastRestore,
     Member,
     Module,
+    PackageFile,
     Process,
     RunningJob,
     VersionFact,
@@ -39,6 +41,8 @@ SCHEMA = 1
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _DAY_MINUTES = 24 * 60
 _SHOWN_PROBLEMS = 20
+_LONGEST_LINE = 120
+_DIGEST = 16  # characters of a digest, enough to tell texts apart
 
 
 def read_agent(
@@ -95,6 +99,9 @@ class _Reading:
             journals=tuple((row.text("run_id"), row.text("state")) for row in scan.rows("journals")),
             last_restore=_last_restore(scan.get("last_restore")),
             content=None if scan.get("content").value is None else tuple(_content(row) for row in scan.rows("content")),
+            package_file=None if scan.get("package").value is None else _package_file(scan.get("package")),
+            web_config=digest_of(scan.get("texts").get("web_config").value),
+            vendor_folder=None if scan.get("vendor_folder").value is None else _folder(scan.get("vendor_folder")),
             errors=tuple(self.errors),
         )
 
@@ -118,14 +125,32 @@ class _Reading:
             self.errors.append(f"{PACKAGES}/{folder}: skipped, {error.message}")
             return None
         results = [(result.text("name"), result.text_or_none("text")) for result in row.rows("prerequisites")]
+        success = self.success.search(log or "")
         return InstalledPackage(
             package=package,
             folder=folder,
             started=row.moment("created"),
             ended=row.moment_or_none("modified"),
-            completed=None if log is None else bool(self.success.search(log)),
+            completed=None if log is None else bool(success),
             failed_prerequisites=failed_prerequisites(results),
+            said=_line(log or "", success.start() if success else None),
         )
+
+
+def _line(text: str, at: int | None) -> str:
+    """The line that a place is in, without a place the last one, cut."""
+    lines = (text[text.rfind("\n", 0, at) + 1 :] if at is not None else text.rstrip()[text.rstrip().rfind("\n") + 1 :]).splitlines()
+    return lines[0].strip()[:_LONGEST_LINE] if lines else ""
+
+
+def digest_of(text: object) -> str | None:
+    """What tells two texts of a scan apart without showing them; of one that was made compact it is all that is left."""
+    if not isinstance(text, dict):
+        return None
+    whole, digest = text.get("text"), text.get("digest")
+    if isinstance(whole, str):
+        return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return digest if isinstance(digest, str) else None
 
 
 def _override(text: str | None, which: str) -> VersionFact | None:
@@ -154,6 +179,7 @@ def _cluster(node: _Node) -> Cluster:
         members=tuple(named),
         failover=node.flag("failover"),
         error=node.text_or_none("error"),
+        twin=node.text_or_none("twin"),
     )
 
 
@@ -191,6 +217,14 @@ def _disk(row: _Node) -> Disk:
     return Disk(path=row.text("path"), free=row.number("free"), volume=row.text("volume"))
 
 
+def _folder(node: _Node) -> tuple[str, bool]:
+    return node.text("path"), node.flag("exists")
+
+
+def _package_file(node: _Node) -> PackageFile:
+    return PackageFile(path=node.text("path"), size=node.number_or_none("size"))
+
+
 def _host(node: _Node) -> HostFacts:
     """A process whose start can't be read (a protected one of Windows) is left out: nothing could be compared."""
     started = [row for row in node.rows("processes") if row.get("started").value is not None]
@@ -223,6 +257,8 @@ def _last_restore(node: _Node) -> LastRestore | None:
         state=node.text("state"),
         at=node.moment("at"),
         backup=node.text("backup"),
+        zip_sha256=node.text_or_none("zip_sha256") or "",
+        zip_mark=node.text_or_none("zip_mark") or "",
         partial=node.get("partial").value is True,
     )
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .agent import AgentState, BackupFile, InstalledPackage
+from .backup import not_counted, problem_of_backup
 from .errors import InvalidVersion
 from .version import Version, same_release
 
@@ -27,8 +28,9 @@ def latest_attempt(state: AgentState) -> InstalledPackage | None:
 
 
 def failed_attempt(state: AgentState) -> InstalledPackage | None:
-    """The last attempt, when nothing says that it succeeded: the content may be half migrated."""
-    last = latest_attempt(state)
+    """The last attempt, when nothing says that it succeeded: the content may be half migrated. One stopped by its prerequisites touched nothing."""
+    begun = [row for row in state.packages if row.completed or not row.failed_prerequisites]
+    last = latest_attempt(replace(state, packages=tuple(begun)))
     return last if last is not None and last.completed is False else None
 
 
@@ -37,11 +39,11 @@ def has_reached(state: AgentState, target: Version) -> bool:
     return state.web.version is not None and same_release(state.web.version, target) is True and failed_attempt(state) is None
 
 
-def no_backup_needed(state: AgentState, target: Version | None) -> NoBackupNeeded | None:
-    """A reason to make no backup before an upgrade to `target`, or None.
+def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -> NoBackupNeeded | None:
+    """A reason to make no backup before an upgrade of `agent` (its inventory name) to `target`, or None.
 
     After a failed attempt the content may be half migrated: a backup of it, under the version from before, would be taken for a good one later. The
-    one from before the attempt serves.
+    one from before the attempt serves, once it was read again.
     """
     if target is None:
         return None
@@ -50,7 +52,7 @@ def no_backup_needed(state: AgentState, target: Version | None) -> NoBackupNeede
     failed = failed_attempt(state)
     if failed is None:
         return None
-    before = [row for row in own_backups(state) if row.modified <= failed.started and _on_current(row, state) and not _doubtful(row)]
+    before = [row for row in own_backups(state, agent) if row.modified <= failed.started and _on_current(row, state) and not _doubtful(row)]
     newest = max(before, key=lambda row: row.modified, default=None)
     if newest is None:
         return None
@@ -58,10 +60,9 @@ def no_backup_needed(state: AgentState, target: Version | None) -> NoBackupNeede
     return NoBackupNeeded(reason=reason, backup=newest)
 
 
-def own_backups(state: AgentState) -> list[BackupFile]:
-    """Backups of ours whose manifest is intact."""
-    sound = [row for row in state.backups if row.origin == "own" and row.manifest is not None and row.manifest.intact]
-    return [row for row in sound if row.manifest is not None and row.manifest.header.get("purpose") == "backup"]
+def own_backups(state: AgentState, agent: str) -> list[BackupFile]:
+    """Complete backups of ours, of this agent, as far as their manifests tell."""
+    return [row for row in state.backups if problem_of_backup(row) is None and not_counted(row, agent) is None]
 
 
 def _on_current(row: BackupFile, state: AgentState) -> bool:

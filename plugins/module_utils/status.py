@@ -5,32 +5,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .agent import AgentState, BackupFile, InstalledPackage, VersionFact
 from .cluster import MODULES
 from .jobs import size_text
 from .report import table
 
+SHOWN_PROCESSES = 20
+HEADERS = ("fact", "found", "read from, or what to set when it is wrong")
 
-def status_text(agents: Iterable[tuple[str, AgentState]]) -> str:
+
+def status_text(agents: Iterable[tuple[str, AgentState]], *, modules: Mapping[str, str] = MODULES) -> str:
     """A table of facts for each agent."""
-    return "\n\n".join(f"{name}\n{table(('fact', 'found', 'read from, or what to set when it is wrong'), facts(state))}" for name, state in agents)
+    return "\n\n".join(f"{name}\n{table(HEADERS, facts(state, modules))}" for name, state in agents)
 
 
-def facts(state: AgentState) -> list[tuple[str, str, str]]:
+def facts(state: AgentState, modules: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Fact, value, and the source or the variable that corrects it."""
     return [
         ("server version", _version(state.server), f"{state.server.source} (dataminer_server_version)"),
         ("web version", _version(state.web), f"{state.web.source} (dataminer_web_version)"),
+        ("DataMiner", state.root if state.root_exists else f"{state.root} doesn't exist", "dataminer_root"),
+        ("folder Web", "there" if state.has_web_folder else "none", "shared files, since 10.5.0 [CU11] / 10.6.2 (dataminer_include_web)"),
         ("web API", state.web_api or "not read", "file version of Webpages/API/bin/WebApiLib.dll: compare with the About box"),
         ("last package", *_last_package(state.packages)),
-        ("modules", _modules(state), "Uninstall entries whose name begins with " + " or ".join(MODULES.values())),
-        (".NET", ", ".join(state.host.runtimes) if state.host else "not read", "installed runtimes"),
+        ("modules", _modules(state), f"Uninstall entries; compared: {_compared(modules)} (dataminer_module_names)"),
+        ("processes", _processes(state), "those in dataminer_web_processes may restart"),
+        ("web server", "not asked for its service", "Get-Service tells its name (dataminer_web_service, by default W3SVC)"),
+        (".NET", ", ".join(state.host.runtimes) or "none" if state.host else "not read", "Microsoft.NETCore.App, a part of the hosting bundle"),
         ("cluster", *_cluster(state)),
         ("content", _content(state), _counted(state)),
         ("backups of ours", *_backups([row for row in state.backups if row.origin == "own"], "dataminer_backup_dir")),
-        ("vendor's backups", *_backups([row for row in state.backups if row.origin == "vendor"], "dataminer_vendor_backup_dir")),
+        ("vendor's backups", *_vendor_backups(state)),
         ("safety copies", *_backups([row for row in state.backups if row.origin == "safety"], "dataminer_work_dir")),
         ("put aside", *_backups([row for row in state.backups if row.origin == "aside"], "dataminer_work_dir")),
         ("free space", _free(state), "for the backup folder, the working folder and DataMiner"),
@@ -51,7 +58,8 @@ def _last_package(packages: Iterable[InstalledPackage]) -> tuple[str, str]:
     if last is None:
         return "none", "Upgrades/Packages"
     ended = {True: "succeeded", False: "didn't succeed", None: "unknown"}[last.completed]
-    return f"{last.package.file_name}: {ended}", "its progress.log (dataminer_progress_success_pattern)"
+    said = f', by the line "{last.said}"' if last.said else ""
+    return f"{last.package.file_name}: {ended}{said}", "its progress.log (dataminer_progress_success_pattern)"
 
 
 def _modules(state: AgentState) -> str:
@@ -60,11 +68,23 @@ def _modules(state: AgentState) -> str:
     return ", ".join(f"{row.name} {row.version}" for row in state.host.modules) or "none"
 
 
+def _processes(state: AgentState) -> str:
+    if state.host is None:
+        return "not read"
+    names = sorted({process.name for process in state.host.processes}, key=str.casefold)
+    return ", ".join([*names[:SHOWN_PROCESSES], *(["…"] if len(names) > SHOWN_PROCESSES else [])]) or "none"
+
+
+def _compared(modules: Mapping[str, str]) -> str:
+    return ", ".join(f"{what} ({prefix}…)" for what, prefix in modules.items())
+
+
 def _cluster(state: AgentState) -> tuple[str, str]:
     if state.cluster.error:
         return "unknown", state.cluster.error
     members = ", ".join(f"{row.address} ({row.id})" for row in state.cluster.members)
-    return f"{state.cluster.name or 'no name'}: {members}", f"DMS.xml; this agent is {state.cluster.self_address} ({state.cluster.self_id})"
+    pair = f"; a Failover pair, its other machine is {state.cluster.twin or 'not known'}" if state.cluster.failover else ""
+    return f"{state.cluster.name or 'no name'}: {members}{pair}", f"DMS.xml; this agent is {state.cluster.self_address} ({state.cluster.self_id})"
 
 
 def _content(state: AgentState) -> str:
@@ -79,6 +99,15 @@ def _counted(state: AgentState) -> str:
     return f"{apps} low-code apps, {sum(path.endswith('.dmadb.json') for path in paths)} dashboards"
 
 
+def _vendor_backups(state: AgentState) -> tuple[str, str]:
+    """That there is no such folder is told apart from an empty one: then it is another one, or no web apps were ever upgraded."""
+    rows, variable = [row for row in state.backups if row.origin == "vendor"], "dataminer_vendor_backup_dir"
+    if rows or state.vendor_folder is None:
+        return _backups(rows, variable)
+    path, exists = state.vendor_folder
+    return ("none" if exists else "no such folder"), f"{path} ({variable})"
+
+
 def _backups(rows: list[BackupFile], variable: str) -> tuple[str, str]:
     newest = max(rows, key=lambda row: row.modified, default=None)
     if newest is None:
@@ -87,4 +116,4 @@ def _backups(rows: list[BackupFile], variable: str) -> tuple[str, str]:
 
 
 def _free(state: AgentState) -> str:
-    return ", ".join(f"{size_text(disk.free)}" for disk in state.disks.values())
+    return ", ".join(f"{disk.path}: {size_text(disk.free)}" for disk in state.disks.values())

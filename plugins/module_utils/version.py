@@ -113,6 +113,13 @@ class Version:
         return 12 * self.minor + (self.patch or self.cu + 3)
 
     @property
+    def spelling(self) -> str:
+        """All that is known of it, as `parse` reads it back: `10.5.4.0-15588`, `10.4.0.0-15634-CU21`; where there is no build, as `str`."""
+        if self.build is None:
+            return str(self)
+        return f"{self.major}.{self.minor}.{self.patch}.0-{self.build}" + (f"-CU{self.cu}" if self.cu or (self.cu == 0 and not self.patch) else "")
+
+    @property
     def _key(self) -> tuple[int, ...]:
         return (self.major, self.minor, self.patch, *(-1 if n is None else n for n in (self.cu, self.build)))
 

@@ -32,6 +32,9 @@ options:
         count by number and size of their files, as far as a backup would hold them.
       - Nothing else depends on it. To say which version an agent runs, use O(web_version).
     type: raw
+  package:
+    description: Path on the agent where the installer will find a package. Its size and the room in its folder are read.
+    type: path
 seealso:
   - module: dataminer.web.version_gate
 """

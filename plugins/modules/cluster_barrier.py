@@ -29,6 +29,12 @@ options:
     description: Variable in which each agent's result of the phase was registered.
     type: str
     required: true
+  undone:
+    description:
+      - Variable in which each agent's result of undoing the phase was registered, where O(results) are of V(committed) steps of a restore.
+      - When the cluster is stopped, the message then says where each agent stands.
+    type: str
+    default: ''
   remedy:
     description: What to do when the cluster is stopped.
     type: str
@@ -49,6 +55,10 @@ problems:
   returned: always
   type: list
   elements: str
+left_behind:
+  description: Where each agent stands. Empty where the cluster goes on, and without O(undone).
+  returned: always
+  type: dict
 agents:
   description: The agents that were looked at.
   returned: always

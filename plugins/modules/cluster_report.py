@@ -16,6 +16,7 @@ description:
   - Runs on the controller. Meant for C(run_once) in an C(always) section.
 extends_documentation_fragment:
   - dataminer.web.agent.controller
+  - dataminer.web.agent.names
 options:
   purpose:
     description: What the run was about.
@@ -23,7 +24,9 @@ options:
     required: true
     choices: [upgrade, downgrade, backup, status]
   path:
-    description: File on the controller to write the facts to, as JSON.
+    description:
+      - Where on the controller to write them, and what. C(.html) makes a self-contained page for people, C(.json) the facts for programs;
+        a folder (one that exists, or a path that ends in C(/)) gets both, under names with purpose and time.
     type: path
 """
 
@@ -35,6 +38,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+files:
+  description: What was written.
+  returned: when O(path) is set
+  type: list
+  elements: str
 clusters:
   description: One row per agent, by cluster.
   returned: always

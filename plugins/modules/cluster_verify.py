@@ -15,6 +15,7 @@ description:
   - Runs on the controller and changes nothing. Compares processes with the reading in the variable C(dataminer_scan).
 extends_documentation_fragment:
   - dataminer.web.agent.controller
+  - dataminer.web.agent.names
 options:
   cluster:
     description: Name of the cluster, as in the variable C(dataminer_cluster) of its hosts.
@@ -54,6 +55,10 @@ differences:
   returned: always
   type: list
   elements: dict
+processes:
+  description: By agent, whether a process other than those in O(web_processes) restarted since the first reading, or that it wasn't read.
+  returned: when the agents were read twice
+  type: dict
 restarted:
   description: Processes that were restarted since the first reading, other than the web server.
   returned: always

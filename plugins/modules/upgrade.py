@@ -66,6 +66,10 @@ log_tail:
   description: End of the installer's log.
   returned: when something was installed
   type: str
+web_config_before:
+  description: Path on the agent of a copy of C(Webpages/API/Web.config) from before the install. It stays as long as the job's record.
+  returned: when something was installed
+  type: str
 notes:
   description: What a person should know.
   returned: when something was installed

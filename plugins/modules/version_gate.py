@@ -29,9 +29,14 @@ options:
     type: str
     default: ''
   package_size:
-    description: Its size in bytes, for the rule on free space.
+    description:
+      - Its size in bytes, for the rule on free space.
+      - By default the size that M(dataminer.web.agent_info) read on the agent, if it was told of the package.
     type: int
-    default: 0
+  package_brought:
+    description: Whether the package is copied to the agents before it is installed, so that they needn't have it yet.
+    type: bool
+    default: false
   cluster:
     description: Name of the cluster, as in the variable C(dataminer_cluster) of its hosts.
     type: str

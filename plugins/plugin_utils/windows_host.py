@@ -21,8 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..module_utils.agent_files import unknown_cluster
 from ..module_utils.errors import DataMinerError, InvalidInput, InvalidScan, ScriptFailed, from_dict
-from ..module_utils.jobs import Basis, JobStatus
+from ..module_utils.jobs import Basis, JobStatus, work_of
 from .windows_verify import judged
 
 SCRIPTS = Path(__file__).parent / "powershell"
@@ -31,7 +32,7 @@ STATUS_DEPTH = 3  # a scan that came along is one level down
 LONGEST_WAIT = 20.0  # seconds: WinRM clients give up on an operation after 20 to 30
 KINDS = ("backup", "verify", "install", "prepare", "commit", "undo")
 FULL_LANGUAGE = "FullLanguage"
-SCAN_PARAMETERS = ("root", "work_dir", "backup_dir", "vendor_backup_dir", "content", "likely", "max_text", "log_tail")
+SCAN_PARAMETERS = ("root", "work_dir", "backup_dir", "vendor_backup_dir", "content", "likely", "package", "max_text", "log_tail")
 
 _LIBRARY = re.compile(r'^\. "\$PSScriptRoot/(lib/[a-z_]+\.ps1)"$', re.MULTILINE)
 _REMEDY = "run again with -vvv; if it stays, check that PowerShell on the agent is 5.1 or later and that nothing changes what scripts return"
@@ -76,7 +77,7 @@ class WindowsHost:
         kind = str(spec["kind"])
         if kind not in KINDS:
             raise InvalidInput("No such job", found=repr(kind), needed=", ".join(KINDS), remedy="use a newer version of the collection")
-        job = {"kind": kind, "work": spec.get("work") or "", "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
+        job = {"kind": kind, "work": work_of(spec), "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
         more = {"script": _packed_script(f"job_{kind}"), **({"launcher": self._launcher} if self._launcher else {})}
         rests = {**_scan_along(basis.request), "basis": basis.parts} if basis else {}
         return self._status("start", run_id, {**job, **more, **rests}, scanned=basis.request if basis else None)
@@ -208,11 +209,12 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         "language_mode": mode,
         "root": {"path": request["root"], "exists": False},
         "texts": {"version_history": unread, "web_config": unread},
-        "cluster": {"name": None, "self_id": None, "self_address": None, "agents": [], "failover": False, "error": why},
+        "cluster": unknown_cluster(why),
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
-        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content")),
+        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "package")),
         "basis": {},
         "dashboards_folder": False,
+        "vendor_folder": None,
         "web": False,
         "disk": {key: {"path": request[key], "free": 0, "volume": ""} for key in ("backup_dir", "work_dir", "root")},
         "errors": [{"path": request["root"], "message": why}],

@@ -4,6 +4,7 @@
 """How fast backups and restores are, against what people use for it, and how much memory they take.
 
     python tests/bench/bench.py                       350 MB in 10,000 files, three rounds
+    python tests/bench/bench.py --only scripts        what Windows agents run, by the PowerShell engine that PWSH names, else pwsh on PATH
     python tests/bench/bench.py --files 200 --megabytes 5 --rounds 1 --lenient
 
 Each round runs every contender once, in turn, on the same files; what counts is the median of the ratios within a round. Nothing is deleted
@@ -13,49 +14,28 @@ between the rounds: some file systems are slow to make files for a minute after 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import local
+import scripts
 import work
+from harness import EngineMissing
+from race import MB, OURS, RESTORE, Contest, Race, Verdict
 
 OUTPUT = Path(__file__).resolve().parents[1] / "output"
-MB = 1_000_000
-BACKUP_TARGET = 0.5  # of the time of zip
-RESTORE_TARGET = 1.5  # of the time of unzip
 MEMORY_TARGET = 1.25  # of the memory with files half as large
-OURS, FAST, ZIP, ARCHIVE, UNZIP = "backup", "backup, isal", "zip -r -q", "shutil.make_archive", "unzip -q -o"
-RESTORE = "prepare + commit + release"
-
-
-@dataclass
-class Race:
-    """Times of all contenders, round by round, and sizes of what they made."""
-
-    times: dict[str, list[float]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-
-    def run(self, name: str, action: Callable[[], object]) -> None:
-        self.times.setdefault(name, []).append(work.timed(action))
-
-    def ratio(self, name: str, peer: str) -> float:
-        return statistics.median(ours / theirs for ours, theirs in zip(self.times[name], self.times[peer], strict=True))
-
-    def lines(self, peer: str) -> list[str]:
-        rows = []
-        for name, times in self.times.items():
-            size = f"{self.sizes[name] / MB:8.1f} MB" if name in self.sizes else ""
-            compared = f"  {self.ratio(name, peer):5.2f} x {peer}" if name != peer else ""
-            rows.append(f"  {name:28}{statistics.median(times):7.2f} s{size}{compared}".rstrip())
-        return rows
+SIZES = {"one": (1, 1), "large": (1, 2), "many": (2, 2)}  # files and bytes, in those asked for
+ADAPTERS = ("posix", "scripts")
+Contents = dict[str, dict[str, int]]
 
 
 def corpus(folder: Path, files: int, size: int) -> dict[str, int]:
@@ -65,37 +45,31 @@ def corpus(folder: Path, files: int, size: int) -> dict[str, int]:
     return made
 
 
-def race_backups(home: Path, root: Path, rounds: int) -> Race:
-    contenders: dict[str, Callable[[Path, Path], object]] = {
-        ZIP: work.zip_command,
-        OURS: partial(work.backup, fast=False),
-        ARCHIVE: work.make_archive,
-    }
-    if work.FAST_LIBRARY:
-        contenders[FAST] = partial(work.backup, fast=True)
+def race_backups(contest: Contest, home: Path, root: Path, rounds: int) -> Race:
     race = Race()
     for number in range(rounds):
-        for name, action in contenders.items():
-            place = home / f"backup-{number}" / name.replace(" ", "-")
+        for turn, (name, action) in enumerate(contest.packers.items()):
+            place = home / f"backup-{number}" / str(turn)
             place.mkdir(parents=True)
             race.run(name, partial(action, root, place))
             race.sizes[name] = next(place.glob("*.zip")).stat().st_size
     return race
 
 
-def race_restores(home: Path, root: Path, rounds: int) -> Race:
+def race_restores(contest: Contest, home: Path, root: Path, rounds: int) -> Race:
     """Over trees in which every file differs from the backup."""
     folder = home / "restored"
-    work.backup(root, folder, fast=False)
+    jobs = contest.jobs(folder / "sums")
+    work.backup(jobs, root, folder)
     path = folder / "bench.zip"
-    sums = work.Jobs(folder / "sums").run(work.verify_spec(path), "verify")
+    sums = jobs.run(work.verify_spec(path), "verify")
     trees = {(name, number): changed(root, folder / f"{name}-{number}") for number in range(rounds) for name in ("ours", "theirs")}
     race = Race()
     for number in range(rounds):
-        jobs = work.Jobs(folder / f"work-{number}")
-        race.run(UNZIP, partial(work.unzip_command, path, trees["theirs", number]))
-        race.run(RESTORE, partial(work.restore, jobs, path, sums, trees["ours", number]))
-    check_same(root, trees["ours", 0])
+        race.run(contest.unpack_peer, partial(contest.unpacker, path, trees["theirs", number]))
+        race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees["ours", number]))
+    for name in ("ours", "theirs"):
+        check_same(root, trees[name, 0])
     return race
 
 
@@ -113,40 +87,67 @@ def check_same(root: Path, restored: Path) -> None:
     subprocess.run(["diff", "-r", "-q", root, restored], check=True, stdout=subprocess.DEVNULL)
 
 
-def memory(home: Path, root: Path, name: str) -> dict[str, int]:
+def memory(contest: Contest, folder: Path, root: Path) -> dict[str, int]:
     """The peak of each kind of job, in bytes."""
-    folder = home / f"memory-{name}"
     path, jobs = folder / "bench.zip", folder / "jobs"
     jobs.mkdir(parents=True)
-    peaks = {"backup": work.peak_memory(jobs, work.backup_spec(root, folder), "backup")}
-    peaks["verify"] = work.peak_memory(jobs, work.verify_spec(path), "verify")
-    sums = json.loads((jobs / "jobs" / "verify" / "result.json").read_bytes())["result"]
+    peaks = {}
+    peaks["backup"], _result = contest.peak(jobs, work.backup_spec(root, folder), "backup")
+    peaks["verify"], sums = contest.peak(jobs, work.verify_spec(path), "verify")
     tree = changed(root, folder / "tree")
-    peaks["prepare"] = work.peak_memory(jobs, work.prepare_spec(path, sums, tree), "prepare")
-    peaks["commit"] = work.peak_memory(jobs, work.commit_spec(tree, deadline=0), "commit")
+    peaks["prepare"], _result = contest.peak(jobs, work.prepare_spec(path, sums, tree), "prepare")
+    peaks["commit"], _result = contest.peak(jobs, work.commit_spec(tree, deadline=0), "commit")
     return peaks
 
 
-def report(backups: Race, restores: Race, contents: dict[str, dict[str, int]], peaks: dict[str, dict[str, int]]) -> bool:
-    """Print everything; whether all targets were held."""
-    one = contents["one"]
-    print(f"{one['files']} files, {one['bytes'] / MB:.0f} MB, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}")
-    print(f"\nBackup, with verification (level {work.LEVEL}):", *backups.lines(ZIP), sep="\n")
-    print("\nRestore, over files that all differ:", *restores.lines(UNZIP), sep="\n")
+def race_all(contest: Contest, home: Path, root: Path, rounds: int) -> list[Verdict]:
+    """Told as soon as it is known."""
+    print(f"\n{contest.name}")
+    backups = race_backups(contest, home, root, rounds)
+    print(f"\nBackup, with verification (level {work.LEVEL}):", *backups.lines(contest.pack_peer), sep="\n", flush=True)
+    restores = race_restores(contest, home, root, rounds)
+    print("\nRestore, over files that all differ:", *restores.lines(contest.unpack_peer), sep="\n", flush=True)
+    return [
+        Verdict("backup", backups.ratio(OURS, contest.pack_peer), contest.backup_target, f"x {contest.pack_peer}"),
+        Verdict("restore", restores.ratio(RESTORE, contest.unpack_peer), contest.restore_target, f"x {contest.unpack_peer}"),
+    ]
+
+
+def weigh(contest: Contest, home: Path, corpora: Path, contents: Contents) -> Verdict:
+    peaks = {name: memory(contest, home / f"memory-{name}", corpora / name) for name in contents}
     print("\nMost memory of a job, in MB, at", ", ".join(f"{made['bytes'] / MB:.0f} MB in {made['files']} files" for made in contents.values()) + ":")
     for kind in peaks["one"]:
         grown = (peaks["many"][kind] - peaks["large"][kind]) / (contents["many"]["files"] - contents["large"]["files"])
-        print(f"  {kind:12}", *(f"{peaks[name][kind] / MB:8.1f}" for name in contents), f"   {max(0.0, grown):6.0f} bytes a file")
+        print(f"  {kind:12}", *(f"{peaks[name][kind] / MB:8.1f}" for name in contents), f"   {max(0.0, grown):6.0f} bytes a file", flush=True)
     growth = max(peaks["large"][kind] / peaks["one"][kind] for kind in peaks["one"])
-    judged = [
-        ("backup", backups.ratio(OURS, ZIP), BACKUP_TARGET, "of zip's time"),
-        ("restore", restores.ratio(RESTORE, UNZIP), RESTORE_TARGET, "of unzip's time"),
-        ("memory", growth, MEMORY_TARGET, "of that with files half as large"),
-    ]
-    print()
-    for name, found, target, unit in judged:
-        print(f"{name:8} {found:.2f} {unit}, target {target}: {'held' if found <= target else 'MISSED'}")
-    return all(found <= target for _name, found, target, _unit in judged)
+    return Verdict("memory", growth, MEMORY_TARGET, "x that with files half as large")
+
+
+@contextlib.contextmanager
+def contest_of(adapter: str) -> Iterator[Contest]:
+    if adapter == "scripts":
+        with scripts.contest() as contest:
+            yield contest
+    else:
+        yield local.contest()
+
+
+def run(adapters: Sequence[str], home: Path, contents: Contents, rounds: int, *, weighing: bool) -> bool:
+    """Whether all targets were held. An adapter that can't be measured here is told, and held against nobody."""
+    told: list[str] = []
+    held = True
+    for adapter in adapters:
+        try:
+            with contest_of(adapter) as contest:
+                verdicts = race_all(contest, home / adapter, home / "one", rounds)
+                verdicts += [weigh(contest, home / adapter, home, contents)] if weighing else []
+        except EngineMissing as error:
+            told.append(f"{adapter:8} SKIPPED: {error}")
+            continue
+        told += [f"{adapter:8} {verdict}" for verdict in verdicts]
+        held = held and all(verdict.held for verdict in verdicts)
+    print("", *told, sep="\n")
+    return held
 
 
 def main(argv: Sequence[str]) -> int:
@@ -155,6 +156,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--megabytes", type=int, default=350)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=ADAPTERS, help="measure one adapter: this machine's own, or the scripts that Windows agents run")
+    parser.add_argument("--no-memory", action="store_true", help="leave out how much memory the jobs take")
     parser.add_argument("--folder", type=Path, default=OUTPUT, help="where to work; on the disk that matters")
     parser.add_argument("--lenient", action="store_true", help="exit with 0 when a target is missed")
     options = parser.parse_args(argv)
@@ -165,12 +168,10 @@ def main(argv: Sequence[str]) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as name:
         home = Path(name)
-        scale = {"one": (1, 1), "large": (1, 2), "many": (2, 2)}  # files and bytes
-        contents = {key: corpus(home / key, files * options.files, size * options.megabytes * MB) for key, (files, size) in scale.items()}
-        backups = race_backups(home, home / "one", options.rounds)
-        restores = race_restores(home, home / "one", options.rounds)
-        peaks = {key: memory(home, home / key, key) for key in scale}
-        held = report(backups, restores, contents, peaks)
+        contents = {key: corpus(home / key, files * options.files, size * options.megabytes * MB) for key, (files, size) in SIZES.items()}
+        one = contents["one"]
+        print(f"{one['files']} files, {one['bytes'] / MB:.0f} MB, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}", flush=True)
+        held = run([options.only] if options.only else ADAPTERS, home, contents, options.rounds, weighing=not options.no_memory)
     return 0 if held or options.lenient else 1
 
 

@@ -19,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import lines
 from ansible_collections.dataminer.web.plugins.module_utils.host import Host
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
@@ -43,7 +44,7 @@ KILL = """
 [CmdletBinding(SupportsShouldProcess)] param([int]$id)
 $process = [Diagnostics.Process]::GetProcessById($id)
 $process.Kill()
-[void]$process.WaitForExit(10000)
+[void]$process.WaitForExit(60000)
 """
 CLOSE = "[CmdletBinding(SupportsShouldProcess)] param([string]$path) [AppDomain]::CurrentDomain.GetData($path).Dispose()"
 
@@ -83,7 +84,7 @@ class Lane:
     def scan(self, **more: Any) -> dict[str, Any]:
         return self.agent.scan(self.request(**more))
 
-    def follow(self, run_id: str, seconds: float = 120, *, past: tuple[str, ...] = ("running",)) -> JobStatus:
+    def follow(self, run_id: str, seconds: float = 600, *, past: tuple[str, ...] = ("running",)) -> JobStatus:
         """The job, once it isn't in one of these states any more: by default ended, dead, absent, or a commit that waits for a word."""
         end = time.monotonic() + seconds
         status = self.agent.poll(run_id, 2)
@@ -160,11 +161,22 @@ def engines() -> Iterator[dict[str, Engine]]:
 def _engine(name: str, engines: dict[str, Engine]) -> Engine:
     """The lane's engine; skips the test, saying why, where there is none."""
     try:
-        command = windows_engine() if name == "windows" and not ON_WINDOWS else posix_engine()
+        return engines[name] if name in engines else engines.setdefault(name, _started(name))
     except EngineMissing as error:
         pytest.skip(f"lane {name}: {error}")
-    environment = {"WINEPREFIX": str(wine_prefix())} if name == "windows" and not ON_WINDOWS else {}
-    return engines.setdefault(name, Engine(command, environment))
+
+
+def _started(name: str) -> Engine:
+    """An engine that has answered; it counts lines where a folder for that is named. Raises EngineMissing."""
+    wine, folder = name == "windows" and not ON_WINDOWS, os.environ.get(lines.VARIABLE)
+    environment = {"WINEPREFIX": str(wine_prefix())} if wine else {}
+    told = lines.environment(Path(folder), wine=wine) if folder else {}
+    engine = Engine(windows_engine() if wine else posix_engine(), environment | told)
+    engine.execute(PROGRAM, {}, 2)
+    if folder:
+        engine.told = lines.LineCounter(engine, Path(folder)).told
+        Path(folder, f"{name}.lane").touch()
+    return engine
 
 
 @pytest.fixture
@@ -190,7 +202,7 @@ def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_pa
 
 def _lane_here(name: str, engines: dict[str, Engine], home: Path) -> Lane:
     if ON_WINDOWS:
-        pytest.skip(f"lane {name}: on Windows there is the lane windows only")
+        pytest.skip(f"{name}: on Windows there is the lane windows only")
     if name == "posix":
         return Lane(name, home, str, LocalHost(str(home / "work")))
     engine = _engine(name, engines)

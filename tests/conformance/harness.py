@@ -13,13 +13,16 @@ import queue
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 SERVER = Path(__file__).parent / "win_powershell.ps1"
 ON_WINDOWS = os.name == "nt"
-FIRST_ANSWER = 180.0  # seconds: Wine may have to make a Windows first
-ANSWER = 60.0
+FIRST_ANSWER = 300.0  # seconds: Wine may have to make a Windows first
+ANSWER = 180.0
+ENDING = 30.0
+NO_PROGRAM = (126, 127)  # exit statuses of a wrapper that doesn't find what it wraps
 
 
 class EngineMissing(Exception):
@@ -57,10 +60,14 @@ def wine_prefix() -> Path:
 
 
 class Engine:
-    """An engine that stays, for many calls. One thread at a time. `calls`, and `received` (bytes of the last answer), tell of the wire."""
+    """An engine that stays, for many calls. One thread at a time. `calls`, and `received` (bytes of the last answer), tell of the wire.
+
+    `told` makes of a request what the engine is asked: see lines.py.
+    """
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.command = command
+        self.told: Callable[[dict[str, Any]], dict[str, Any]] = lambda request: request
         self.environment = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.answers: queue.Queue[bytes] = queue.Queue()
@@ -72,7 +79,7 @@ class Engine:
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """One request of win_powershell.ps1 and its answer."""
-        answer: dict[str, Any] = json.loads(self._exchange(request))
+        answer: dict[str, Any] = json.loads(self._exchange(self.told(request)))
         return answer
 
     def _exchange(self, request: dict[str, Any]) -> bytes:
@@ -84,13 +91,20 @@ class Engine:
             process.stdin.flush()
             line = self.answers.get(timeout=FIRST_ANSWER if first else ANSWER)
         except (queue.Empty, OSError) as error:
-            self.close()
-            raise EngineFailed(f"{self.command[0]} gave no answer: {type(error).__name__}") from error
+            if isinstance(error, queue.Empty):
+                process.kill()
+            raise self._failure(process, f"gave no answer: {type(error).__name__}", first=first) from error
         if not line:
-            self.close()
-            raise EngineFailed(f"{self.command[0]} ended; see what it said above")
+            raise self._failure(process, "ended; see what it said above", first=first)
         self.calls, self.received = self.calls + 1, len(line)
         return line
+
+    def _failure(self, process: subprocess.Popen[bytes], what: str, *, first: bool) -> Exception:
+        """What to raise of a process that is of no more use; a wrapper that finds no engine to start isn't one that broke."""
+        self.close()
+        if first and process.returncode in NO_PROGRAM:
+            return EngineMissing(f"{self.command[0]} starts no engine, it ended with {process.returncode}; see what it said above")
+        return EngineFailed(f"{self.command[0]} {what}")
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [*self.command, "-NoProfile", "-NonInteractive", "-File", str(SERVER)]
@@ -113,7 +127,7 @@ class Engine:
         with contextlib.suppress(OSError):
             process.stdin.close()
         try:
-            process.wait(5)
+            process.wait(ENDING)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait(ENDING)

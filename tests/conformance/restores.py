@@ -15,15 +15,17 @@ NEW = "Applications/new-app/version_1/App.config.json"
 DEEP = "Applications/new-app/version_1/pages/long/deep/x.dmadb.json"
 LATER = "Dashboards/Made later.dmadb.json"
 BACKUP = {OVERVIEW: "overview" * 100, ALARMS: "alarms" * 100, NEW: "the new app", DEEP: ""}
+HELD = r"(another program holds the file|held by [\w.]+ \(process \d+\))"  # Wine doesn't tell who
 MIGRATED = {OVERVIEW: "migrated", ALARMS: "migrated too", LATER: "stays"}
 SH = """#!/bin/sh
 echo "$*" >> "$0.calls"
 if [ -e "$0.$1.fails" ]; then echo "cannot $1 $2" >&2; exit 3; fi
 """
-PS1 = """param([string]$verb, [string]$name)
-$me = $MyInvocation.MyCommand.Path
-[IO.File]::AppendAllText("$me.calls", "$verb $name`n")
-if ([IO.File]::Exists("$me.$verb.fails")) { [Console]::Error.WriteLine("cannot $verb $name"); exit 3 }
+CMD = """@echo off
+echo %1 %2>> "%~f0.calls"
+if not exist "%~f0.%1.fails" exit 0
+echo cannot %1 %2 1>&2
+exit 3
 """
 
 
@@ -34,8 +36,8 @@ class Restore:
         self.lane, self.root, self.work = lane, lane.home / "agent", lane.home / "work"
         for path, text in MIGRATED.items():
             self.write(path, text)
-        self.service = lane.home / ("service.ps1" if lane.windows else "service")
-        self.service.write_text(PS1 if lane.windows else SH, "utf-8")
+        self.service = lane.home / ("service.cmd" if lane.windows else "service")
+        self.service.write_text(CMD if lane.windows else SH, "utf-8", newline="\r\n" if lane.windows else "\n")
         self.service.chmod(0o755)
         self.prepare()
 
@@ -52,7 +54,8 @@ class Restore:
             staged = self.work / "staging" / run / path
             staged.parent.mkdir(parents=True, exist_ok=True)
             staged.write_text(text, "utf-8")
-            action = "replace" if (self.root / path).exists() else "create"
+            place = self.root / path
+            action = "create" if not place.exists() else "same" if place.read_text("utf-8") == text else "replace"
             rows.append(f"{action}\t{len(text.encode())}\t{hashlib.sha256(text.encode()).hexdigest()}\t{path}\t{path}\n")
         (folder / "rows.txt").write_text("".join(rows), "utf-8", newline="\n")
         record = {"run_id": run, "kind": "prepare", "owner": "test", "started": "2026-11-24T04:15:00Z", "work": ""}
@@ -63,20 +66,20 @@ class Restore:
     @property
     def served(self) -> dict[str, Any]:
         lane = self.lane
-        command = [*lane.launcher, "-NoProfile", "-File", lane.native(self.service)] if lane.windows else [str(self.service)]
+        command = ["cmd.exe", "/d", "/c", lane.native(self.service)] if lane.windows else [str(self.service)]
         return {"service": "W3SVC", "host_command": command}
 
     def commit_spec(self, **more: Any) -> dict[str, Any]:
-        spec = {"kind": "commit", "work": "commit p1", "prepared": "p1", "root": self.root, "deadline": 0, "leftovers": [], "partial": False}
+        spec = {"kind": "commit", "prepared": "p1", "root": self.root, "deadline": 0, "leftovers": [], "partial": False}
         return {**spec, **self.served, "backup": "one.zip", "zip_sha256": "0" * 64, "retry_seconds": 0.5, **more}
 
     def undo_spec(self, commit: str = "c1", **more: Any) -> dict[str, Any]:
-        return {"kind": "undo", "work": f"undo {commit}", "commit": commit, "root": self.root, "retry_seconds": 0.5, **self.served, **more}
+        return {"kind": "undo", "commit": commit, "root": self.root, "retry_seconds": 0.5, **self.served, **more}
 
     def calls(self) -> list[str]:
         """What the web server was told."""
         log = Path(f"{self.service}.calls")
-        return log.read_text("utf-8").splitlines() if log.exists() else []
+        return [line.rstrip() for line in log.read_text("utf-8").splitlines()] if log.exists() else []
 
     def break_service(self, verb: str, *, broken: bool = True) -> None:
         mark = Path(f"{self.service}.{verb}.fails")
@@ -92,8 +95,8 @@ class Restore:
     def state(self, run: str = "c1") -> str:
         return str(self.journal(run)["state"])
 
-    def reopen(self, state: str, run: str = "c1") -> None:
+    def reopen(self, state: str, run: str = "c1", **more: Any) -> None:
         """As if the commit's process had been gone at that state of its journal."""
         folder = self.work / "jobs" / run
-        (folder / "journal.json").write_text(json.dumps({**self.journal(run), "state": state}), "utf-8")
+        (folder / "journal.json").write_text(json.dumps({**self.journal(run), "state": state, **more}), "utf-8")
         (folder / "result.json").unlink(missing_ok=True)

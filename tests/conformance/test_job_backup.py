@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import parse_manifest
 from conftest import Lane
+from restores import HELD
 from test_job_install import until
 
 APP = "Applications/6b0c5ac3-9c0f-4ea7-8a50-0f4f6f1f6c11"
@@ -55,7 +58,7 @@ def fill(lane: Lane, files: dict[str, bytes] | None = None) -> None:
 
 def spec(lane: Lane, *items: str, **more: Any) -> dict[str, Any]:
     listed = [{"path": path, "versions": None} for path in items or (APP, "Dashboards", "Web")]
-    base = {"kind": "backup", "work": "backup", "root": lane.home / "agent", "items": listed, "dest_dir": lane.home / "backups", "name": "one.zip"}
+    base = {"kind": "backup", "root": lane.home / "agent", "items": listed, "dest_dir": lane.home / "backups", "name": "one.zip"}
     return {**base, "header": HEADER, "level": 1, "retries": 0, "rotate": [], "retry_seconds": 0.3, **more}
 
 
@@ -143,12 +146,13 @@ def test_an_empty_tree(host: Lane) -> None:
 
 
 def test_many_files(host: Lane) -> None:
-    files = {f"Dashboards/{number % 20}/{number}.dmadb.json": f'{{"number": {number}}}'.encode() * 20 for number in range(1500)}
+    files = {f"Dashboards/{number % 20}/{number}.dmadb.json": f'{{"number": {number}}}'.encode() for number in range(10_000)}
     fill(host, files)
     status = host.run(spec(host, "Dashboards"))
     assert status.state == "done", status.error
-    assert contents(host.home / "backups" / "one.zip") == files
-    assert status.progress["files"] == 1500
+    with zipfile.ZipFile(host.home / "backups" / "one.zip") as archive:
+        assert {info.filename: info.CRC for info in archive.infolist()} == {name: zlib.crc32(data) for name, data in files.items()}
+    assert status.progress["files"] == 10_000
 
 
 def test_long_paths_and_read_only_files(host: Lane) -> None:
@@ -189,7 +193,7 @@ def test_a_file_that_another_program_holds(windows: Lane) -> None:
     with windows.holding(windows.home / "agent" / "Dashboards" / "Overview.dmadb.json"):
         status = windows.run(spec(windows, retries=1))
     assert (status.error or {})["type"] == "ChangedMeanwhile"
-    assert (status.error or {})["found"] == "Dashboards/Overview.dmadb.json (another program holds it)"
+    assert re.fullmatch(rf"Dashboards/Overview\.dmadb\.json \({HELD}\)", (status.error or {})["found"])
     assert left(windows) == []
 
 
@@ -213,6 +217,15 @@ def test_names_that_windows_cannot_hold(host_here: Lane, name: str) -> None:
     assert (status.error or {})["message"] == "Some names can't be restored on Windows"
     assert f"Dashboards/{name} (" in (status.error or {})["found"]
     assert left(host_here) == []
+
+
+def test_every_name_that_windows_cannot_hold_is_found(host_here: Lane) -> None:
+    bad = ["LPT9.x.json", "Com1/a.json", "folder./a.json", "folder /a.json", "CONIN$", "clock$.json", "aux .json", "a\x01b", "ends "]
+    fine = ["console.json", "Nullable/a.json", "com.json", "company 1/a b.json", ".hidden", "my nul/a.json"]
+    fill(host_here, {f"Dashboards/{name}": b"x" for name in bad + fine})
+    status = host_here.run(spec(host_here, "Dashboards"))
+    found = (status.error or {})["found"].split("; ")
+    assert sorted(row.rpartition(" (")[0] for row in found) == sorted(f"Dashboards/{name}" for name in bad)
 
 
 def test_names_that_differ_in_case_only(host_here: Lane) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
+from datetime import UTC, datetime
 
 import pytest
 from conftest import Lane
-from restores import ALARMS, BACKUP, DEEP, LATER, MIGRATED, NEW, OVERVIEW, Restore
+from restores import ALARMS, BACKUP, DEEP, HELD, LATER, MIGRATED, NEW, OVERVIEW, Restore
 from test_job_install import until
 
 RESTORED = {**MIGRATED, **BACKUP}
@@ -31,6 +33,7 @@ def test_a_commit_swaps_reads_back_and_starts_the_web_server(restore: Restore) -
         "prepared": "p1",
         "backup": "one.zip",
         "zip_sha256": "0" * 64,
+        "zip_mark": None,
         "partial": False,
         "by": "deadline",
     }
@@ -57,6 +60,8 @@ def test_a_commit_waits_for_its_release(restore: Restore) -> None:
     assert waiting.state == "waiting"
     assert (restore.calls(), restore.state()) == (["stop W3SVC"], "swapped")
     until(lambda: host.agent.poll("c1").progress["text"] == "swapped, waiting for the other agents")
+    latest = datetime.strptime(host.agent.poll("c1").progress["until"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert 0 < latest.timestamp() - time.time() <= 61
     host.agent.signal("c1", "release")
     until(lambda: host.agent.poll("c1").state == "done")
     assert (restore.state(), restore.content()) == ("released", RESTORED)
@@ -75,6 +80,7 @@ def test_a_commit_told_to_undo(restore: Restore) -> None:
         "put_back": 2,
         "removed": 2,
         "kept": [],
+        "conflicts": [],
         "released_by": "undo",
         "about": None,
     }
@@ -152,7 +158,11 @@ def test_a_staged_file_that_was_damaged(restore: Restore) -> None:
     status = restore.lane.run(restore.commit_spec(), "c1")
     error = status.error or {}
     assert error["message"] == "1 files read back differently from their places; all was put back"
-    assert error["found"] == f"{ALARMS} (2 files put back, 2 removed)"
+    assert error["found"] == (
+        f"{ALARMS} (2 files put back, 2 removed, 1 that were neither the backup's nor those of before moved to "
+        f"{restore.lane.native(restore.work / 'conflicts' / 'p1')})"
+    )
+    assert (restore.work / "conflicts" / "p1" / ALARMS).read_text("utf-8") == "damaged"
     assert (restore.content(), restore.state(), restore.calls()) == (MIGRATED, "undone", ["stop W3SVC", "start W3SVC"])
 
 
@@ -202,7 +212,7 @@ def test_a_file_that_another_program_holds(windows: Lane) -> None:
         status = windows.run(restore.commit_spec(), "c1")
     error = status.error or {}
     assert error["message"] == "The files couldn't be swapped in; all was put back"
-    assert "another program holds the file" in error["found"]
+    assert re.search(HELD, error["found"])
     assert "Overview.dmadb.json" in error["found"]
     assert (restore.content(), restore.state(), restore.calls()) == (MIGRATED, "undone", ["stop W3SVC", "start W3SVC"])
 
@@ -221,3 +231,57 @@ def test_a_very_long_path(restore: Restore) -> None:
     assert restore.lane.run(restore.undo_spec()).state == "done"
     assert restore.content() == MIGRATED
     assert DEEP not in restore.content()
+
+
+@pytest.mark.parametrize("end", ["released", "undone"])
+def test_a_restore_that_has_ended_is_not_carried_out_again(restore: Restore, end: str) -> None:
+    restore.lane.run(restore.commit_spec(), "c1")
+    if end == "undone":
+        restore.lane.run(restore.undo_spec())
+    restore.write(OVERVIEW, "edited")
+    before = restore.content()
+    status = restore.lane.run(restore.commit_spec(), "c2")
+    error = status.error or {}
+    assert (error["type"], error["message"]) == ("Refused", "The restore prepared as p1 was carried out before")
+    assert error["found"] == f"commit c1 is {end}"
+    assert restore.content() == before
+    assert [row["run_id"] for row in restore.lane.scan()["journals"]] == ["c1"]
+
+
+def test_finishing_one_that_broke_off_does_not_overwrite_edits(restore: Restore) -> None:
+    """It had swapped, so that users could write. It fails, since they aren't the backup's files, and puts back the rest."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    restore.reopen("swapped")
+    restore.write(OVERVIEW, "edited")
+    status = restore.lane.run(restore.commit_spec(), "c2")
+    assert (status.error or {})["message"] == "1 files read back differently from their places; all was put back"
+    assert restore.content() == {**MIGRATED, OVERVIEW: "edited"}
+    assert (restore.state("c1"), restore.state("c2")) == ("undone", "undone")
+
+
+@pytest.mark.parametrize("change", ["stays", "migrated", "gone"])
+def test_a_file_that_was_the_backups_when_it_was_prepared(restore: Restore, change: str) -> None:
+    """It is looked at once more: an app is migrated when somebody opens it."""
+    restore.write(OVERVIEW, BACKUP[OVERVIEW])
+    restore.prepare("p2")
+    if change != "stays":
+        restore.write(OVERVIEW, "migrated when opened") if change == "migrated" else (restore.root / OVERVIEW).unlink()
+    before = restore.content()
+    status = restore.lane.run(restore.commit_spec(prepared="p2"), "c1")
+    result = status.result or {}
+    assert (result["swapped"], result["verified"]) == (3 if change == "stays" else 4, 4)
+    assert restore.content() == RESTORED
+    assert restore.lane.run(restore.undo_spec()).state == "done"
+    assert restore.content() == before
+
+
+def test_a_file_that_cannot_be_looked_at_once_more(windows: Lane) -> None:
+    """Nothing is moved."""
+    restore = Restore(windows)
+    restore.write(OVERVIEW, BACKUP[OVERVIEW])
+    restore.prepare("p2")
+    before = restore.content()
+    with windows.holding(restore.root / OVERVIEW):
+        status = windows.run(restore.commit_spec(prepared="p2"), "c1")
+    assert ((status.error or {})["type"], (status.error or {})["message"]) == ("ChangedMeanwhile", f"{OVERVIEW} can't be read")
+    assert (restore.content(), restore.state(), restore.calls()) == (before, "undone", ["stop W3SVC", "start W3SVC"])

@@ -46,7 +46,7 @@ def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
     script.write_text(POWERSHELL if lane.windows else PYTHON, "utf-8")
     program = [*lane.launcher, "-NoProfile", "-File"] if lane.windows else [sys.executable]
     argv = [*program, script, lane.home, str(code)]
-    base = {"kind": "install", "work": "install web", "argv": argv, "package": package, "sha256": None, "success_codes": [0, 10]}
+    base = {"kind": "install", "argv": argv, "package": package, "sha256": None, "success_codes": [0, 10]}
     return {**base, "packages_dir": lane.home / "packages", **more}
 
 
@@ -55,7 +55,7 @@ def installs(lane: Lane) -> int:
     return len(path.read_text("utf-8").split()) if path.exists() else 0
 
 
-def until(found: Callable[[], Any], seconds: float = 60) -> Any:
+def until(found: Callable[[], Any], seconds: float = 300) -> Any:
     """What `found` gives once it gives something."""
     end = time.monotonic() + seconds
     while not (value := found()):
@@ -74,6 +74,25 @@ def test_an_install_that_succeeds(host: Lane, code: int) -> None:
     assert result["started"] <= result["finished"]
     assert result["about"] == {"web_before": "10.5.3"}
     assert installs(host) == 1
+
+
+def test_web_config_is_kept_before_the_install(host: Lane) -> None:
+    """Byte for byte: people edit it, and a package must not replace it."""
+    data = b"\xef\xbb\xbf<configuration>\r\n\xff</configuration>"
+    config = host.home / "agent" / "Webpages" / "API" / "Web.config"
+    config.parent.mkdir(parents=True)
+    config.write_bytes(data)
+    host.run(spec(host, root=host.home / "agent"), "i1")
+    copy = host.home / "work" / "jobs" / "i1" / "web.config.before"
+    assert copy.read_bytes() == data
+    assert (host.agent.poll("i1").result or {})["kept"] == host.native(copy)
+
+
+def test_an_agent_without_a_web_config_keeps_none(host: Lane) -> None:
+    (host.home / "agent").mkdir()
+    status = host.run(spec(host, root=host.home / "agent"))
+    assert (status.result or {})["kept"] is None
+    assert (status.result or {})["rc"] == 0
 
 
 def test_an_install_that_fails_shows_the_end_of_its_log(host: Lane) -> None:

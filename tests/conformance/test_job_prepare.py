@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Lane, LocalHost
+from ansible_collections.dataminer.web.plugins.module_utils.entry_names import names_digest
+from conftest import Lane
 from restores import Restore
 from test_job_backup import APP, FILES, HEADER, fill, left
 from test_job_verify import make
 
-pytest.importorskip("fcntl", reason="the POSIX adapter reads the zip first")
-
 
 def spec(lane: Lane, path: Path, **more: Any) -> dict[str, Any]:
-    read = LocalHost(str(lane.home / "reference")).inspect({"kind": "verify", "path": str(path), "limits": None})
-    sums = {key: read[key] for key in ("zip_sha256", "names_sha256")}
-    base = {"kind": "prepare", "work": "prepare", "zip": path, **sums, "include": None, "root": lane.home / "agent", "safety": None, "mtime": "now"}
+    with zipfile.ZipFile(path) as archive:
+        sums = {"zip_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "names_sha256": names_digest(archive.namelist())}
+    base = {"kind": "prepare", "zip": path, **sums, "include": None, "root": lane.home / "agent", "safety": None, "mtime": "now"}
     return {**base, "limits": None, **more}
 
 
@@ -48,10 +48,9 @@ def test_everything_stands_ready(host: Lane) -> None:
         "safety": None,
         "about": {"backup": "a.zip"},
     }
-    assert staged(host, "p1") == ready
-    assert rows(host, "p1") == {
-        path: ["replace" if path == "Dashboards/Overview.dmadb.json" else "create", str(len(data)), path] for path, data in ready.items()
-    }
+    assert staged(host, "p1") == FILES
+    actions = {"Web/empty": "same", "Dashboards/Overview.dmadb.json": "replace"}
+    assert rows(host, "p1") == {path: [actions.get(path, "create"), str(len(data)), path] for path, data in FILES.items()}
 
 
 def test_the_disks_spelling_is_the_target(host: Lane) -> None:
@@ -131,19 +130,39 @@ def test_a_safety_copy_comes_first(host: Lane) -> None:
     assert left(host) == []
 
 
-def test_what_earlier_restores_kept_goes(host: Lane) -> None:
-    """Once this one stands ready, unless one of them is open."""
+def test_what_earlier_restores_kept_stays(host: Lane) -> None:
+    """Until a later one has ended well; what was extracted for another that nobody carried out goes at once."""
     restore = Restore(host)
     restore.prepare("p0")
     assert host.run(restore.commit_spec(), "c1").state == "done"
-    restore.reopen("swapped")
     path = make(host.home / "a.zip", FILES)
+    restore.reopen("swapped")
+    (restore.work / "staging" / "p1").mkdir(exist_ok=True)
     assert host.run(spec(host, path), "p2").state == "done"
     assert {place.name for place in (restore.work / "replaced").iterdir()} == {"p1"}
     assert {place.name for place in (restore.work / "staging").iterdir()} == {"p1", "p2"}
-    assert host.run(restore.undo_spec()).state == "done"
+    assert not (restore.work / "jobs" / "p0" / "rows.txt").exists()
+    (restore.work / "jobs" / "c1" / "journal.json").write_text("{")
     assert host.run(spec(host, path), "p3").state == "done"
-    assert not any((restore.work / "replaced").iterdir())
+    assert {place.name for place in (restore.work / "replaced").iterdir()} == {"p1"}
+    assert host.run(restore.undo_spec()).state == "done"
+    assert restore.state() == "undone"
+    assert [place.name for place in (restore.work / "replaced").iterdir()] == []
+
+
+def test_a_later_restore_that_ends_well_is_the_end_of_what_earlier_ones_kept(host: Lane) -> None:
+    restore = Restore(host)
+    assert host.run(restore.commit_spec(), "c1").state == "done"
+    path = make(host.home / "a.zip", {"Dashboards/Overview.dmadb.json": b"of the zip"})
+    assert host.run(spec(host, path), "p2").state == "done"
+    restore.break_service("stop")
+    assert host.run(restore.commit_spec(prepared="p2"), "c2").state == "failed"
+    assert {place.name for place in (restore.work / "replaced").iterdir()} == {"p1"}
+    restore.break_service("stop", broken=False)
+    assert host.run(spec(host, path), "p3").state == "done"
+    assert host.run(restore.commit_spec(prepared="p3"), "c3").state == "done"
+    assert {place.name for place in (restore.work / "replaced").iterdir()} == {"p3"}
+    assert list((restore.work / "staging").iterdir()) == []
     assert not (restore.work / "jobs" / "p1" / "rows.txt").exists()
 
 

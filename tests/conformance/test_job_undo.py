@@ -26,9 +26,9 @@ def undone(restore: Restore, commit: str = "c1") -> dict[str, Any]:
 
 def test_after_a_release_and_once_more(restore: Restore) -> None:
     restore.lane.run(restore.commit_spec(), "c1")
-    assert undone(restore) == {"put_back": 2, "removed": 2, "kept": []}
+    assert undone(restore) == {"put_back": 2, "removed": 2, "kept": [], "conflicts": []}
     assert restore.content() == MIGRATED
-    assert undone(restore) == {"put_back": 0, "removed": 0, "kept": []}
+    assert undone(restore) == {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
     assert restore.content() == MIGRATED
 
 
@@ -57,7 +57,7 @@ def test_killed_while_it_waited(restore: Restore) -> None:
     restore.lane.kill("c1")
     assert restore.lane.agent.poll("c1").state == "dead"
     assert [row["state"] for row in restore.lane.scan()["journals"]] == ["swapped"]
-    assert undone(restore) == {"put_back": 2, "removed": 2, "kept": []}
+    assert undone(restore) == {"put_back": 2, "removed": 2, "kept": [], "conflicts": []}
     assert restore.content() == MIGRATED
 
 
@@ -66,7 +66,7 @@ def test_killed_before_anything_was_touched(restore: Restore) -> None:
     restore.lane.kill("c0")
     assert undone(restore, "c0")["put_back"] == 2
     restore.reopen("committing", "c0")
-    assert undone(restore, "c0") == {"put_back": 0, "removed": 0, "kept": []}
+    assert undone(restore, "c0") == {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
@@ -145,4 +145,95 @@ def test_files_that_cannot_be_put_back_are_named(restore: Restore) -> None:
     folder.unlink()
     (restore.root / "Moved away").rename(folder)
     undone(restore)
+    assert restore.content() == MIGRATED
+
+
+def test_repeated_it_keeps_edits(restore: Restore) -> None:
+    """The first time the web server doesn't stop. The journal goes on saying that users could write."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    restore.write(OVERVIEW, "edited")
+    restore.write(NEW, "edited too")
+    restore.break_service("stop")
+    for _attempt in range(2):
+        assert restore.lane.run(restore.undo_spec()).state == "failed"
+        assert (restore.state(), restore.journal()["was"]) == ("undoing", "released")
+    restore.break_service("stop", broken=False)
+    assert sorted(undone(restore)["kept"]) == sorted([OVERVIEW, NEW])
+    assert restore.content() == {**MIGRATED, OVERVIEW: "edited", NEW: "edited too"}
+
+
+def test_after_one_that_put_back_a_part_edits_stay(restore: Restore) -> None:
+    """Of a swap that broke off, too: the web server runs in between."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    restore.reopen("committing")
+    folder = restore.root / "Dashboards"
+    folder.rename(restore.root / "Moved away")
+    folder.write_text("in the way", "utf-8")
+    assert restore.lane.run(restore.undo_spec()).state == "failed"
+    assert (restore.state(), restore.journal()["was"]) == ("undoing", "swapped")
+    folder.unlink()
+    (restore.root / "Moved away").rename(folder)
+    restore.write(OVERVIEW, "edited")
+    result = undone(restore)
+    assert (result["kept"], result["conflicts"]) == ([OVERVIEW], [])
+    assert restore.content() == {**MIGRATED, OVERVIEW: "edited"}
+
+
+def test_edits_after_a_swap_that_broke_off_are_moved_away(restore: Restore) -> None:
+    """The web server started with the machine. What was moved away before is not overwritten."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    restore.reopen("committing")
+    restore.write(OVERVIEW, "edited")
+    restore.write(NEW, "edited too")
+    aside = restore.work / "conflicts" / "p1"
+    (aside / OVERVIEW).parent.mkdir(parents=True)
+    (aside / OVERVIEW).write_text("of before", "utf-8")
+    result = undone(restore)
+    assert result["kept"] == []
+    assert sorted(result["conflicts"]) == sorted(restore.lane.native(aside / path) for path in (NEW, OVERVIEW, f"{OVERVIEW}.1"))
+    assert ((aside / NEW).read_text("utf-8"), (aside / f"{OVERVIEW}.1").read_text("utf-8")) == ("edited too", "edited")
+    assert restore.content() == MIGRATED
+
+
+def test_a_file_that_was_put_back_by_hand_is_no_edit(restore: Restore) -> None:
+    restore.lane.run(restore.commit_spec(), "c1")
+    restore.write(OVERVIEW, MIGRATED[OVERVIEW])
+    assert undone(restore)["kept"] == []
+    assert restore.content() == MIGRATED
+
+
+def test_a_file_that_was_made_anew_before_its_turn_came_stays(restore: Restore) -> None:
+    """Its old one had been moved away, the new one waits: what is in its place is somebody's."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    staged = restore.work / "staging" / "p1" / OVERVIEW
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    (restore.root / OVERVIEW).rename(staged)
+    restore.write(OVERVIEW, "made anew")
+    restore.reopen("committing")
+    assert undone(restore)["kept"] == [OVERVIEW]
+    assert restore.content() == {**MIGRATED, OVERVIEW: "made anew"}
+
+
+@pytest.mark.parametrize("damage", ["missing", "half"])
+def test_a_commit_that_began_and_whose_journal_is_lost(restore: Restore, damage: str) -> None:
+    """It is open, for the scan too."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    journal = restore.work / "jobs" / "c1" / "journal.json"
+    journal.unlink() if damage == "missing" else journal.write_text('{"sta')
+    assert restore.lane.scan()["journals"] == [{"run_id": "c1", "state": "committing"}]
+    assert undone(restore)["put_back"] == 2
+    assert restore.content() == MIGRATED
+    assert restore.lane.scan()["journals"] == [{"run_id": "c1", "state": "undone"}]
+
+
+def test_a_file_that_another_program_keeps_from_being_read(windows: Lane) -> None:
+    """It isn't taken for an edited one: the undo has failed, and is repeated."""
+    restore = Restore(windows)
+    windows.run(restore.commit_spec(), "c1")
+    with windows.holding(restore.root / OVERVIEW):
+        status = windows.run(restore.undo_spec())
+    assert (status.error or {})["message"] == "1 files couldn't be put back"
+    assert (status.error or {})["found"] == f"{OVERVIEW} (another program keeps it from being read)"
+    assert restore.state() == "undoing"
+    assert undone(restore) == {"put_back": 1, "removed": 0, "kept": [], "conflicts": []}
     assert restore.content() == MIGRATED

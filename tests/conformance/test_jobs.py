@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, work_of
 from conftest import Lane
 from test_job_install import installs, spec, until
 from trees import ordinary, write
@@ -50,7 +50,8 @@ def test_the_same_work_attaches_and_another_is_refused(host: Lane) -> None:
         attached = host.agent.start(host.told(spec(host)), "i2")
         assert (attached.run_id, attached.attached, attached.kind) == ("i1", True, "install")
         with pytest.raises(Busy) as refused:
-            host.agent.start(host.told(spec(host, work="install another")), "i3")
+            host.agent.start(host.told(spec(host, package="another")), "i3")
+        assert refused.value.message == "Another install job runs on this agent, with other work to do"
         assert "install job i1" in refused.value.found
         assert "never aborted" in refused.value.remedy
         assert host.agent.poll("i3").state == "absent"
@@ -69,7 +70,7 @@ def test_who_started_it_is_told(host: Lane) -> None:
 def test_a_scan_sees_the_running_job(host: Lane) -> None:
     with running(host, "i1"):
         job = host.scan()["job"]
-        assert (job["run_id"], job["kind"], job["work"]) == ("i1", "install", "install web")
+        assert (job["run_id"], job["kind"], job["work"]) == ("i1", "install", work_of(host.told(spec(host))))
 
 
 def test_a_job_of_no_kind(host: Lane) -> None:

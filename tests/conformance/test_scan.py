@@ -55,6 +55,8 @@ def test_empty_agent(host: Lane) -> None:
     assert document["root"] == {"path": "<home>/agent", "exists": True}
     assert document["cluster"]["error"] == "DMS.xml is missing"
     assert (document["apps"], document["backups"], document["job"], document["content"]) == ([], [], None, None)
+    assert (document["package"], sorted(document["disk"])) == (None, ["backup_dir", "root", "work_dir"])
+    assert document["vendor_folder"] == {"path": "<home>/agent/System Cache/Web/Backups", "exists": False}
 
 
 def test_root_is_missing(host: Lane) -> None:
@@ -215,6 +217,7 @@ def test_backups(host: Lane) -> None:
         "manifest": None,
     }
     assert (rows["vendor"]["origin"], rows["no manifest.ZIP"]["manifest"]) == ("vendor", None)
+    assert document["vendor_folder"]["exists"] is True
     assert document["partials"] == [{"path": "<home>/backups/new.zip.partial", "size": 4, "modified": "2026-03-01T12:30:15Z"}]
 
 
@@ -233,6 +236,17 @@ def test_backups_in_the_folder_of_the_vendor_are_listed_once(host: Lane) -> None
     document, reference = both(host, backup_dir=folder)
     assert [row["origin"] for row in document["backups"]] == ["own"]
     assert document == reference
+
+
+@pytest.mark.parametrize(("inside", "size"), [("packages/x.dmupgrade", 70), ("nowhere/below/x.dmupgrade", None), ("packages", None)])
+def test_a_package_that_is_going_to_be_installed(host: Lane, inside: str, size: int | None) -> None:
+    """Its size, and the room where it is or will be brought to."""
+    write(host.home / "packages" / "x.dmupgrade", b"x" * 70)
+    document, reference = both(host, package=host.home / inside)
+    assert document == reference
+    assert document["package"] == {"path": f"<home>/{inside}", "size": size}
+    assert document["disk"]["package"]["path"] == f"<home>/{inside}".rpartition("/")[0]
+    assert document["errors"] == []
 
 
 @pytest.mark.parametrize(

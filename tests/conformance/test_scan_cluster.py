@@ -14,6 +14,16 @@ CLUSTERS = {
     "ordinary": (DMS, DATAMINER),
     "own entry with an id": ('<DMS><Cluster name=" a "/><DMA ip="1" id="69"/><DMA ip="2" id="35"/></DMS>', DATAMINER),
     "failover": ('<DMS><DMA ip="1"/><DMA ip="2" id="2"><Failover a="b"/></DMA></DMS>', DATAMINER),
+    "a pair": ('<DMS><DMA ip="A"/><Failover><Agent ip="a"/><Agent IP="b"/></Failover></DMS>', DATAMINER),
+    "a pair, deep": ('<DMS><DMA ip="a"/><Failover ip="v"><Agents><x ip="b"/><x ip=" a "/><VirtualIP ip="v"/></Agents></Failover></DMS>', DATAMINER),
+    "a pair of others first": (
+        '<DMS><DMA ip="a"/><Failover><x ip="c"/><x ip="d"/></Failover><Failover><x ip="a"/><x ip="b"/></Failover></DMS>',
+        DATAMINER,
+    ),
+    "no pair: three": ('<DMS><DMA ip="a"/><Failover><x ip="a"/><x ip="b"/><x ip="c"/></Failover></DMS>', DATAMINER),
+    "no pair: one": ('<DMS><DMA ip="a"/><Failover><x ip="a"/><x ip="A"/></Failover></DMS>', DATAMINER),
+    "no pair: others": ('<DMS><DMA ip="a"/><Failover><x ip="b"/><x ip="c"/></Failover></DMS>', DATAMINER),
+    "no pair: nobody": ('<DMS><DMA ip="a" id="3"/><Failover><x ip="b"/><x ip="c"/></Failover></DMS>', DATAMINER),
     "nobody is the agent": ('<DMS><DMA ip="1" id="1"/></DMS>', DATAMINER),
     "two without an id": ('<DMS><DMA ip="1"/><DMA ip="2"/></DMS>', DATAMINER),
     "ids that are none": ('<DMS><DMA ip="1" id="x"/><DMA ip="2" id="99999999999"/><DMA ip="3" id="-2"/><DMA ip="4"/></DMS>', DATAMINER),
@@ -44,9 +54,13 @@ def test_cluster(host: Lane, name: str) -> None:
     document, reference = both(host)
     assert document["cluster"] == reference["cluster"]
     assert bool(document["cluster"]["error"]) == (name not in CLUSTERS_READABLE)
+    assert document["cluster"]["twin"] == ("b" if name.startswith("a pair") else None)
 
 
-CLUSTERS_READABLE = {"ordinary", "own entry with an id", "failover", "other case, a prefix, comments", "declared encoding", "white space before"}
+CLUSTERS_READABLE = {
+    *("ordinary", "own entry with an id", "failover", "other case, a prefix, comments", "declared encoding", "white space before"),
+    *("a pair", "a pair, deep", "a pair of others first", "no pair: three", "no pair: one", "no pair: others"),
+}
 
 
 def test_cluster_of_an_ordinary_agent(host: Lane) -> None:
@@ -57,6 +71,7 @@ def test_cluster_of_an_ordinary_agent(host: Lane) -> None:
         "self_address": "10.4.2.92",
         "agents": [{"id": 69, "address": "10.4.2.92"}, {"id": 35, "address": "10.4.2.93"}],
         "failover": False,
+        "twin": None,
         "error": None,
     }
 

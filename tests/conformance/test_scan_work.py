@@ -124,7 +124,13 @@ def _job(work: Path, run_id: str, started: str, **files: Any) -> Path:
 
 def test_jobs_and_journals(host: Lane) -> None:
     work = host.home / "work"
-    closed = {"state": "released", "at": "2026-03-02T10:00:00Z", "backup": "é.zip", "zip_sha256": "ab", "partial": True, "more": {"a": [1]}}
+    told = {"backup": "é.zip", "zip_sha256": "ab", "zip_mark": "12 x", "partial": True}
+    closed = {
+        "state": "released",
+        "at": "2026-03-02T10:00:00Z",
+        **told,
+        "more": {"a": [1]},
+    }
     _job(work, "one", "2026-03-01T10:00:00Z", result={"result": {"files": 1}}, journal=closed)
     _job(
         work,
@@ -158,9 +164,7 @@ def test_jobs_and_journals(host: Lane) -> None:
         "run_id": "two",
         "state": "undone",
         "at": "2026-03-03T10:00:00Z",
-        "backup": "é.zip",
-        "zip_sha256": "ab",
-        "partial": True,
+        **told,
     }
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import struct
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.manifest import File
 from conftest import Lane, local_scan
 
 REFERENCES = os.environ.get("CONFORMANCE_REFERENCES")  # a folder: the POSIX lane leaves its documents there, Windows compares with them
+_RECORDS: Counter[Path] = Counter()  # documents by test: one may compare several
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC).timestamp()
 DMS = '<DMS xmlns="http://www.skyline.be/config/dms"><Cluster name="pluto"/><DMA ip="10.4.2.92"/><DMA ip="10.4.2.93" id="35"/></DMS>'
@@ -102,6 +104,18 @@ def _reference() -> Path:
     """The file of the test that runs, whatever its lane."""
     test = os.environ["PYTEST_CURRENT_TEST"].replace("\\", "/").rpartition("/")[2].removesuffix(" (call)")
     return Path(REFERENCES or "") / (re.sub(r"[^\w.]+", "_", re.sub(r"\b(posix|windows)\b", "lane", test)) + ".json")
+
+
+def recorded(document: dict[str, Any], *, write: bool) -> None:
+    """Leaves a document of the test that runs for Windows, or compares with what was left."""
+    if not REFERENCES:
+        pytest.skip("the POSIX adapter doesn't run here, and CONFORMANCE_REFERENCES names no folder of its documents")
+    _RECORDS[_reference()] += 1
+    place = _reference().with_suffix(f".{_RECORDS[_reference()]}.json")
+    if write:
+        place.write_text(json.dumps(document), encoding="utf-8")
+    else:
+        assert document == json.loads(place.read_text(encoding="utf-8"))
 
 
 def _recorded() -> dict[str, Any]:

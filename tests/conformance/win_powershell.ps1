@@ -15,7 +15,7 @@ Kept of the module: Hashtable and Object[] parameters, $Ansible with Changed tru
 scripts with SupportsShouldProcess, refusal of undeclared parameters, depth, dates as text, enums as three facts, error records.
 Not kept: standard output of native programs, sensitive parameters, chdir, creates, removes.
 
-Of its own: "language_mode" locks the runspace down, "coverage": true answers with the lines that ran and those that didn't (PowerShell 7 only).
+Of its own: "language_mode" locks the runspace down.
 #>
 [CmdletBinding()]
 param()
@@ -163,38 +163,15 @@ function Get-Answer($ps, $ansible, $output, [bool]$threw, [int]$depth) {
 }
 
 #endregion
-#region coverage
-
-# Statements that only hold others: their line runs when those do.
-$blocks = 'FunctionDefinitionAst', 'TryStatementAst', 'IfStatementAst', 'ForStatementAst', 'ForEachStatementAst', 'WhileStatementAst', 'DoWhileStatementAst',
-'DoUntilStatementAst', 'SwitchStatementAst'
-
-# A breakpoint that only counts, on every line where a statement starts.
-function Add-Coverage($runspace, [string]$path) {
-    $ast = [Management.Automation.Language.Parser]::ParseFile($path, [ref]$null, [ref]$null)
-    $points = [Collections.Generic.SortedDictionary[int, object]]::new()
-    $runspace.Debugger.SetDebugMode([Management.Automation.DebugModes]::LocalScript)
-    foreach ($node in $ast.FindAll({ param($found) $found -is [Management.Automation.Language.StatementAst] }, $true)) {
-        $line = $node.Extent.StartLineNumber
-        if ($blocks -notcontains $node.GetType().Name -and -not $points.ContainsKey($line)) {
-            $points[$line] = $runspace.Debugger.SetLineBreakpoint($path, $line, 0, [scriptblock]::Create(''), $null)
-        }
-    }
-    return $points
-}
-
-function Get-Coverage($points) {
-    return @{
-        hit = @(foreach ($point in $points.GetEnumerator()) { if ($point.Value.HitCount) { $point.Key } })
-        missed = @(foreach ($point in $points.GetEnumerator()) { if (-not $point.Value.HitCount) { $point.Key } })
-    }
-}
-
-#endregion
 #region a run
 
-# Whether a script may run in check mode: it says so in its CmdletBinding.
+# Whether a script may run in check mode: it says so in its CmdletBinding. The same few scripts come again and again, and reading one takes time.
 function Test-ShouldProcess([string]$script) {
+    if (-not $known.ContainsKey($script)) { $known[$script] = Find-ShouldProcess $script }
+    return $known[$script]
+}
+
+function Find-ShouldProcess([string]$script) {
     $problems = $null
     $ast = [Management.Automation.Language.Parser]::ParseInput($script, [ref]$null, [ref]$problems)
     if (-not $ast.ParamBlock) { return $false }
@@ -241,14 +218,6 @@ function Get-Parameter($request, [bool]$supports) {
     return $parameters
 }
 
-function Add-Code($ps, $request, [string]$file) {
-    if ($file) {
-        [IO.File]::WriteAllText($file, $request.script, [Text.UTF8Encoding]::new($true))
-        [void]$ps.AddCommand($file)
-    }
-    else { [void]$ps.AddScript($request.script) }
-}
-
 function Invoke-Code($ps, $output) {
     try { $ps.Invoke(@(), $output) }
     catch [Management.Automation.RuntimeException] {
@@ -265,28 +234,24 @@ function Invoke-Request($request) {
     $ansible = New-Ansible $request
     $runspace = Open-Runspace $request $ansible
     $ps = [powershell]::Create()
-    $file = $(if ($request.coverage) { [IO.Path]::Combine([IO.Path]::GetTempPath(), [Guid]::NewGuid().ToString('n') + '.ps1') })
     try {
         $ps.Runspace = $runspace
-        Add-Code $ps $request $file
+        [void]$ps.AddScript($request.script)
         $parameters = Get-Parameter $request $supports
         if ($parameters.Count) { [void]$ps.AddParameters($parameters) }
-        $points = $(if ($file) { Add-Coverage $runspace $file })
         $output = [Collections.Generic.List[object]]::new()
         $threw = Invoke-Code $ps $output
-        $answer = Get-Answer $ps $ansible $output $threw $depth
-        if ($file) { $answer.coverage = Get-Coverage $points }
-        return $answer
+        return Get-Answer $ps $ansible $output $threw $depth
     }
     finally {
         $ps.Dispose()
         $runspace.Dispose()
-        if ($file) { [IO.File]::Delete($file) }
     }
 }
 
 #endregion
 
+$known = [Collections.Generic.Dictionary[string, bool]]::new([StringComparer]::Ordinal)
 $state = Get-SessionState
 $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.UTF8Encoding]::new($false))
 $writer = [IO.StreamWriter]::new([Console]::OpenStandardOutput(), [Text.UTF8Encoding]::new($false))

@@ -55,20 +55,21 @@ def site(make_site: MakeSite) -> Site:
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Engines]:
     """PowerShell engines of this machine."""
-    yield from _until_closed(Engines.posix)
+    yield from _until_closed("powershell", Engines.posix)
 
 
 @pytest.fixture(scope="session")
 def wine_engines() -> Iterator[Engines]:
     """PowerShell engines of Wine's Windows."""
-    yield from _until_closed(Engines.wine)
+    yield from _until_closed("windows", Engines.wine)
 
 
-def _until_closed(make: Callable[[], Engines]) -> Iterator[Engines]:
+def _until_closed(lane: str, make: Callable[[], Engines]) -> Iterator[Engines]:
     try:
         engines = make()
+        _ = engines.launcher
     except EngineMissing as error:
-        pytest.skip(f"played hosts: {error}")
+        pytest.skip(f"lane {lane}: {error}")
     yield engines
     engines.close()
 

@@ -63,7 +63,7 @@ class WindowsSite(Site):
     def adhoc(self, module: str, argument: str | None = None) -> Run:
         """One module, as `ansible` runs it."""
         words = [str(ANSIBLE.with_name("ansible")), "all", "-i", str(self.inventory), "-m", module, *(["-a", argument] if argument else [])]
-        done = subprocess.run(words, cwd=self.dir, env=self._environ({}), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(words, cwd=self.dir, env=self._environ({}), capture_output=True, text=True, timeout=300, check=False)
         return Run(rc=done.returncode, text=done.stdout + done.stderr, report=None, seconds=0)
 
     def rounds(self, name: str) -> Counter[str]:
@@ -74,7 +74,7 @@ class WindowsSite(Site):
 def needs(connection: str) -> None:
     """Skips the test where a library for the connection is missing."""
     for name in {"psrp": ("pypsrp", "psrpcore")}.get(connection, ()):
-        pytest.importorskip(name, reason=f"{connection}: the library {name} is missing")
+        pytest.importorskip(name, reason=f"lane {connection}: the library {name} is missing")
 
 
 def content_of(path: Path) -> dict[str, str]:

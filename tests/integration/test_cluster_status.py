@@ -20,6 +20,11 @@ def test_in_step(make_site: MakeSite) -> None:
     assert run.verdicts() == {"DMA1": "in step", "DMA2": "in step", "DMA3": "in step"}
     assert "10.5.6 (CU0)" in run.summary
     assert "10.5.4 (CU0)" in run.summary
+    for fact in ("server version", "web version", "web API", "last package", "modules", "processes", "web server", "cluster", "vendor's backups"):
+        assert run.summary.count(f"\n{fact} ") == 3, fact
+    package = next(line for line in run.summary.split("\n") if line.startswith("last package "))
+    assert "10.5.6" in package, run.summary
+    assert "Upgrade succeeded" in run.summary
 
 
 def test_out_of_step(make_site: MakeSite) -> None:

@@ -90,7 +90,7 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
         assert {path for path in rest if after.get(path) != before[agent.name][path]} == set(), "what the zip doesn't hold stays as it is"
         assert after.keys() == before[agent.name].keys() | content.keys()
         assert site.cluster.state(agent.name)["services"]["W3SVC"] == "Running"
-    assert "STAYS AS IT IS" in refused.text
+    assert "NOT IN THE BACKUP, so none of it is restored" in refused.text
     assert "dashboard Operations/Later" in refused.text
     assert "The GQI DxM and the Web DcM were NOT reinstalled" in run.summary
     assert "DMA1: GQI DxM " in run.summary
@@ -156,7 +156,8 @@ def test_one_agent_fails_to_stop_its_web_server(make_site: MakeSite) -> None:
 
     assert run.rc != 0
     assert run.verdicts()["DMA2"].startswith("FAILED")
-    assert "The other agents were put back as they were" in run.messages("DMA1")[-1]
+    assert "DMA1: put back as it was before; its web server runs" in run.messages("DMA1")[-1]
+    assert "DMA2: failed: " in run.messages("DMA1")[-1]
     for name, content in contents.items():
         assert changed_paths(content, site.cluster.digest(name)) != [], "restored on none"
         assert site.cluster.state(name)["services"]["W3SVC"] == "Running"

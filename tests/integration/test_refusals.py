@@ -100,28 +100,39 @@ def test_no_package(site: Site) -> None:
     assert "dataminer_package" in said
 
 
-@pytest.mark.parametrize("fault", ["missing", "sha256"])
-def test_package_that_is_not_the_one_meant(site: Site, tmp_path: Path, fault: str) -> None:
-    """Backups are made, but the installer is started nowhere: neither for a package that isn't there nor for one with another digest."""
-    package = Path(str(target(site.cluster)["dataminer_package"]))
-    moved = shutil.copy(package, tmp_path / package.name)
-    if fault == "missing":
-        Path(moved).unlink()
-    variables = {**target(site.cluster), "dataminer_package": str(moved), "dataminer_package_sha256": "0" * 64 if fault == "sha256" else ""}
+def test_package_that_is_not_there(site: Site, tmp_path: Path) -> None:
+    """Known before anything is touched: not even a backup is made."""
+    variables = {**target(site.cluster), "dataminer_package": str(tmp_path / "DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade")}
 
-    run = site.play("upgrade_web", variables=variables)
+    said = refused(site, **variables).messages("DMA1")[0]
+
+    assert f"package-there: found no file {tmp_path}" in said
+    assert "set dataminer_package to its path on the agents" in said
+
+
+def test_package_that_is_not_the_one_meant(site: Site) -> None:
+    """Backups are made, but the installer is started nowhere."""
+    run = site.play("upgrade_web", variables={**target(site.cluster), "dataminer_package_sha256": "0" * 64})
 
     assert run.rc != 0
     assert site.webs() == {"DMA1": "10.5.6", "DMA2": "10.5.6"}
     assert [installs(agent) for agent in site.agents] == [[], []]
     said = run.messages("DMA1")[0]
-    if fault == "missing":
-        assert "The package isn't on this agent" in said
-        assert "set dataminer_package to its path" in said
-    else:
-        assert "isn't the package that was meant" in said
-        assert "download it again" in said
+    assert "isn't the package that was meant" in said
+    assert "download it again" in said
     assert set(run.verdicts().values()) == {"FAILED: install"}
+
+
+def test_agents_of_one_cluster_that_name_different_packages(site: Site, tmp_path: Path) -> None:
+    """Each agent would get another web version, or another build."""
+    package = Path(str(target(site.cluster)["dataminer_package"]))
+    other = tmp_path / package.name.replace("-", "-1", 1)
+    shutil.copy(package, other)
+    by_agent = {"DMA1": str(package), "DMA2": str(other)}
+
+    said = refused(site, dataminer_package=f"{{{{ {by_agent}[inventory_hostname] }}}}").messages("DMA1")[0]
+
+    assert f"one-package: found DMA1: {package.name}; DMA2: {other.name}" in said
 
 
 def test_daas(site: Site) -> None:

@@ -35,6 +35,7 @@ def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
     assert site.webs() == dict.fromkeys(contents, OLD)
 
 
+@pytest.mark.each_core
 def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
     """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do."""
     site, contents = upgraded(make_windows_site)

@@ -11,7 +11,7 @@ from simulator.windows.faults import Fault
 pytestmark = pytest.mark.powershell
 
 
-@pytest.mark.parametrize("connection", ["winrm", "psrp"])
+@pytest.mark.parametrize("connection", [pytest.param("winrm", marks=pytest.mark.each_core), "psrp"])
 def test_in_step(make_windows_site: MakeWindowsSite, connection: str) -> None:
     """Read-only, by the one script. This is also the canary for the form in which this ansible-core sends module calls."""
     needs(connection)

@@ -121,6 +121,7 @@ def report(step: Step, outcome: Outcome, run: Run) -> None:
     lines = (run.logs / f"{step.name}.log").read_text(encoding="utf-8", errors="replace").splitlines() if outcome.failed else []
     hidden = len(lines) - TAIL
     text = [f"{outcome.verdict():8}{step.name:20}{outcome.seconds:7.1f} s   {outcome.summary(step)}"]
+    text += [f"    {note}" for note in outcome.notes]
     text += [f"    … {hidden} lines before these are in {(run.logs / step.name).relative_to(ROOT)}.log"] if hidden > 0 else []
     text += [f"    {line}" for line in lines[-TAIL:]]
     print("\n".join(text), flush=True)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import lanes
+
 TIME_LIMIT = 1800
 running: set[int] = set()
 
@@ -30,12 +32,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Counts of a step. `unavailable`: what the step should provide isn't to be had here; those that need it are skipped with its reasons."""
+    """Counts of a step, and what is to be printed of it however it ended.
+
+    `unavailable`: what the step should provide isn't to be had here; those that need it are skipped with its reasons.
+    """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     unavailable: bool = False
     seconds: float = 0.0
 
@@ -101,5 +107,5 @@ def from_junit(report: Path, status: int) -> Outcome:
     suites = list(ET.parse(report).getroot().iter("testsuite"))
     total, failures, errors, skipped = (sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped"))
     failed = failures + errors
-    reasons = tuple(skip.get("message") or "no reason given" for suite in suites for skip in suite.iter("skipped"))
+    reasons = tuple(lanes.skipped(report))
     return Outcome(passed=total - failed - skipped, failed=failed or (1 if status else 0), skipped=skipped, reasons=reasons)

@@ -4,7 +4,7 @@
 """The virtual environments of this checkout, made again only when what goes into them changes.
 
 `.venv` runs the collection and, once tests were asked for, tests it. `.venv-2.19` or `.venv-2.21` is the other end of the supported
-range of ansible-core, where a Python for it is found. Standard library only: this runs before anything is installed.
+range of ansible-core, `.venv-2.20` what is between, where a Python for it is found. Standard library only: this runs before anything is installed.
 
     python tests/tools/venvs.py run      what a user needs: requirements.txt
     python tests/tools/venvs.py bench    and the optional library for fast compression
@@ -37,7 +37,7 @@ TEST = (*LANE, "tests/requirements-lint.txt", "requirements-fast.txt")
 BENCH = (*RUN, "requirements-fast.txt")
 WINDOWS = "ansible_collections/ansible/windows/"
 # the Pythons each ansible-core runs on as a controller, in the order they are looked for
-PYTHONS = {"2.19": ("3.11", "3.12", "3.13"), "2.21": ("3.13", "3.14", "3.12")}
+PYTHONS = {"2.19": ("3.11", "3.12", "3.13"), "2.20": ("3.12", "3.13", "3.14"), "2.21": ("3.13", "3.14", "3.12")}
 OLDEST = (3, 11)
 
 

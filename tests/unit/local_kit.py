@@ -35,7 +35,7 @@ if [ -e "$0.$1.fails" ]; then echo "cannot $1 $2" >&2; exit 3; fi
 """
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 10) -> Any:
+def wait_for(found: Callable[[], Any], seconds: float = 60) -> Any:
     """What `found` gives once it gives something."""
     end = time.monotonic() + seconds
     while not (value := found()):
@@ -89,7 +89,7 @@ class Agent:
 
     def backup_spec(self, *items: str, **more: Any) -> dict[str, Any]:
         listed = [{"path": path, "versions": None} for path in items or (APP, "Dashboards")]
-        spec = {"kind": "backup", "work": "", "root": str(self.root), "items": listed, "dest_dir": str(self.backups), "name": "one.zip"}
+        spec = {"kind": "backup", "root": str(self.root), "items": listed, "dest_dir": str(self.backups), "name": "one.zip"}
         return {**spec, "header": HEADER, "level": 1, "retries": 0, "rotate": [], **more}
 
     def prepare_spec(self, zip_path: Path, **more: Any) -> dict[str, Any]:
@@ -99,11 +99,11 @@ class Agent:
         return {**spec, "root": str(self.root), "safety": None, "mtime": "now", **more}
 
     def commit_spec(self, prepared: str, **more: Any) -> dict[str, Any]:
-        spec = {"kind": "commit", "work": f"commit {prepared}", "prepared": prepared, "root": str(self.root), "deadline": 0, "leftovers": []}
+        spec = {"kind": "commit", "prepared": prepared, "root": str(self.root), "deadline": 0, "leftovers": []}
         return {**spec, **self.served(), "backup": "one.zip", "zip_sha256": "0" * 64, **more}
 
     def undo_spec(self, commit: str, **more: Any) -> dict[str, Any]:
-        return {"kind": "undo", "work": f"undo {commit}", "commit": commit, "root": str(self.root), **self.served(), **more}
+        return {"kind": "undo", "commit": commit, "root": str(self.root), **self.served(), **more}
 
     def served(self) -> dict[str, Any]:
         """A web server to stop and start, once `serve` was called."""
@@ -141,7 +141,7 @@ class Agent:
     def start(self, spec: dict[str, Any], run_id: str) -> Any:
         return self.host.start(spec, run_id)
 
-    def follow(self, spec: dict[str, Any], run_id: str, seconds: float = 20) -> Any:
+    def follow(self, spec: dict[str, Any], run_id: str, seconds: float = 120) -> Any:
         """The status of a detached job at its end, or once it waits."""
         self.start(spec, run_id)
         return self.host.poll(run_id, seconds)

@@ -81,6 +81,7 @@ def test_dms_xml_gives_the_cluster_and_nothing_else() -> None:
         "self_address": "10.4.2.92",
         "agents": [{"id": 7, "address": "10.4.2.92"}, {"id": 35, "address": "dma35.example.org"}],
         "failover": False,
+        "twin": None,
         "error": None,
     }
     assert "MyPassword" not in json.dumps(cluster)

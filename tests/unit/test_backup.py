@@ -331,7 +331,7 @@ def test_the_header() -> None:
     assert plan.left_out == (LeftOut(folder="noinfo", name="noinfo", reason="App.info.json is missing"),)
 
 
-@pytest.mark.parametrize("web", ["10.5.4", "10.4.0 [CU21]", "10.4.0.0-14772", "10.4.0"])
+@pytest.mark.parametrize("web", ["10.5.4", "10.4.0 [CU21]", "10.4.0.0-14772", "10.4.0", "10.5.4.0-15588", "10.4.0.0-15634-CU21", "10.3.9-CU2"])
 def test_the_version_in_the_header_can_be_read_back(web: str) -> None:
     live = state(SOUND, web=web)
     head = header(plan=plan_backup(live), state=live, agent="DMA1", name="x.zip", when=NOW)
@@ -408,6 +408,18 @@ def test_what_does_not_count_stays_and_is_reported(backup: BackupFile, reason: s
     assert len(rotation.ignored) == 1
     assert rotation.ignored[0][0] == backup.name
     assert reason in rotation.ignored[0][1]
+
+
+def test_doubtful_backups_take_turns_among_themselves() -> None:
+    """Nights of backups after a failed install never make the last sound one go, nor fill the disk."""
+    sound = [zip_of_ours(f"sound{n}.zip", minutes=n) for n in range(2)]
+    doubtful = [zip_of_ours(f"doubt{n}.zip", minutes=10 + n, suspect="half migrated") for n in range(3)]
+    again = plan_rotation([*sound, *doubtful], agent="DMA1", new_name="new.zip", keep=2, suspect=True)
+    assert (again.delete, again.keep) == (("doubt0.zip", "doubt1.zip"), ("new.zip", "doubt2.zip"))
+    assert dict(again.ignored) == {f"sound{n}.zip": "it is sound, and the new one may not be" for n in range(2)}
+    mended = plan_rotation([*sound, *doubtful], agent="DMA1", new_name="new.zip", keep=2)
+    assert (mended.delete, mended.keep) == (("sound0.zip",), ("new.zip", "sound1.zip"))
+    assert dict(mended.ignored) == {f"doubt{n}.zip": "half migrated" for n in range(3)}
 
 
 def test_a_sound_backup_has_no_problem() -> None:

@@ -98,10 +98,10 @@ def test_that_nothing_is_needed_is_not_said_of_what_was_seen(agent: Agent) -> No
 def test_that_it_cannot_be_is_not_said_of_what_was_seen(agent: Agent) -> None:
     host, args = Watched(agent.work), arguments(agent)
     with pytest.raises(Busy, match="now"):
-        begin(host, args, refusing(2), kind="x")  # type: ignore[arg-type]
+        begin(host, args, refusing(2))  # type: ignore[arg-type]
     assert host.calls == ["scan"]
     host.calls.clear()
-    begin(host, args, refusing(1), kind="x")  # type: ignore[arg-type]
+    begin(host, args, refusing(1))  # type: ignore[arg-type]
     assert host.calls == ["scan", "start"]
 
 
@@ -172,7 +172,7 @@ def test_no_backup_is_chosen_while_a_restore_is_open(agent: Agent) -> None:
     open_restore(agent)
     with pytest.raises(Refused, match="A restore that broke off is open"):
         restore(host, args, check=False)  # type: ignore[arg-type]
-    assert host.calls == ["start", "scan"]
+    assert host.calls == ["start", "scan", "poll"]
     write_json(agent.store.folder("c1") / "journal.json", {"state": "undone"})
     restore(host, args, check=False)  # type: ignore[arg-type]
-    assert host.calls == ["start", "scan", "start", "scan", "start"]
+    assert host.calls == ["start", "scan", "poll", "start", "scan", "start"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.backup import plan_backup
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import state_of, unpack
-from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info
+from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info, grouped
 
 ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "content": True, "versions": "auto", "include_web": True}
 LIMIT = 100_000
@@ -117,6 +117,42 @@ def test_a_change_in_one_of_many_files_still_shows() -> None:
     changed = [*content[:-1], {**content[-1], "sha256": "0" * 64}]
     first, second = (unpack(agent_info(FakeHost(whole, given), ARGS)["scan"])["content"] for given in (content, changed))  # type: ignore[arg-type]
     assert first != second
+
+
+@pytest.mark.parametrize("after", ["", "x" * 3000])
+def test_how_a_package_ended_is_the_same_in_the_packed_scan(after: str) -> None:
+    """Whatever the installer writes after the word of success, up to what the scan reads."""
+    whole = document(apps=0, versions=0, files=0)
+    whole["packages"] = [{**whole["packages"][0], "log_tail": f"copying\nUpgrade succeeded\n{after}\n"}]
+    packed = state_of(unpack(agent_info(FakeHost(whole, []), {**ARGS, "content": False})["scan"]), ARGS)  # type: ignore[arg-type]
+    assert [(row.completed, row.said) for row in packed.packages] == [(True, "Upgrade succeeded")]
+
+
+def test_web_config_leaves_a_digest_and_no_word() -> None:
+    """It may hold secrets; whether it changed is all that is asked later."""
+    digests = []
+    for secret in ("Hunter2Geheim", "Hunter3Geheim"):
+        whole = document(apps=0, versions=0, files=0)
+        whole["texts"]["web_config"] = {"text": f"<add value='{secret}'/>", "error": None}
+        result = agent_info(FakeHost(whole, []), ARGS)  # type: ignore[arg-type]
+        assert secret not in json.dumps(result) + json.dumps(unpack(result["scan"]))
+        state = state_of(unpack(result["scan"]), ARGS)
+        assert state.web_config == state_of(whole, ARGS).web_config == result["agent"]["web_config"]
+        digests.append(state.web_config)
+    assert digests[0]
+    assert len(set(digests)) == 2
+
+
+@pytest.mark.parametrize("changed", [0, 799, 800, 1499, 1500, 2499, 2500])
+def test_no_app_and_no_folder_of_very_many_is_lost(changed: int) -> None:
+    """Neither for free space nor for the comparison."""
+    given = [*rows(1500, "Applications/{}"), *rows(1000, "Dashboards/{}/a.dmadb.json"), *rows(1, "Web/{}.png")]
+    other = [{**row, "sha256": "0" * 64} if number == changed else row for number, row in enumerate(given)]
+    first, second = grouped(given), grouped(other)
+    assert sum(row["bytes"] for row in first) == sum(row["bytes"] for row in given)
+    assert sum(row["files"] for row in first) == sum(row["files"] for row in given)
+    assert [row["path"] for row in first] == [row["path"] for row in second]
+    assert sum(a != b for a, b in zip(first, second, strict=True)) == 1
 
 
 def test_the_inventory_overrides_what_was_read() -> None:

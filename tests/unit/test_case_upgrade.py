@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_upgrade import upgrade
 from ansible_collections.dataminer.web.plugins.module_utils.errors import InstallFailed
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, JobStatus
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, JobStatus, work_of
 from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 
 PACKAGE = "/packages/DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade"
@@ -41,12 +41,12 @@ def arguments(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("work", "calls"),
-    [(f"install {PACKAGE.lower()}", ["scan", "poll i1", "scan"]), ("install another", ["scan", "start", "scan"])],
-    ids=["of this package", "of another"],
+    ("package", "calls"),
+    [(PACKAGE, ["scan", "poll i1", "scan"]), (PACKAGE.upper(), ["scan", "poll i1", "scan"]), ("another", ["scan", "start", "scan"])],
 )
-def test_an_install_that_ends_between_two_looks_is_attached_to(tmp_path: Path, work: str, calls: list[str]) -> None:
-    host = Racing(tmp_path / "work", work=work)
+def test_an_install_that_ends_between_two_looks_is_attached_to(tmp_path: Path, package: str, calls: list[str]) -> None:
+    spec = {"kind": "install", "package": package, "sha256": None, "packages_dir": str(tmp_path / "Upgrades/Packages"), "root": str(tmp_path)}
+    host = Racing(tmp_path / "work", work=work_of(spec))
     with pytest.raises(InstallFailed, match="doesn't run the wanted web version"):
         upgrade(host, arguments(tmp_path), check=False)  # type: ignore[arg-type]
     assert host.calls == calls

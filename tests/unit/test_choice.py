@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import BackupFile, HistoryLine, InstalledPackage, ManifestHead
-from ansible_collections.dataminer.web.plugins.module_utils.choice import Chosen, choose, list_candidates
+from ansible_collections.dataminer.web.plugins.module_utils.agent import BackupFile, HistoryLine, InstalledPackage, LastRestore, ManifestHead
+from ansible_collections.dataminer.web.plugins.module_utils.choice import Background, Chosen, choose, list_candidates
 from ansible_collections.dataminer.web.plugins.module_utils.errors import AmbiguousBackup, BackupInvalid, InvalidInput, NoBackup
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import format_time
 from ansible_collections.dataminer.web.plugins.module_utils.package import Package
@@ -79,14 +79,16 @@ def pick(
     target: str | None = "10.5.4",
     history: tuple[HistoryLine, ...] = HISTORY,
     packages: tuple[InstalledPackage, ...] = PACKAGES,
+    last_restore: LastRestore | None = None,
 ) -> Chosen:
-    return choose(backups, wanted=wanted, target=Version.parse(target) if target else None, history=history, packages=packages)
+    background = Background(history=history, packages=packages, agent="DMA1", cluster="Pluto", last_restore=last_restore)
+    return choose(backups, wanted=wanted, target=Version.parse(target) if target else None, background=background)
 
 
 def version_at(
     day: float, minutes: float = 0, *, history: tuple[HistoryLine, ...] = HISTORY, packages: tuple[InstalledPackage, ...] = PACKAGES
 ) -> str:
-    candidate = list_candidates([vendor("x.zip", day, minutes)], history=history, packages=packages)[0]
+    candidate = list_candidates([vendor("x.zip", day, minutes)], Background(history=history, packages=packages))[0]
     return str(candidate.version) if candidate.version else f"unknown: {candidate.how}"
 
 
@@ -145,8 +147,41 @@ def test_below_the_promise_nothing_is_the_same_content() -> None:
 
 
 def test_a_manifest_before_a_vendor_zip() -> None:
+    chosen = pick(vendor("auto.zip", 20, 5), ours("fr.zip", 11, "10.5.4"))
+    assert chosen.backup.name == "fr.zip"
+
+
+def test_the_release_itself_by_time_before_the_same_content_by_manifest() -> None:
     chosen = pick(vendor("auto.zip", 20, 5), ours("mr.zip", 11, "10.5.0 [CU1]"))
-    assert chosen.backup.name == "mr.zip"
+    assert chosen.backup.name == "auto.zip"
+    assert "by its time" in chosen.how
+
+
+def test_a_build_is_one_release() -> None:
+    """Two builds of a version are two packages: the backup of the wanted one, not the newer one of the other."""
+    wanted, other = ours("wanted.zip", 15, "10.5.4.0-15588"), ours("other.zip", 16, "10.5.4.0-15600")
+    assert pick(other, wanted, target="10.5.4.0-15588").backup.name == "wanted.zip"
+    assert any("made on 10.5.4 (CU0)" in warning for warning in pick(other, target="10.5.4.0-15588").warnings)
+
+
+def test_the_agents_own_backup_before_another_agents() -> None:
+    """In a folder that agents share."""
+    mine, other = ours("mine.zip", 15, "10.5.4", agent="dma1"), ours("other.zip", 16, "10.5.4", agent="DMA2")
+    assert pick(other, mine).backup.name == "mine.zip"
+    chosen = pick(other)
+    assert chosen.backup.name == "other.zip"
+    assert "other.zip: it was made on another agent, DMA2." in chosen.warnings
+
+
+def test_another_clusters_backup_is_taken_only_when_named() -> None:
+    foreign = ours("foreign.zip", 15, "10.5.4", cluster="Saturn")
+    with pytest.raises(NoBackup, match="it is of another cluster, Saturn"):
+        pick(foreign)
+    with pytest.raises(NoBackup):
+        pick(foreign, wanted="latest")
+    named = pick(foreign, wanted="foreign.zip")
+    assert "foreign.zip: it is of another cluster, Saturn." in named.warnings
+    assert pick(ours("own.zip", 15, "10.5.4", cluster="pluto")).backup.name == "own.zip"
 
 
 @pytest.mark.parametrize(
@@ -382,11 +417,27 @@ def test_lines_of_the_history_are_in_the_order_of_their_own_time() -> None:
     assert version_at(1, history=history[::-1], packages=()) == "10.5.5 (CU0)"
 
 
-def test_a_downgrade_before_the_zip_is_a_warning() -> None:
-    packages = (*PACKAGES, package(WEB_10_5_4, 30))
-    chosen = pick(vendor("b.zip", 20, 5), vendor("d.zip", 35), packages=packages)
+DOWNGRADED = (*PACKAGES, package(WEB_10_5_4, 30))
+
+
+def restored(day: float, *, state: str = "released", partial: bool = False) -> LastRestore:
+    return LastRestore(run_id="commit-1", state=state, at=at(day), backup="b.zip", partial=partial)
+
+
+@pytest.mark.parametrize("last", [None, restored(25), restored(40), restored(31, state="undone"), restored(31, partial=True)])
+def test_what_was_made_after_a_downgrade_without_a_restore_is_migrated_content(last: LastRestore | None) -> None:
+    """The older package's own automatic backup, and every later one, until the content was restored."""
+    chosen = pick(vendor("b.zip", 20, 5), vendor("d.zip", 35), packages=DOWNGRADED, last_restore=last)
+    assert chosen.backup.name == "b.zip"
+    assert any("d.zip is newer, but was passed over: made after a downgrade from 10.5.6 (CU0) to 10.5.4" in warning for warning in chosen.warnings)
+    alone = pick(ours("d.zip", 35, "10.5.4"), packages=DOWNGRADED, last_restore=last)
+    assert any("it may be migrated content" in warning for warning in alone.warnings)
+
+
+def test_after_a_downgrade_and_a_restore_the_content_is_right() -> None:
+    chosen = pick(vendor("b.zip", 20, 5), vendor("d.zip", 35), packages=DOWNGRADED, last_restore=restored(31))
     assert chosen.backup.name == "d.zip"
-    assert any("after a downgrade from 10.5.6 (CU0) to 10.5.4 (CU0)" in warning for warning in chosen.warnings)
+    assert not any("downgrade" in warning for warning in chosen.warnings)
 
 
 def test_a_main_release_of_unknown_cu_is_ambiguous_and_not_chosen() -> None:

@@ -17,8 +17,17 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent import (
     VersionFact,
 )
 from ansible_collections.dataminer.web.plugins.module_utils.apps import parse_app
-from ansible_collections.dataminer.web.plugins.module_utils.cluster import Difference, InStep, barrier, differing_backups, in_step, restarted
+from ansible_collections.dataminer.web.plugins.module_utils.cluster import (
+    Difference,
+    InStep,
+    barrier,
+    differing_backups,
+    in_step,
+    restarted,
+    restored_alike,
+)
 from ansible_collections.dataminer.web.plugins.module_utils.version import Version
+from ansible_collections.dataminer.web.plugins.plugin_utils.installed_versions import comparable
 
 NOW = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 APP = parse_app(folder="a1", info_text='{"Name": "Sales"}', info_error=None, dirs=[], files=[])
@@ -169,6 +178,22 @@ def test_modules_that_differ_right_after_a_downgrade_are_news() -> None:
     assert only(found).what == "versions of GQI DxM differ"
 
 
+def test_two_spellings_of_one_version_of_a_module_are_no_difference() -> None:
+    readings = {"a": agent(host=facts(("DataMiner GQI", "10.5.9"))), "b": agent(host=facts(("DataMiner GQI", "10.5.9.0")))}
+    assert in_step(readings, comparable=comparable).ok
+    assert not in_step(readings).ok
+    newer = {**readings, "c": agent(host=facts(("DataMiner GQI", "10.5.9.1")))}
+    assert only(in_step(newer, comparable=comparable)).values == {"a": "10.5.9", "b": "10.5.9.0", "c": "10.5.9.1"}
+
+
+def test_modules_go_by_the_names_that_are_given() -> None:
+    readings = {"a": agent(host=facts(("DataMiner Query", "1"))), "b": agent(host=facts(("DataMiner Query", "2")))}
+    assert in_step(readings).ok
+    found = in_step(readings, modules={"GQI DxM": "DataMiner Query"})
+    assert only(found).what == "versions of GQI DxM differ"
+    assert [row.modules for row in found.rows] == [{"GQI DxM": "1"}, {"GQI DxM": "2"}]
+
+
 def test_modules_that_nobody_has_are_no_difference() -> None:
     assert in_step({"a": agent(host=facts()), "b": agent(host=None)}).differences == ()
 
@@ -284,3 +309,39 @@ def test_the_barrier_misses_an_agent_without_a_result_and_ignores_other_clusters
 )
 def test_differing_backups(digests: dict[str, str | None], rows: tuple[tuple[str, str, str], ...]) -> None:
     assert differing_backups(digests) == rows
+
+
+def chosen(digests: dict[str, str], *behind: str, limited: bool = False, more: int = 0) -> dict[str, Any]:
+    rows = [{"path": path} for path in behind]
+    return {"chosen": {"digests": digests}, "plan": {"stays_behind": rows, "stays_behind_count": len(rows) + more, "limited": limited}}
+
+
+ALIKE = {"all": "x", "Applications/a": "1", "Dashboards": "2"}
+APPLE, BOARD = "Applications/a", "Dashboards/b.dmadb.json"
+
+
+@pytest.mark.parametrize(
+    ("plans", "fails"),
+    [
+        ([chosen(ALIKE), chosen(ALIKE)], {APPLE, BOARD}),
+        ([chosen(ALIKE), chosen({**ALIKE, "all": "y", "Dashboards": "3"})], {APPLE}),
+        ([chosen(ALIKE, "Applications/A/version_9"), chosen(ALIKE)], {BOARD}),
+        ([chosen(ALIKE), chosen(ALIKE, "Dashboards/B.dmadb.json")], {APPLE}),
+        ([chosen(ALIKE, limited=True), chosen(ALIKE)], set()),
+        ([chosen(ALIKE, more=1), chosen(ALIKE)], set()),
+        ([chosen(ALIKE), {"chosen": {"done": True}, "plan": None}], set()),
+        ([chosen(ALIKE), None], set()),
+    ],
+)
+def test_what_was_restored_alike_has_to_be_alike_right_after(plans: list[dict[str, Any] | None], fails: set[str]) -> None:
+    """But for what the backups didn't hold, and for files that nobody tells of."""
+    there = [{APPLE: digit, BOARD: digit, "Dashboards/_IMAGES/c.png": digit, "Web/d.png": digit} for digit in "pq"]
+    found = in_step(
+        {f"dma{number}": agent(content=content) for number, content in enumerate(there)},
+        restored=restored_alike({f"dma{number}": plan for number, plan in enumerate(plans)}),
+    )
+    names = {APPLE: APPLE, "dashboard": BOARD}
+    failed = {names.get(difference.what.split(" ")[0]) for difference in found.differences if difference.severity == "fail"}
+    assert failed == fails
+    assert len(found.differences) == 4
+    assert found.ok is not bool(fails)

@@ -186,6 +186,10 @@ def test_folder_entries_are_accepted_and_dropped() -> None:
         ("Web/a", "Web\\a"),
         ("Web/é.json", "Web/É.json"),
         ("Web/я/x", "Web/Я/X"),
+        ("Web/\u1f80.json", "Web/\u1f88.json"),
+        ("Web/\u1f97.json", "Web/\u1f9f.json"),
+        ("Web/\u1fa4.json", "Web/\u1fac.json"),
+        ("Web/\u1fb3.json", "Web/\u1fbc.json"),
     ],
 )
 def test_two_entries_of_one_file(one: str, two: str) -> None:
@@ -301,7 +305,10 @@ def test_a_message_shows_no_raw_control_character() -> None:
     assert len(str(caught.value)) < 800
 
 
-@pytest.mark.parametrize(("text", "folded"), [("aé", "AÉ"), ("straße", "STRAßE"), ("𐐨", "𐐨"), ("ŉ", "ŉ"), ("µ", "\u039c")])
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [("aé", "AÉ"), ("straße", "STRAßE"), ("𐐨", "𐐨"), ("ŉ", "ŉ"), ("µ", "\u039c"), ("\u1f80", "\u1f88"), ("\u1fb7", "\u1fb7")],
+)
 def test_fold(text: str, folded: str) -> None:
     assert fold(text) == folded
 

@@ -122,8 +122,15 @@ def test_rules_by_runtime_in_both_directions(purpose: str, web: str, rule: str, 
 
 def test_unread_runtimes_warn() -> None:
     gate = judge(replace(state(server="10.6.1"), host=None), target="10.6.5")
-    assert verdict(gate, "dotnet-10") is WARN
-    assert verdict(gate, "dotnet-modules") is WARN
+    for rule in ("dotnet-10", "dotnet-modules"):
+        assert verdict(gate, rule) is WARN
+        assert ".NET 10 hosting bundle" in row(gate, rule).remedy
+        assert "nobody looked, so this only warns" in row(gate, rule).remedy
+
+
+def test_a_runtime_that_is_there_says_which_part_of_the_bundle_was_read() -> None:
+    gate = judge(state(server="10.6.1", host={"runtimes": ("10.0.1",)}), target="10.6.5")
+    assert "Microsoft.NETCore.App is read, Microsoft.AspNetCore.App isn't" in row(gate, "dotnet-10").found
 
 
 def test_a_runtime_that_is_known_better_goes_before_the_rule() -> None:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, Member
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, Member, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Reading, Verdict, evaluate
-from gate_agents import NOW, agents, cluster, judge, reading, request, row, state, verdict
+from gate_agents import NOW, agents, cluster, judge, package, reading, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 
@@ -154,6 +154,28 @@ def test_the_machines_of_a_failover_pair_share_an_id_and_warn() -> None:
     assert "never the virtual IP" in row(gate, "failover", None).remedy
 
 
+@pytest.mark.parametrize(("partial", "expected"), [(False, DENY), (True, WARN)])
+def test_a_machine_of_a_pair_alone_denies(partial: bool, expected: Verdict) -> None:
+    gate = gate_of(within(a1=cluster(1, "10.0.0.1", failover=True, twin="10.0.0.101")), allow_partial=partial)
+    assert verdict(gate, "failover", None) is expected
+    assert "10.0.0.101" in row(gate, "failover", None).found
+    assert "both physical hosts" in row(gate, "failover", None).remedy
+    assert gate.allowed is partial
+
+
+def test_a_whole_pair_only_warns() -> None:
+    one, other = (cluster(1, own, failover=True, twin=twin) for own, twin in (("dma1", "DMA2"), ("dma2", "DMA1")))
+    gate = gate_of(within(a1=one, a2=other))
+    assert verdict(gate, "failover", None) is WARN
+    assert gate.allowed, gate.denials
+
+
+def test_a_pair_whose_other_machine_is_not_known_only_warns() -> None:
+    gate = gate_of(within(a1=cluster(1, "10.0.0.1", failover=True)))
+    assert verdict(gate, "failover", None) is WARN
+    assert "not known" in row(gate, "failover", None).found
+
+
 def test_an_agent_that_the_others_do_not_list_denies() -> None:
     gate = gate_of(within(a1=cluster(1, "10.0.0.1", ids=(1, 2)), a2=cluster(2, "10.0.0.2", ids=(1, 2)), a3=cluster(3, "10.0.0.3", ids=(1, 2, 3))))
     assert verdict(gate, "unlisted", "a3") is DENY
@@ -186,6 +208,32 @@ def test_one_server_version_and_one_web_version(versions: tuple[str | None, ...]
 @pytest.mark.parametrize("purpose", ["backup", "status"])
 def test_differing_servers_only_warn_where_nothing_changes(purpose: str) -> None:
     assert verdict(judge(state(), state(server="10.5.3"), purpose=purpose), "same-server", None) is WARN
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ((None, None), NA),
+        (("C:\\a\\x.dmupgrade", "D:\\b\\X.dmupgrade"), PASS),
+        (("C:\\a\\x.dmupgrade", "/a/x.dmupgrade"), PASS),
+        (("C:\\a\\x.dmupgrade", "C:\\a\\y.dmupgrade"), DENY),
+        (("C:\\a\\x.dmupgrade", None), PASS),
+    ],
+)
+def test_all_agents_get_one_package(purpose: str, paths: tuple[str | None, ...], expected: Verdict) -> None:
+    states = [state(package_file=None if path is None else PackageFile(path=path, size=1)) for path in paths]
+    version = "10.5.5" if purpose == "upgrade" else "10.5.3"
+    gate = judge(*states, purpose=purpose, target=version, package=package(f"{version}.0-1"))
+    assert verdict(gate, "one-package", None) is expected
+    assert gate.allowed is (expected is not DENY)
+    if expected is DENY:
+        assert row(gate, "one-package", None).found == "a1: x.dmupgrade; a2: y.dmupgrade"
+
+
+def test_the_package_of_an_agent_outside_the_run_is_its_own() -> None:
+    one, other = (state(package_file=PackageFile(path=path, size=1)) for path in ("x.dmupgrade", "y.dmupgrade"))
+    assert verdict(judge(one, other, play_agents=("a1",), allow_partial=True), "one-package", None) is PASS
 
 
 def clocks(*off: tuple[float, float | None]) -> list[Reading]:

@@ -68,7 +68,7 @@ PURPOSES = [
 
 @pytest.mark.parametrize(("purpose", "web", "expected"), PURPOSES)
 def test_an_upgrade_goes_forward_and_a_restore_back_or_nowhere(purpose: str, web: str, expected: Verdict) -> None:
-    gate = judge(state(server="10.5.6", web=web), purpose=purpose, target="10.5.5")
+    gate = judge(state(server="10.5.6", web=web), purpose=purpose, target="10.5.5", package=package() if purpose == "downgrade" else None)
     assert verdict(gate, "direction") is expected
     assert gate.allowed is (expected is not DENY)
 
@@ -76,6 +76,17 @@ def test_an_upgrade_goes_forward_and_a_restore_back_or_nowhere(purpose: str, web
 def test_a_denied_direction_names_the_other_playbook() -> None:
     assert "downgrade_restore.yml" in row(judge(state(web="10.5.6")), "direction").remedy
     assert "upgrade_web.yml" in row(judge(state(web="10.5.3"), purpose="downgrade"), "direction").remedy
+
+
+def test_content_does_not_go_back_before_the_software_does() -> None:
+    """Content restored under newer web apps is migrated again."""
+    denied = row(judge(state(web="10.5.9"), purpose="downgrade", target="10.5.6"), "direction")
+    assert denied.verdict is DENY
+    assert "no package is named" in denied.found
+    assert "migrated again" in denied.remedy
+    older = package("10.5.6.0-15848")
+    assert verdict(judge(state(web="10.5.9"), purpose="downgrade", target="10.5.6", package=older), "direction") is PASS
+    assert verdict(judge(state(web="10.5.6"), purpose="downgrade", target="10.5.6"), "direction") is WARN
 
 
 STEPS = [
@@ -117,11 +128,13 @@ def test_backup_and_status_need_no_target(purpose: str) -> None:
     assert not {"kind", "direction", "baseline-10.5", "dotnet-10", "gqi-newtonsoft"} & {one.rule for one in gate.rows}
 
 
-def test_a_status_never_denies_but_for_what_was_not_read() -> None:
-    bad = state(server=None, web=None, root_exists=False, language_mode="ConstrainedLanguage", journals=(("c1", "swapped"),), errors=("x",))
+def test_a_status_never_denies_but_for_what_was_not_read_and_what_broke_off() -> None:
+    bad = state(server=None, web=None, root_exists=False, language_mode="ConstrainedLanguage", errors=("x",))
     assert judge(bad, state(server="10.6.1"), purpose="status", target=None).allowed
     gate = evaluate(request("status", None), [reading("a1", None, "unreachable")])
     assert [one.rule for one in gate.denials] == ["read"]
+    broken_off = judge(state(journals=(("c1", "swapped"),)), purpose="status", target=None)
+    assert [one.rule for one in broken_off.denials] == ["journal"]
 
 
 def test_rows_come_in_a_fixed_order_the_clusters_first() -> None:
@@ -146,8 +159,7 @@ def test_the_answer_is_plain_json_and_says_the_same() -> None:
     result = json.loads(json.dumps(gate.to_result()))
     assert result == gate.to_result()
     assert result["allowed"] is False
-    assert result["target"] == "10.5.5 (CU0)"
-    assert result["target_build"] == 15700
+    assert result["target"] == "10.5.5.0-15700"
     assert result["package"] == "DataMiner 10.5.5.0-15700 Web Upgrade.dmupgrade"
     assert result["agents"] == ["a1", "a2"]
     assert result["directions"] == {"a1": "upgrade", "a2": "unknown"}

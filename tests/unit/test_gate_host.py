@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
 from ansible_collections.dataminer.web.plugins.module_utils.gate_host import restarts
-from gate_agents import installed, job, judge, request, row, state, verdict
+from gate_agents import installed, job, judge, package, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 GB = 10**9
@@ -18,7 +18,8 @@ WORK = ["upgrade", "downgrade", "backup"]
 
 def for_purpose(purpose: str, one: AgentState, **more: Any) -> Any:
     """Judged with a target that the purpose allows."""
-    return judge(one, purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **more)
+    older = {"package": package("10.5.3.0-15400")} if purpose == "downgrade" else {}
+    return judge(one, purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **{**older, **more})
 
 
 @pytest.mark.parametrize("purpose", WORK)
@@ -210,6 +211,54 @@ def test_free_space_by_volume(purpose: str, free: dict[str, Disk], expected: Ver
     gate = for_purpose(purpose, state(content=content(10 * GB), disks=free), package_size=GB)
     assert verdict(gate, "free-space") is expected
     assert gate.allowed is (expected is PASS)
+
+
+def there(size: int | None) -> PackageFile:
+    return PackageFile(path="C:\\p\\x.dmupgrade", size=size)
+
+
+@pytest.mark.parametrize(
+    ("file", "brought", "size", "expected", "needed"),
+    [
+        pytest.param(there(GB), False, None, PASS, 31, id="on the agent"),
+        pytest.param(there(None), True, GB, PASS, 32, id="to be brought from the controller"),
+        pytest.param(there(GB - 1), True, GB, PASS, 32, id="another one of that name is there"),
+        pytest.param(there(GB), True, GB, PASS, 31, id="brought before"),
+        pytest.param(there(GB), True, None, PASS, 31, id="brought from a share before"),
+        pytest.param(there(None), True, None, WARN, 30, id="to be brought from a share"),
+        pytest.param(None, False, None, WARN, 30, id="not looked for"),
+    ],
+)
+def test_free_space_for_the_package(file: PackageFile | None, brought: bool, size: int | None, expected: Verdict, needed: int) -> None:
+    def space(free: int) -> Any:
+        one = state(content=content(10 * GB), disks={**one_volume(free), "package": one_volume(free)["root"]}, package_file=file)
+        return row(judge(one, package=package(), package_size=size, package_brought=brought), "free-space")
+
+    assert space(needed * GB).verdict is expected
+    assert space(needed * GB - 1).verdict is DENY
+    assert ("the size of the package isn't known yet" in space(needed * GB).found) is (expected is WARN)
+
+
+def test_the_copy_of_the_package_takes_room_in_its_own_folder() -> None:
+    free = disks(backup_dir=99 * GB, work_dir=0, root=99 * GB, package=GB - 1)
+    one = state(content=content(GB), disks=free, package_file=there(None))
+    assert verdict(judge(one, package=package(), package_size=GB, package_brought=True), "free-space") is DENY
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "expected"),
+    [
+        (there(1), {}, PASS),
+        (there(None), {}, DENY),
+        (there(None), {"package_brought": True}, NA),
+        (there(None), {"target": "10.5.4"}, NA),
+        (None, {}, NA),
+    ],
+)
+def test_a_package_that_should_be_there_is_looked_for_first(file: PackageFile | None, more: dict[str, Any], expected: Verdict) -> None:
+    gate = judge(state(package_file=file), **more)
+    assert verdict(gate, "package-there") is expected
+    assert gate.allowed is (expected is not DENY)
 
 
 def test_free_space_tells_both_sizes() -> None:

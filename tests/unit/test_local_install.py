@@ -44,7 +44,7 @@ def spec(agent: Agent, *, code: int = 0, **more: Any) -> dict[str, Any]:
     script = agent.home / "installer.py"
     script.write_text(INSTALLER)
     argv = [sys.executable, str(script), str(agent.home), str(code)]
-    base = {"kind": "install", "work": "install web", "argv": argv, "package": str(package), "sha256": None, "success_codes": [0, 10]}
+    base = {"kind": "install", "argv": argv, "package": str(package), "sha256": None, "success_codes": [0, 10]}
     return {**base, "packages_dir": str(agent.home / "packages"), **more}
 
 
@@ -104,7 +104,7 @@ def test_the_installer_keeps_the_lock_when_its_job_is_killed(agent: Agent) -> No
     with pytest.raises(Busy):
         agent.start({"kind": "verify", "path": "x"}, "v1")
     (agent.home / "hold").unlink()
-    assert agent.host.poll("i1", 10).state == "dead"
+    assert agent.host.poll("i1", 60).state == "dead"
     assert installs(agent) == 1
     assert agent.follow(spec(agent), "i3").state == "done"
     assert installs(agent) == 2
@@ -116,7 +116,7 @@ def test_a_job_told_to_end_leaves_the_installer_alone(agent: Agent) -> None:
     installer = int(wait_for(lambda: (path := agent.home / "installer.pid").exists() and path.read_text()))
     job = int(Path(f"/proc/{installer}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(job, signal.SIGTERM)
-    assert agent.host.poll("i1", 10).state == "failed"
+    assert agent.host.poll("i1", 60).state == "failed"
     assert agent.store.locked()
     (agent.home / "hold").unlink()
     wait_for(lambda: not agent.store.locked())
@@ -132,7 +132,7 @@ def test_the_installer_holds_no_handle_of_the_starter(agent: Agent, tmp_path: Pa
     assert str(agent.work / "lock") in held
     assert os.getsid(installer) == installer  # whatever ends the session of the job spares it
     (agent.home / "hold").unlink()
-    agent.host.poll("i1", 10)
+    agent.host.poll("i1", 60)
 
 
 def test_progress_shows_the_last_line_of_the_log(agent: Agent) -> None:
@@ -140,7 +140,7 @@ def test_progress_shows_the_last_line_of_the_log(agent: Agent) -> None:
     agent.start(spec(agent), "i1")
     wait_for(lambda: "ends with 0" in agent.host.poll("i1").progress.get("text", ""))
     (agent.home / "hold").unlink()
-    assert agent.host.poll("i1", 10).state == "done"
+    assert agent.host.poll("i1", 60).state == "done"
 
 
 def test_only_a_log_of_this_install_counts(tmp_path: Path) -> None:

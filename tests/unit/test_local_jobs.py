@@ -17,6 +17,7 @@ import ansible_collections
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils import local_host, local_jobs
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, InvalidInput, JobFailed, NoSuchJob
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import work_of
 from ansible_collections.dataminer.web.plugins.module_utils.local_files import read_json
 from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 from ansible_collections.dataminer.web.plugins.module_utils.local_jobs import Job
@@ -29,7 +30,7 @@ def linger(job: Job) -> dict[str, Any]:
     (job.folder / "pid").write_text(str(os.getpid()))
     with (job.store.work / "carried-out").open("a") as log:
         log.write(f"{job.run_id}\n")
-    end = time.monotonic() + float(job.spec.get("seconds", 20))
+    end = time.monotonic() + float(job.spec.get("seconds", 60))
     while time.monotonic() < end and not (job.folder / "end").exists():
         time.sleep(0.01)
     return {"answer": 42}
@@ -49,7 +50,7 @@ def pid(agent: Agent, run_id: str) -> int:
 
 def end(agent: Agent, run_id: str) -> Any:
     (agent.store.folder(run_id) / "end").touch()
-    return agent.host.poll(run_id, 10)
+    return agent.host.poll(run_id, 60)
 
 
 def carried_out(agent: Agent) -> list[str]:
@@ -90,35 +91,60 @@ def test_a_start_with_the_same_run_id_attaches(agent: Agent) -> None:
 
 
 def test_a_start_of_the_same_work_attaches_under_the_first_run_id(agent: Agent) -> None:
-    agent.start({"kind": "backup", "work": "backup /x"}, "b1")
-    other = agent.start({"kind": "backup", "work": "backup /x"}, "b2")
+    agent.start({"kind": "backup", "dest_dir": "/x"}, "b1")
+    other = agent.start({"kind": "backup", "dest_dir": "/x"}, "b2")
     assert (other.run_id, other.attached) == ("b1", True)
     assert agent.host.poll("b2").state == "absent"
     end(agent, "b1")
 
 
-@pytest.mark.parametrize("spec", [{"kind": "verify", "work": "backup /x"}, {"kind": "backup", "work": "backup /y"}, {"kind": "backup"}])
+@pytest.mark.parametrize("spec", [{"kind": "verify", "dest_dir": "/x"}, {"kind": "backup", "dest_dir": "/y"}, {"kind": "backup"}])
 def test_another_job_is_busy_and_says_with_what(agent: Agent, spec: dict[str, Any]) -> None:
-    agent.start({"kind": "backup", "work": "backup /x", "owner": "anna"}, "b1")
+    agent.start({"kind": "backup", "dest_dir": "/x", "owner": "anna"}, "b1")
     with pytest.raises(Busy) as raised:
         agent.start(spec, "b2")
     assert "backup job b1 of anna, started 20" in raised.value.found
+    assert ("with other work to do" in raised.value.message) is (spec["kind"] == "backup")
     end(agent, "b1")
     agent.start({**spec, "seconds": 0}, "b3")
-    assert agent.host.poll("b3", 10).state == "done"
+    assert agent.host.poll("b3", 60).state == "done"
 
 
-def test_work_that_says_nothing_is_never_the_same(agent: Agent) -> None:
-    agent.start({"kind": "backup", "work": ""}, "b1")
-    with pytest.raises(Busy):
-        agent.start({"kind": "backup", "work": ""}, "b2")
-    end(agent, "b1")
+BACKUP = {
+    "kind": "backup",
+    "owner": "ann",
+    "items": [{"path": "Dashboards", "versions": None}],
+    "dest_dir": "/x",
+    "name": "10.zip",
+    "header": {"created": "10"},
+    "rotate": ["1.zip"],
+    "about": {"created": "10"},
+}
+PREPARE = {"kind": "prepare", "zip_sha256": "ab", "include": ["Dashboards"], "safety": BACKUP, "free_needed": 10}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (BACKUP, {**BACKUP, "owner": "bob", "name": "11.zip", "header": {"created": "11"}, "rotate": [], "about": None}, True),
+        (BACKUP, {**BACKUP, "items": [{"path": "Web", "versions": None}]}, False),
+        (BACKUP, {**BACKUP, "dest_dir": "/y"}, False),
+        (PREPARE, {**PREPARE, "owner": "bob", "free_needed": 11, "safety": {**BACKUP, "name": "11.zip"}}, True),
+        (PREPARE, {**PREPARE, "include": None}, False),
+        (PREPARE, {**PREPARE, "safety": None}, False),
+        ({"kind": "install", "package": "C:/A.dmupgrade", "argv": ["a"]}, {"kind": "install", "package": "c:/a.dmupgrade", "argv": ["b"]}, True),
+        ({"kind": "install", "package": "C:/A.dmupgrade", "argv": ["a"]}, {"kind": "install", "package": "C:/B.dmupgrade", "argv": ["a"]}, False),
+        ({"kind": "undo", "commit": "c1"}, {"kind": "undo", "commit": "c2"}, False),
+    ],
+)
+def test_the_work_of_a_job_is_its_spec_without_what_is_volatile(first: dict[str, Any], second: dict[str, Any], same: bool) -> None:
+    assert (work_of(first) == work_of(second)) is same
 
 
 def test_an_older_job_of_the_same_work_is_not_attached_to(agent: Agent) -> None:
-    agent.start({"kind": "backup", "work": "backup /x", "seconds": 0}, "b1")
-    agent.host.poll("b1", 10)
-    second = agent.start({"kind": "backup", "work": "backup /x"}, "b2")
+    agent.start({"kind": "backup", "dest_dir": "/x", "seconds": 0}, "b1")
+    agent.host.poll("b1", 60)
+    second = agent.start({"kind": "backup", "dest_dir": "/x"}, "b2")
     assert (second.run_id, second.attached) == ("b2", False)
     end(agent, "b2")
 
@@ -148,7 +174,7 @@ def race(work: str, spec: dict[str, Any], run_id: str, gate: Any, answers: Any) 
 @pytest.mark.parametrize("same_run_id", [True, False])
 @pytest.mark.parametrize("stale", [True, False])
 def test_starts_that_race_start_one_job(agent: Agent, same_run_id: bool, stale: bool) -> None:
-    spec = {"kind": "backup", "work": "backup /x", "seconds": 20}
+    spec = {"kind": "backup", "dest_dir": "/x", "seconds": 20}
     if stale:  # a job of the same work was killed before
         agent.start(spec, "old")
         wait_for(lambda: carried_out(agent))
@@ -159,7 +185,7 @@ def test_starts_that_race_start_one_job(agent: Agent, same_run_id: bool, stale: 
     racers = [context.Process(target=race, args=(str(agent.work), spec, run_id, gate, answers)) for run_id in run_ids]
     for racer in racers:
         racer.start()
-    told = [answers.get(timeout=20) for _racer in racers]
+    told = [answers.get(timeout=60) for _racer in racers]
     for racer in racers:
         racer.join()
     winner = wait_for(lambda: carried_out(agent)[stale:])
@@ -187,7 +213,7 @@ def test_a_start_that_was_overtaken_does_not_run_the_job_again(agent: Agent, mon
 
 def test_a_start_that_has_only_just_begun_is_not_taken_for_a_dead_job(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_jobs, "ATTEMPTS", 2)
-    spec = {"kind": "backup", "work": "backup /x"}
+    spec = {"kind": "backup", "dest_dir": "/x"}
     agent.start(spec, "old")
     kill(pid(agent, "old"))
     lock = agent.store.take_lock()  # as a start does before it writes anything
@@ -201,11 +227,11 @@ def test_a_start_that_has_only_just_begun_is_not_taken_for_a_dead_job(agent: Age
 def test_a_job_that_has_ended_but_holds_the_lock_is_not_attached_to(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an installer leaves running may hold it for a while."""
     monkeypatch.setattr(local_jobs, "ATTEMPTS", 2)
-    spec = {"kind": "backup", "work": "backup /x", "seconds": 0}
+    spec = {"kind": "backup", "dest_dir": "/x", "seconds": 0}
     agent.follow(spec, "b1")
     lock = agent.store.take_lock()
     assert lock is not None
-    agent.store.record("b1", {"run_id": "b1", "kind": "backup", "owner": "anna", "started": "then", "work": "backup /x"})
+    agent.store.record("b1", {"run_id": "b1", "kind": "backup", "owner": "anna", "started": "then", "work": work_of(spec)})
     with pytest.raises(Busy, match="backup job b1 of anna, started then"):
         agent.start(spec, "b2")
     os.close(lock)
@@ -214,19 +240,19 @@ def test_a_job_that_has_ended_but_holds_the_lock_is_not_attached_to(agent: Agent
 def test_a_killed_job_is_dead_and_the_next_may_start(agent: Agent) -> None:
     agent.start({"kind": "backup"}, "b1")
     kill(pid(agent, "b1"))
-    status = agent.host.poll("b1", 5)
+    status = agent.host.poll("b1", 60)
     assert status.state == "dead"
     assert isinstance(status.failure(), JobFailed)
     assert "jobs/b1/log.txt" in str(status.failure())
     assert agent.start({"kind": "backup"}, "b1").state == "dead"  # the same run id tells what is known of it
     agent.start({"kind": "backup", "seconds": 0}, "b2")
-    assert agent.host.poll("b2", 10).state == "done"
+    assert agent.host.poll("b2", 60).state == "done"
 
 
 def test_a_job_told_to_end_says_so(agent: Agent) -> None:
     agent.start({"kind": "backup"}, "b1")
     os.kill(pid(agent, "b1"), signal.SIGTERM)
-    status = agent.host.poll("b1", 10)
+    status = agent.host.poll("b1", 60)
     assert status.state == "failed"
     assert "SIGTERM" in str(status.failure())
 
@@ -259,7 +285,7 @@ if {killed}:
 def test_a_job_outlives_the_process_that_started_it(agent: Agent, killed: bool) -> None:
     link = next(path for path in ansible_collections.__path__ if (Path(path) / "dataminer").exists())
     script = STARTER.format(link=link, work=str(agent.work), killed=killed)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "running\n", done.stderr
     assert done.returncode == (-signal.SIGKILL if killed else 0)
     assert os.getsid(pid(agent, "b1")) not in (os.getsid(0), 0)

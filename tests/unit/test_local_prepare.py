@@ -54,11 +54,12 @@ def test_rows_create_replace_and_leave(agent: Agent) -> None:
     result = agent.run(agent.prepare_spec(made(agent)), "p1")
     assert result == {"rows": 3, "same": 1, "files": 4, "bytes": 5012, "safety": None}
     assert {path: (row.action, row.target) for path, row in rows(agent).items()} == {
+        "Applications/A/App.info.json": ("same", "Applications/A/App.info.json"),
         "Applications/A/version_1/pages/x.dmadb.json": ("create", "Applications/A/version_1/pages/x.dmadb.json"),
         "Dashboards/Overview.dmadb.json": ("replace", "Dashboards/Overview.dmadb.json"),
         "Dashboards/empty.dmadb.json": ("create", "Dashboards/empty.dmadb.json"),
     }
-    assert staged(agent) == {path: data.encode() for path, data in ZIP.items() if path != "Applications/A/App.info.json"}
+    assert staged(agent) == {path: data.encode() for path, data in ZIP.items()}
     assert snapshot(agent.root) == before
 
 
@@ -274,16 +275,16 @@ def test_an_earlier_preparation_is_forgotten_and_says_so(agent: Agent) -> None:
     assert list(agent.root.iterdir()) == []
 
 
-def test_what_an_open_restore_replaced_is_kept(agent: Agent) -> None:
+@pytest.mark.parametrize("state", ["committing", "swapped", "undoing", "released", None])
+def test_what_a_restore_replaced_is_kept(agent: Agent, state: str | None) -> None:
+    """Until a later one has ended well: without a safety copy there is nothing else to go back to."""
     agent.write("Dashboards/Overview.dmadb.json", "migrated")
     agent.prepared(made(agent), "p1")
     agent.run(agent.commit_spec("p1"), "c1")
-    agent.store.write_journal("c1", "swapped")
+    (agent.store.folder("c1") / "journal.json").unlink() if state is None else agent.store.write_journal("c1", state)
     agent.prepared(made(agent), "p2")
     assert (agent.work / "replaced/p1/Dashboards/Overview.dmadb.json").read_text() == "migrated"
-    agent.store.write_journal("c1", "released")
-    agent.prepared(made(agent), "p3")
-    assert not (agent.work / "replaced/p1").exists()
+    assert (agent.store.folder("p1") / "rows.txt").exists()
 
 
 def test_a_preparation_repeated_under_its_run_id_starts_anew(agent: Agent) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils import local_backup
+from ansible_collections.dataminer.web.plugins.module_utils import local_aside, local_backup
 from ansible_collections.dataminer.web.plugins.module_utils.errors import BackupInvalid, DataMinerError, InvalidManifest, NotEnoughSpace, UnsafeEntry
 from ansible_collections.dataminer.web.plugins.module_utils.local_verify import read_zip, verify
 from local_kit import APP, Agent, snapshot
@@ -262,7 +262,7 @@ def test_a_damaged_backup_is_not_put_aside_as_good(agent: Agent) -> None:
 
 def test_a_copy_that_differs_is_not_kept(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = backed_up(agent)
-    monkeypatch.setattr(local_backup, "sha256_file", lambda path: "0" * 64)
+    monkeypatch.setattr(local_aside, "sha256_file", lambda path: "0" * 64)
     with pytest.raises(BackupInvalid, match="differs"):
         agent.run({**spec, "kind": "verify", "copy_to": str(agent.work / "aside")})
     assert list((agent.work / "aside").iterdir()) == []

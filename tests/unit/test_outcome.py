@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Module, Process
-from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, cluster_text, failed_phase, is_good, summarise
-from ansible_collections.dataminer.web.plugins.module_utils.status import status_text
-from gate_agents import NOW, state
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, Process
+from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
+from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_text, failed_phase, is_good, summarise
+from ansible_collections.dataminer.web.plugins.module_utils.status import facts, status_text
+from gate_agents import NOW, cluster, installed, package, state
 
 OK: dict[str, Any] = {"changed": False}
 MADE = {"changed": True, "finished": True, "backup": {"name": "a.zip", "zip_size": 2_500_000}}
 UPGRADED = {"changed": True, "finished": True, "web_before": "10.5.6 (CU0)", "web_after": "10.5.9 (CU0)"}
 FULL = {"dataminer_scan": OK, "dataminer_gate": OK, "dataminer_backup_result": MADE, "dataminer_upgrade_result": UPGRADED, "dataminer_verified": OK}
+BACK = {"directions": {"DMA1": "downgrade"}}
 FAILED = {"failed": True, "msg": "The installer ended with code 1 | Found: no room\nall of the log"}
 
 
@@ -46,7 +48,15 @@ def test_an_agent_that_was_upgraded() -> None:
         pytest.param({"dataminer_gate": {"failed": True, "msg": "denied"}}, "denied by the gate, unchanged", id="denied"),
         pytest.param({"dataminer_upgrade_result": FAILED}, "FAILED: install", id="failed"),
         pytest.param({"dataminer_after": {"unreachable": True, "msg": "no route"}}, "UNREACHABLE", id="unreachable"),
-        pytest.param({"dataminer_scan": None}, "NOT READ: unreachable", id="never read"),
+        pytest.param({"dataminer_scan": None}, "NOT READ", id="never read"),
+        pytest.param({"dataminer_package_result": FAILED}, "FAILED: package", id="no package"),
+        pytest.param({"dataminer_reboot_result": FAILED}, "FAILED: restart", id="not back"),
+        pytest.param({"dataminer_loss": {**FAILED, "stopped": True}}, "stopped after choice of the backup: another agent failed", id="no choice"),
+        pytest.param(
+            {"dataminer_barrier": {"failed": True, "phase": "backup", "problems": [f"DMA1: {NO_RESULT}", f"DMA2: {NO_RESULT}"]}},
+            "stopped: the phase backup wasn't run",
+            id="left out by tags",
+        ),
         pytest.param({"dataminer_barrier": {"failed": True, "phase": "install"}}, "stopped after install: another agent failed", id="stopped"),
         pytest.param({"dataminer_verified": None}, "NOT FINISHED", id="cut off"),
         pytest.param({"dataminer_backup_result": OK, "dataminer_upgrade_result": OK}, "unchanged", id="nothing to do"),
@@ -59,6 +69,7 @@ def test_the_verdict_names_what_stopped_an_agent(results: dict[str, Any], verdic
 def test_check_mode_says_would() -> None:
     row = summarise(run(after=BEFORE, dataminer_upgrade_result={**UPGRADED, "would": True}), purpose="upgrade", check=True)
     assert (row.web_after, row.verdict) == ("10.5.9 (CU0)", "would change")
+    assert row.content == "2 items, 2.0 KB"
     assert "nothing was changed" in text(run(), check=True)
 
 
@@ -81,6 +92,38 @@ def test_the_last_sentence_tells_the_end() -> None:
     assert text(run(dataminer_gate=FAILED)).splitlines()[-1].startswith("DENIED: nothing was changed")
 
 
+def test_a_run_on_a_part_of_a_cluster_says_that_it_is_out_of_step() -> None:
+    row = {"rule": "limit", "verdict": "warn", "found": "left out of this run: DMA2"}
+    last = text(run(dataminer_gate={**OK, "rows": [row]})).splitlines()[-1]
+    assert last == "1 of 1 agents: the upgrade ended well. The cluster is OUT OF STEP until the others follow: left out of this run: DMA2."
+
+
+def test_a_status_of_an_agent_that_the_gate_denies_is_not_well() -> None:
+    one = run(dataminer_gate=FAILED)
+    assert summarise(one, purpose="status", check=False).verdict == "NOT WELL: see the gate's table"
+    assert text(one, purpose="status").splitlines()[-1] == "0 of 1 agents are in step; look at DMA1. Nothing was changed."
+
+
+def older(hours_ago: float, version: str) -> InstalledPackage:
+    return replace(installed("Web", hours_ago), package=package(version))
+
+
+@pytest.mark.parametrize(
+    ("direction", "packages", "told"),
+    [
+        ("downgrade", (), True),
+        ("reinstall", (older(9, "10.5.9.0-1"), older(2, "10.5.6.0-1")), True),  # an earlier run went back, this one finished
+        ("reinstall", (older(9, "10.5.6.0-1"), older(2, "10.5.9.0-1")), False),  # content of the version that runs
+        ("reinstall", (), False),
+    ],
+)
+def test_modules_are_told_of_where_something_older_was_installed(direction: str, packages: tuple[InstalledPackage, ...], told: bool) -> None:
+    now = replace(AFTER, packages=packages)
+    gate = {**OK, "target": "10.5.6.0-1", "directions": {"DMA1": direction}}
+    said = text(run(after=now, dataminer_gate=gate, dataminer_restore_committed=OK), purpose="downgrade")
+    assert ("NOT reinstalled" in said) is told
+
+
 def test_a_failure_is_told_with_its_reason() -> None:
     assert "DMA2 failed (install): The installer ended with code 1 | Found: no room" in text(run("DMA2", dataminer_upgrade_result=FAILED))
 
@@ -99,12 +142,59 @@ def test_a_process_that_was_restarted_beside_the_web_server_is_named() -> None:
     old = [Process(name="SLNet", pid=1, started=NOW), Process(name="W3SVC", pid=2, started=NOW)]
     new = [Process(name="SLNet", pid=7, started=NOW), Process(name="W3SVC", pid=8, started=NOW)]
     before, after = state(host={"processes": tuple(old)}), state(host={"processes": tuple(new)})
-    assert "Restarted beside the web server (DMA1): SLNet" in text(run(before=before, after=after))
+    assert "Processes (DMA1): restarted beside the web server: SLNet" in text(run(before=before, after=after))
+    assert "Processes" not in text(run(before=before, after=after), check=True)
+    all_web = Names(modules={}, web_processes=["slnet.exe", "w3svc"])
+    said = cluster_text("pluto", [run(before=before, after=after)], purpose="upgrade", check=False, names=all_web)
+    assert "Processes (DMA1): no process beside the web server restarted" in said
+
+
+def test_that_no_other_process_restarted_is_told_and_that_nobody_looked() -> None:
+    unread = replace(AFTER, host=None)
+    said = text(run(), run("DMA2"), run("DMA3", after=unread), run("DMA4", before=None, after=None))
+    assert "Processes (DMA1, DMA2): no process beside the web server restarted" in said
+    assert "Processes (DMA3): whether a process beside the web server restarted wasn't read" in said
+    assert "DMA4):" not in said
+
+
+@pytest.mark.parametrize(
+    ("target", "gqi", "dcm"),
+    [
+        ("10.5.11 (CU0)", r"the MSI of 10.5.11 (CU0) is in Tools\ModuleInstallers\Web", r"the MSI of 10.5.11 (CU0) is in Tools\ModuleInstallers,"),
+        ("10.5.0 [CU8]", r"the MSI of 10.5.0 [CU8] is in Tools\ModuleInstallers\Web", r"the MSI of 10.5.0 [CU8] is in Tools\ModuleInstallers,"),
+        ("10.5.4 (CU0)", "make sure that the MSI of 10.5.4 (CU0) is in", "uninstall it only. There is no MSI of it for 10.5.4 (CU0)"),
+        ("10.5.1 (CU0)", "uninstall it only. There is no MSI of it for 10.5.1 (CU0)", "uninstall it only. There is no MSI of it for 10.5.1 (CU0)"),
+        ("10.4.0 [CU20]", "uninstall it only.", "uninstall it only."),
+        ("10.5.0", "make sure that the MSI of 10.5.0", "10.5.0 doesn't state its CU). If it is in"),
+        (None, "no target version is known). If it is in", "no target version is known). If it is in"),
+    ],
+)
+def test_what_to_do_about_each_module_goes_by_the_target(target: str | None, gqi: str, dcm: str) -> None:
+    said = text(run(dataminer_gate={**OK, "target": target, **BACK}), purpose="downgrade").splitlines()
+    assert gqi in next(line for line in said if line.startswith("  GQI DxM: "))
+    assert dcm in next(line for line in said if line.startswith("  Web DcM: "))
+
+
+def test_a_changed_web_config_is_news_and_its_former_one_named() -> None:
+    before, after = replace(BEFORE, web_config="aaa"), replace(AFTER, web_config="bbb")
+    said = text(run(before=before, after=after, dataminer_upgrade_result={**UPGRADED, "web_config_before": "/work/jobs/i1/web.config.before"}))
+    assert "News (DMA1): Webpages/API/Web.config changed. Compare it with the former one: /work/jobs/i1/web.config.before" in said
+    assert "no copy" in text(run(before=before, after=after))
+    assert "Web.config" not in text(run(before=before, after=replace(after, web_config="aaa")))
+    assert "Web.config" not in text(run(before=replace(before, web_config=None), after=after))
+
+
+def test_a_downgrade_says_what_is_no_longer_available() -> None:
+    gate = {**OK, "target": "10.5.6.0-15848", **BACK}
+    lost = "What needs web apps newer than 10.5.6 (CU0) is no longer available"
+    assert lost in text(run(dataminer_gate=gate), purpose="downgrade")
+    assert lost not in text(run(dataminer_gate=gate))
+    assert lost not in text(run(dataminer_gate=gate, dataminer_upgrade_result=None), purpose="downgrade")
 
 
 def test_a_restore_says_that_modules_were_not_reinstalled_and_which_are_there() -> None:
     host = replace(state().host, modules=(Module(name="DataMiner GQI", version="10.5.9", code="{1}"),))  # type: ignore[type-var]
-    said = text(run(after=replace(AFTER, host=host)), run("DMA2", before=None, after=None), purpose="downgrade")
+    said = text(run(after=replace(AFTER, host=host), dataminer_gate={**OK, **BACK}), run("DMA2", before=None, after=None), purpose="downgrade")
     assert "NOT reinstalled" in said
     assert "DMA1: GQI DxM 10.5.9" in said
     assert "DMA2: module versions weren't read" in said
@@ -115,3 +205,32 @@ def test_the_status_tells_where_each_fact_was_read() -> None:
     assert "the test says so (dataminer_web_version)" in said.replace("\n", " ")
     assert "2.0 KB in 2 files" in said
     assert "0 low-code apps, 2 dashboards" in said
+
+
+def cells(one: AgentState) -> dict[str, tuple[str, str]]:
+    return {fact: (found, where) for fact, found, where in facts(one, {"GQI DxM": "DataMiner Query"})}
+
+
+def test_the_status_tells_what_is_inferred_or_found_nowhere() -> None:
+    """An operator compares these with the first agent, and sees which variable corrects each."""
+    host = {"processes": (Process(name="w3wp", pid=1, started=NOW), Process(name="SLNet", pid=2, started=NOW)), "runtimes": ()}
+    told = cells(state(host=host, packages=(replace(installed("Web", 1), said="Upgrade succeeded"),), vendor_folder=("/dm/Backups", False)))
+    assert told["last package"][0].endswith('Web Upgrade.dmupgrade: succeeded, by the line "Upgrade succeeded"')
+    assert "dataminer_progress_success_pattern" in told["last package"][1]
+    assert told["vendor's backups"] == ("no such folder", "/dm/Backups (dataminer_vendor_backup_dir)")
+    assert told["modules"][1] == "Uninstall entries; compared: GQI DxM (DataMiner Query…) (dataminer_module_names)"
+    assert told["processes"] == ("SLNet, w3wp", "those in dataminer_web_processes may restart")
+    assert "dataminer_web_service" in told["web server"][1]
+    assert told[".NET"][0] == "none"
+    assert told["free space"][0] == ", ".join(["/srv/dm: 1000.0 GB"] * 3)
+    assert told["DataMiner"] == ("C:\\Skyline DataMiner", "dataminer_root")
+
+
+def test_the_status_of_a_bare_agent() -> None:
+    pair = cluster(1, "10.0.0.1", failover=True)
+    told = cells(state(root_exists=False, has_web_folder=False, cluster=pair, vendor_folder=("/dm/Backups", True)))
+    assert told["DataMiner"][0] == "C:\\Skyline DataMiner doesn't exist"
+    assert told["folder Web"][0] == "none"
+    assert told["vendor's backups"][0] == "none"
+    assert told["cluster"][0].endswith("a Failover pair, its other machine is not known")
+    assert cells(replace(state(), host=None))["processes"][0] == "not read"

@@ -76,6 +76,21 @@ def test_every_variable_is_named_after_the_collection_and_has_one_default(path):
     assert not own & others
 
 
+DEFAULTS = [*(ROOT / "roles").glob("*/defaults/main.yml")]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_every_variable_of_a_playbook_is_one_that_a_role_has(path):
+    """With a default and an argument, so that it is documented and checked."""
+    expressions = re.findall(r"\{\{.*?\}\}|when: .*", path.read_text(encoding="utf-8"))
+    used = set(re.findall(r"dataminer_\w+", " ".join(expressions)))
+    known = {name for defaults in DEFAULTS for name in yaml.safe_load(defaults.read_text(encoding="utf-8")) or {}}
+    specs = (yaml.safe_load((defaults.parents[1] / "meta" / "argument_specs.yml").read_text(encoding="utf-8")) for defaults in DEFAULTS)
+    declared = {name for spec in specs for name in spec["argument_specs"]["main"]["options"]}
+    assert used
+    assert used <= known & declared
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
 def test_the_readme_names_every_playbook(path):
     assert f"`{path.name}`" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ from simulator.windows.host import PlayedHost
 from simulator.windows.payload import ModuleCall
 from simulator.windows.server import PlayedServer
 
-pytest.importorskip("psrpcore", reason="the library psrpcore is missing")
-pypsrp = pytest.importorskip("pypsrp", reason="the library pypsrp is missing")
+pytest.importorskip("psrpcore", reason="lane psrp: the library psrpcore is missing")
+pypsrp = pytest.importorskip("pypsrp", reason="lane psrp: the library pypsrp is missing")
 
 from pypsrp.exceptions import AuthenticationError
 from pypsrp.host import PSHost, PSHostUserInterface

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, BackupFile, InstalledPackage, ManifestHead
+from ansible_collections.dataminer.web.plugins.module_utils.backup import header, plan_backup
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Refused
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
@@ -25,11 +26,15 @@ def install(version: str, *, hours_ago: float, completed: bool | None = True, ki
     )
 
 
-def backup(web: str, *, hours_ago: float, purpose: str = "backup", intact: bool = True, suspected: bool = False) -> BackupFile:
-    header: dict[str, object] = {"web_version": web, "purpose": purpose, **({"suspect": "half migrated"} if suspected else {})}
-    head = ManifestHead(header=header, trailer={}, intact=intact)
-    name = f"{web}-{hours_ago}.zip"
-    return BackupFile(origin="own", path=f"/b/{name}", name=name, size=1, modified=NOW - hours_ago * HOUR, manifest=head)
+def backup(
+    web: str, *, hours_ago: float, purpose: str = "backup", intact: bool = True, suspected: bool = False, size: int = 99, owner: str = "DMA1"
+) -> BackupFile:
+    name, sound = f"{web}-{hours_ago}.zip", state(web=web, apps=(), loose=("x",))
+    moment = NOW - hours_ago * HOUR
+    whole = header(plan=plan_backup(sound), state=sound, agent=owner, name=name, when=moment, purpose=purpose)
+    trailer: dict[str, object] = {"files": 1, "bytes": 1, "zip_size": 99, "zip_sha256": "c" * 64}
+    head = ManifestHead(header={**whole, **({"suspect": "half migrated"} if suspected else {})}, trailer=trailer, intact=intact)
+    return BackupFile(origin="own", path=f"/b/{name}", name=name, size=size, modified=moment, manifest=head)
 
 
 def agent(web: str, **more: Any) -> AgentState:
@@ -46,6 +51,26 @@ def test_a_failed_attempt_afterwards_means_that_it_has_not() -> None:
     assert not has_reached(agent("10.5.9", packages=packages), V("10.5.9"))
 
 
+def test_an_attempt_stopped_by_its_prerequisites_touched_nothing() -> None:
+    stopped = replace(install("10.5.9.0-1", hours_ago=1, completed=False), failed_prerequisites=("VerifyNet10",))
+    assert has_reached(agent("10.5.6", packages=(install("10.5.6.0-1", hours_ago=3), stopped)), V("10.5.6"))
+    assert suspect(agent("10.5.6", packages=(stopped,))) is None
+    assert no_backup_needed(agent("10.5.6", packages=(stopped,), backups=(backup("10.5.6", hours_ago=2),)), V("10.5.9"), agent="DMA1") is None
+
+
+def test_nor_does_it_hide_that_the_attempt_before_it_failed_half_way() -> None:
+    stopped = replace(install("10.5.9.0-1", hours_ago=1, completed=False), failed_prerequisites=("VerifyNet10",))
+    half = install("10.5.9.0-1", hours_ago=2, completed=False)
+    assert "half migrated" in (suspect(agent("10.5.6", packages=(half, stopped))) or "")
+
+
+def test_another_build_is_another_version() -> None:
+    """Else it would be installed without a backup."""
+    one = agent("10.5.4.0-15588")
+    assert not has_reached(one, V("10.5.4.0-15600"))
+    assert no_backup_needed(one, V("10.5.4.0-15600"), agent="DMA1") is None
+
+
 @pytest.mark.parametrize("kind", ["Full", "Web"])
 def test_only_packages_that_hold_web_apps_count_as_attempts(kind: str) -> None:
     packages = (install("10.5.9.0-1", hours_ago=3, kind=kind), install("1.0.0.0-1", hours_ago=1, kind="Other", completed=False))
@@ -53,24 +78,24 @@ def test_only_packages_that_hold_web_apps_count_as_attempts(kind: str) -> None:
 
 
 def test_no_backup_is_needed_where_the_version_is_there() -> None:
-    found = no_backup_needed(agent("10.5.9"), V("10.5.9"))
+    found = no_backup_needed(agent("10.5.9"), V("10.5.9"), agent="DMA1")
     assert found is not None
     assert found.backup is None
 
 
 def test_what_a_restore_put_aside_is_no_backup_of_ours() -> None:
     made = backup("10.5.6", hours_ago=1)
-    assert own_backups(agent("10.5.6", backups=(made, replace(made, origin="aside")))) == [made]
+    assert own_backups(agent("10.5.6", backups=(made, replace(made, origin="aside"))), "DMA1") == [made]
 
 
 def test_without_a_target_a_backup_is_always_made() -> None:
-    assert no_backup_needed(agent("10.5.9"), None) is None
+    assert no_backup_needed(agent("10.5.9"), None, agent="DMA1") is None
 
 
 def test_after_a_failed_install_the_backup_from_before_it_serves() -> None:
     before, older = backup("10.5.6", hours_ago=2), backup("10.5.6", hours_ago=50)
     failed = agent("10.5.6", packages=(install("10.5.9.0-1", hours_ago=1, completed=False),), backups=(older, before))
-    found = no_backup_needed(failed, V("10.5.9"))
+    found = no_backup_needed(failed, V("10.5.9"), agent="dma1")
     assert found is not None
     assert found.backup == before
     assert "half migrated" in found.reason
@@ -84,11 +109,13 @@ def test_after_a_failed_install_the_backup_from_before_it_serves() -> None:
         pytest.param(backup("10.5.6", hours_ago=2, purpose="safety"), id="a safety copy"),
         pytest.param(backup("10.5.6", hours_ago=2, intact=False), id="damaged"),
         pytest.param(backup("10.5.6", hours_ago=2, suspected=True), id="itself suspect"),
+        pytest.param(backup("10.5.6", hours_ago=2, size=3), id="not of its full size"),
+        pytest.param(backup("10.5.6", hours_ago=2, owner="DMA2"), id="another agent's"),
     ],
 )
 def test_another_backup_does_not_serve(unfit: BackupFile) -> None:
     failed = agent("10.5.6", packages=(install("10.5.9.0-1", hours_ago=1, completed=False),), backups=(unfit,))
-    assert no_backup_needed(failed, V("10.5.9")) is None
+    assert no_backup_needed(failed, V("10.5.9"), agent="DMA1") is None
     assert "half migrated" in (suspect(failed) or "")
 
 
@@ -96,12 +123,16 @@ def test_a_backup_of_a_sound_agent_is_not_suspect() -> None:
     assert suspect(agent("10.5.6", packages=(install("10.5.6.0-1", hours_ago=1),))) is None
 
 
+PACKAGE = "C:\\Packages\\DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade"
+FULL, NEWER = PACKAGE.replace("Web", "Full"), PACKAGE.replace("10.5.9.0-16238", "10.6.9.0-1")
+JUDGED = {"package": "DataMiner 10.5.9.0-16238 web upgrade.dmupgrade"}
 GATE: dict[str, Any] = {"allowed": True, "purpose": "upgrade", "target": "10.5.9 (CU0)", "agents": ["DMA1", "DMA2"]}
 
 
 @pytest.mark.parametrize(("module", "gate"), [("upgrade", GATE), ("backup", GATE), ("restore", {**GATE, "purpose": "downgrade"})])
 def test_a_verdict_permits_what_it_was_asked_for(module: str, gate: dict[str, Any]) -> None:
-    check_permission(gate, module=module, agent="DMA1", params={"version": "10.5.9"})
+    check_permission(gate, module=module, agent="DMA1", params={"version": "10.5.9", "package": PACKAGE})
+    check_permission({**gate, **JUDGED}, module=module, agent="DMA1", params={"version": "", "package": PACKAGE})
 
 
 @pytest.mark.parametrize(
@@ -116,6 +147,10 @@ def test_a_verdict_permits_what_it_was_asked_for(module: str, gate: dict[str, An
         pytest.param("upgrade", GATE, "DMA3", {}, "DMA1, DMA2", id="for other agents"),
         pytest.param("upgrade", GATE, "DMA1", {"version": "10.5.10"}, "10.5.9 (CU0)", id="for another version"),
         pytest.param("upgrade", {**GATE, "target": None}, "DMA1", {"version": "10.5.10"}, "no version", id="for no version"),
+        pytest.param("upgrade", GATE, "DMA1", {"version": "", "package": NEWER}, "10.5.9 (CU0)", id="for another version, told by the package only"),
+        pytest.param("upgrade", {**GATE, "target": None}, "DMA1", {"package": PACKAGE}, "no version", id="for no version, told by the package only"),
+        pytest.param("upgrade", GATE, "DMA1", {"version": "10.5.9", "package": FULL}, "Full package", id="for a web package"),
+        pytest.param("upgrade", {**GATE, **JUDGED}, "DMA1", {"package": PACKAGE.replace("16238", "16239")}, "16238", id="for another package"),
     ],
 )
 def test_what_no_verdict_permits_is_refused(module: str, gate: Any, agent_name: str, params: dict[str, Any], said: str) -> None:

@@ -747,7 +747,7 @@ def test_upgrade_goes_on_when_nobody_reads_its_output(make: Make) -> None:
     running = subprocess.Popen([str(cluster.agents[0].installer), "-upgrade", str(cluster.package("10.5.9"))], stdout=subprocess.PIPE)
     assert running.stdout is not None
     running.stdout.close()
-    running.wait(20)
+    running.wait(60)
     assert SUCCESS.search(newest_log(cluster.agents[0]))
 
 

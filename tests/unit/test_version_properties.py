@@ -31,6 +31,11 @@ def test_the_canonical_text_reads_back_as_the_release(version: Version) -> None:
 
 
 @given(versions)
+def test_the_spelling_loses_nothing(version: Version) -> None:
+    assert Version.parse(version.spelling) == version
+
+
+@given(versions)
 def test_equal_values_hash_alike_and_nothing_is_less_than_itself(version: Version) -> None:
     twin = Version(version.major, version.minor, version.patch, version.cu, version.build)
     assert hash(twin) == hash(version)

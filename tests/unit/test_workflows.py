@@ -43,7 +43,7 @@ def test_every_step_named_exists_and_none_but_the_tests_is_left_out():
     names = [step.name for step in steps.all_steps()]
     covered = {name for only in matrix(JOBS["check:parts"], "only") for name in check.matching(names, only)}
     left = {name.partition("@")[0] for name in set(names) - covered}
-    assert left == {"venv", "unit", "conformance", "integration"}
+    assert left == {"venv", "unit", "conformance", "coverage", "integration"}
 
 
 def test_every_supported_ansible_core_is_tested():
@@ -53,3 +53,10 @@ def test_every_supported_ansible_core_is_tested():
 
 def test_both_engines_of_windows_are_tested():
     assert matrix(JOBS["windows:scripts"], "program") == ["powershell.exe", "pwsh.exe"]
+
+
+@pytest.mark.parametrize("name", ["check:tests", "windows:scripts"])
+def test_a_lane_that_was_passed_over_fails_a_workflow(name):
+    (command,) = [step["run"] for step in JOBS[name]["steps"] if step.get("name") == "Test"]
+    (report,) = re.findall(r"--junitxml[= ](\S+)", command)
+    assert command.splitlines()[-1] == f"python tests/tools/lanes.py {report}"

@@ -18,6 +18,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/programs.ps1"
 . "$PSScriptRoot/lib/service.ps1"
 . "$PSScriptRoot/lib/stopped.ps1"
@@ -25,6 +26,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/digests.ps1"
 . "$PSScriptRoot/lib/places.ps1"
 . "$PSScriptRoot/lib/rows.ps1"
+. "$PSScriptRoot/lib/cleanup.ps1"
 . "$PSScriptRoot/lib/journal.ps1"
 . "$PSScriptRoot/lib/swap.ps1"
 . "$PSScriptRoot/lib/swapback.ps1"
@@ -32,9 +34,10 @@ param([string]$folder)
 $listenEvery = 100         # milliseconds
 
 function Invoke-JobWork($spec) {
+    Assert-Open "$($spec['prepared'])"
     $swap = New-Swap $spec
     Assert-Staged $swap
-    Write-Journal $job.run_id 'committing'
+    Write-Journal $job.run_id 'committing' @{ was = (Get-LeftByOthers $swap) }
     Set-Progress @{ text = 'stopping the web server'; files = 0; bytes = 0; total_files = $swap.count }
     $server = @{ runs = $true }
     try { $result = Invoke-Stopped $server { Invoke-Commit $swap } }
@@ -46,12 +49,29 @@ function Invoke-JobWork($spec) {
     return $result
 }
 
+# A restore that has ended would be rolled back by half: what it staged is in its place, and so may be what users wrote since.
+function Assert-Open([string]$prepared) {
+    $ended = Get-ClosedCommit (Get-JobFolder $job.work) $prepared
+    if ($null -eq $ended) { return }
+    Stop-With 'Refused' "The restore prepared as $prepared was carried out before" "commit $($ended.name) is $(Get-JournalState $ended.folder)" `
+        'a preparation that no commit has ended with' 'run the playbook again: it chooses and prepares anew'
+}
+
+# The state in which an earlier commit of the same preparation broke off.
+function Get-LeftByOthers($swap) {
+    if ($swap.resumed) {
+        foreach ($commit in @(Get-CommitOf (Get-JobFolder $job.work) $swap.run)) {
+            if ($commit.name -cne $job.run_id -and (Get-Was $commit.name) -cne 'committing') { return $served }
+        }
+    }
+    return 'committing'
+}
+
 function Invoke-Commit($swap) {
     $result = Invoke-Swap $swap
     $word = Wait-Word
     if ($word -ceq 'undo') {
-        Write-Journal $job.run_id 'undoing'
-        $back = Move-Back $swap $true
+        $back = Undo-Swap $swap $job.run_id 'swapped'
         foreach ($key in $back.Keys) { $result[$key] = $back[$key] }
     }
     $result['released_by'] = $word
@@ -63,6 +83,7 @@ function Invoke-Swap($swap) {
     Set-Progress @{ text = 'swapping files in' }
     try {
         Start-Swap $swap
+        Set-Progress @{ total_files = $swap.count }
         $swapped = Move-Forward $swap
         $quarantined = Move-Leftover $swap
         Assert-Swapped $swap
@@ -72,7 +93,7 @@ function Invoke-Swap($swap) {
         if (-not $swap.touched) { throw }
         throw (Undo-All $swap $_)
     }
-    return [ordered]@{ swapped = $swapped; quarantined = $quarantined; verified = $swap.count }
+    return [ordered]@{ swapped = $swapped; quarantined = $quarantined; verified = $swap.files }
 }
 
 # Puts everything back; gives the failure, which says so. Throws when that fails too: the journal then stays open.
@@ -84,14 +105,16 @@ function Undo-All($swap, $record) {
         $what = $(if ($cause -is [IO.IOException] -or $cause -is [UnauthorizedAccessException]) { $record.Exception.Message } else { "$($cause.GetType().Name): $($cause.Message)" })
         $first = @{ type = 'JobFailed'; message = "The files couldn't be swapped in"; found = $what; needed = 'files that can be replaced'; remedy = 'mend the cause and run again' }
     }
-    try { Write-Journal $job.run_id 'undoing' } catch { Write-Log "the journal wasn't written: $($_.Exception.Message)" }    # the disk may be full; it is open already
-    try { $back = Move-Back $swap $false }
+    try { $back = Undo-Swap $swap $job.run_id (Get-Was $job.run_id) }
     catch {
         $second = Get-OurError $_
         if ($null -eq $second) { throw }
         Stop-With $second['type'] $second['message'] "$($second['found']); before that: $($first['message']) ($($first['found']))" $second['needed'] $second['remedy']
     }
     $told = "$($back['put_back']) files put back, $($back['removed']) removed"
+    if ($back['conflicts'].Length) {
+        $told += ", $($back['conflicts'].Length) that were neither the backup's nor those of before moved to $(Get-ShownPath $swap.conflicts)"
+    }
     return ConvertTo-JsonText ([ordered]@{
             type = $first['type']; message = "$($first['message']); all was put back"; found = "$($first['found']) ($told)"
             needed = $first['needed']; remedy = $first['remedy']; details = ''
@@ -109,7 +132,8 @@ function Assert-Swapped($swap) {
 
 # `release` or `undo` from the controller, or `deadline` when it stays silent: a web server that stays down helps nobody.
 function Wait-Word {
-    Set-Progress @{ text = 'swapped, waiting for the other agents' }
+    $until = [DateTime]::UtcNow.AddSeconds([double]$job.spec['deadline'])
+    Set-Progress @{ text = 'swapped, waiting for the other agents'; until = (Get-TimeText $until) }
     $clock = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
         foreach ($word in 'undo', 'release') { if ([IO.File]::Exists([IO.Path]::Combine($job.folder, $word))) { return $word } }

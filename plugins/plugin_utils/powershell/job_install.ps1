@@ -22,6 +22,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/programs.ps1"
 
 $logTail = 4096
@@ -29,13 +30,24 @@ $lineLength = 160
 
 function Invoke-JobWork($spec) {
     Assert-Package (Get-LongPath $spec['package']) $spec['sha256']
+    $kept = Save-WebConfig $spec['root']
     $started = Get-TimeText ([DateTime]::UtcNow)
     $code = Wait-Installer (Start-Installer $spec) $spec $started
     $said = Get-ProgressTail $spec['packages_dir'] $started
     if (-not $said) { $said = Read-Tail ([IO.Path]::Combine($job.folder, 'installer.log')) $logTail }
     if (-not $said) { $said = '' }
     if (@($spec['success_codes']) -notcontains $code) { Stop-Failed $code $said $spec['success_codes'] }
-    return [ordered]@{ rc = $code; log_tail = $said; started = $started; finished = (Get-TimeText ([DateTime]::UtcNow)) }
+    return [ordered]@{ rc = $code; log_tail = $said; started = $started; finished = (Get-TimeText ([DateTime]::UtcNow)); kept = $kept }
+}
+
+# A copy of Web.config, which people edit, from before the install; null where there is none.
+function Save-WebConfig($root) {
+    if (-not $root) { return $null }
+    $config = Find-Entry (Get-LongPath $root) 'Webpages', 'API', 'Web.config'
+    if (-not $config) { return $null }
+    $copy = [IO.Path]::Combine($job.folder, 'web.config.before')
+    [void](Invoke-Retried { [IO.File]::Copy($config, $copy, $true) })
+    return Get-ShownPath $copy
 }
 
 function Stop-Failed($code, [string]$said, $codes) {
@@ -62,7 +74,7 @@ function Assert-Package([string]$package, $wanted) {
 }
 
 function Get-FileDigest([string]$path) {
-    $stream = Open-File $path
+    $stream = Open-Patiently $path
     try { return [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
     finally { $stream.Dispose() }
 }

@@ -22,6 +22,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/workers.ps1"
 . "$PSScriptRoot/lib/digests.ps1"
 . "$PSScriptRoot/lib/places.ps1"
@@ -32,7 +33,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/zipwrite.ps1"
 . "$PSScriptRoot/lib/backup.ps1"
 . "$PSScriptRoot/lib/rows.ps1"
-. "$PSScriptRoot/lib/journal.ps1"
+. "$PSScriptRoot/lib/cleanup.ps1"
 . "$PSScriptRoot/lib/extract.ps1"
 
 function Invoke-JobWork($spec) {
@@ -40,6 +41,7 @@ function Invoke-JobWork($spec) {
     $staging = [IO.Path]::Combine($job.work, 'staging', $job.run_id)
     $root = Get-LongPath $spec['root']
     Assert-Place $root
+    if ([IO.File]::Exists($zip)) { (Open-Patiently $zip).Dispose() }    # held by another program, it is told
     if ((Get-Digests @($zip))[0] -cne $spec['zip_sha256']) {
         Stop-With 'BackupInvalid' "$(Get-ShownPath $zip) isn't the backup that was chosen" '' "SHA-256 $($spec['zip_sha256'])" 'run again: it chooses anew'
     }
@@ -55,7 +57,7 @@ function Invoke-JobWork($spec) {
         Remove-Tree $staging
         throw
     }
-    Remove-OlderRestore
+    Remove-OldPreparation
     return [ordered]@{ rows = $rows; same = $files.Length - $rows; files = $files.Length; bytes = $total; safety = $safety }
 }
 

@@ -18,6 +18,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/programs.ps1"
 . "$PSScriptRoot/lib/service.ps1"
 . "$PSScriptRoot/lib/stopped.ps1"
@@ -25,16 +26,17 @@ param([string]$folder)
 . "$PSScriptRoot/lib/digests.ps1"
 . "$PSScriptRoot/lib/places.ps1"
 . "$PSScriptRoot/lib/rows.ps1"
+. "$PSScriptRoot/lib/cleanup.ps1"
 . "$PSScriptRoot/lib/journal.ps1"
 . "$PSScriptRoot/lib/swap.ps1"
 . "$PSScriptRoot/lib/swapback.ps1"
 
 function Invoke-JobWork($spec) {
     $commit = "$($spec['commit'])"
-    $nothing = [ordered]@{ put_back = 0; removed = 0; kept = @() }
+    $nothing = [ordered]@{ put_back = 0; removed = 0; kept = @(); conflicts = @() }
     $committed = Read-CommitSpec $commit
     if ($null -eq $committed) { Stop-With 'NoSuchJob' "No commit $commit on this agent" '' 'the run id of a commit' 'see the journals in agent_info' }
-    $state = Get-JournalState ([IO.Path]::Combine($job.work, 'jobs', $commit))
+    $state = Get-RestoreState (Get-JobFolder $job.work) @{ name = $commit; folder = [IO.Path]::Combine($job.work, 'jobs', $commit) }
     if (-not $state) { return $nothing }
     if ($state -ceq 'undone') {
         Invoke-Service 'start'
@@ -42,8 +44,9 @@ function Invoke-JobWork($spec) {
     }
     $swap = New-Swap $committed
     Set-Progress @{ text = 'putting back'; files = 0; bytes = 0; total_files = $swap.count }
-    Write-Journal $commit 'undoing'
-    $back = Invoke-Stopped @{ runs = $true } { if ($swap.touched) { Move-Back $swap (@('swapped', 'released') -ccontains $state) } else { $nothing } }
+    $was = Get-Was $commit
+    Write-Journal $commit 'undoing' @{ was = $was }
+    $back = Invoke-Stopped @{ runs = $true } { if ($swap.touched) { Undo-Swap $swap $commit $was } else { $nothing } }
     Close-Journal $commit 'undone' $job.run_id
     return $back
 }

@@ -18,6 +18,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/workers.ps1"
 . "$PSScriptRoot/lib/digests.ps1"
 . "$PSScriptRoot/lib/places.ps1"
@@ -38,48 +39,79 @@ function Invoke-JobWork($spec) {
         $result['copied'] = $null
         return $result
     }
-    $target = Copy-Aside $source (Get-LongPath $spec['copy_to'])
-    $manifest = $null
-    if ($spec['manifest']) {
-        $manifest = [IO.Path]::ChangeExtension($target, '.manifest')
-        Copy-Verified (Get-LongPath $spec['manifest']) $manifest
+    $aside = Get-LongPath $spec['copy_to']
+    $unproved = [IO.Path]::Combine($aside, "$([IO.Path]::GetFileName($source)).partial")
+    try {
+        $copy = Copy-Aside $source $spec['manifest'] $unproved
+        $result = Get-Verified @{ path = $copy.path; manifest = $copy.manifest; compare_root = $spec['compare_root']; limits = $spec['limits'] }
+        $result['copied'] = $(if (Test-Manifest $result['manifest'] $copy.manifest) { Get-ShownPath (Publish-Copy $copy $aside $result['zip_sha256']) })
     }
-    $result = Get-Verified @{ path = $target; manifest = $manifest; compare_root = $spec['compare_root']; limits = $spec['limits'] }
-    $result['copied'] = Get-ShownPath $target
+    finally { Remove-Tree $unproved }
+    $result['path'] = $(if ($result['copied']) { $result['copied'] } else { Get-ShownPath $source })
     return $result
 }
 
-function Copy-Aside([string]$source, [string]$folder) {
+# A copy is verified whole in a folder of its own before it gets its name, and never takes the place of another backup.
+function Copy-Aside([string]$source, $manifest, [string]$folder) {
     if (-not [IO.File]::Exists($source)) {
         Stop-With 'BackupInvalid' "$(Get-ShownPath $source) is gone" '' 'the chosen backup' 'run again: it chooses from what is there'
     }
+    Remove-Tree $folder
     [void][IO.Directory]::CreateDirectory($folder)
     Assert-Space $folder ([IO.FileInfo]::new($source).Length)
     Set-Progress @{ text = 'copying the backup aside' }
-    $target = [IO.Path]::Combine($folder, [IO.Path]::GetFileName($source))
-    Copy-Verified $source $target
-    return $target
+    $copy = @{ path = [IO.Path]::Combine($folder, [IO.Path]::GetFileName($source)); manifest = $null }
+    Copy-Verified $source $copy.path
+    if ($manifest) {
+        $copy.manifest = [IO.Path]::ChangeExtension($copy.path, '.manifest')
+        Copy-Verified (Get-LongPath $manifest) $copy.manifest
+    }
+    return $copy
 }
 
-# Copied, flushed, read back, renamed; with the time of the original, which tells the version a zip was made on.
+# Copied, flushed, read back; with the time of the original, which tells the version a zip was made on.
 function Copy-Verified([string]$source, [string]$target) {
-    $partial = "$target.partial"
+    $given = Open-Patiently $source
     try {
-        $given = Open-File $source
-        $taken = [IO.FileStream]::new($partial, [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None)
+        $taken = [IO.FileStream]::new($target, [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None)
         try {
             $given.CopyTo($taken, 1048576)
             $taken.Flush($true)
         }
-        finally { $taken.Dispose(); $given.Dispose() }
-        [IO.File]::SetLastWriteTimeUtc($partial, [IO.File]::GetLastWriteTimeUtc($source))
-        $digests = Get-Digests @($source, $partial)
-        if (-not $digests[0] -or $digests[0] -cne $digests[1]) {
-            Stop-With 'BackupInvalid' "The copy of $([IO.Path]::GetFileName($source)) differs from it" '' 'the same bytes' 'check the disk of this agent'
-        }
-        Move-Over $partial $target
+        finally { $taken.Dispose() }
     }
-    finally { if ([IO.File]::Exists($partial)) { [IO.File]::Delete($partial) } }
+    finally { $given.Dispose() }
+    [IO.File]::SetLastWriteTimeUtc($target, [IO.File]::GetLastWriteTimeUtc($source))
+    $digests = Get-Digests @($source, $target)
+    if (-not $digests[0] -or $digests[0] -cne $digests[1]) {
+        Stop-With 'BackupInvalid' "The copy of $([IO.Path]::GetFileName($source)) differs from it" '' 'the same bytes' 'check the disk of this agent'
+    }
+}
+
+# What the controller will find fault with gets no name among the backups; it tells what is wrong.
+function Test-Manifest($found, $wanted) {
+    if (-not $wanted) { return $true }
+    if ($null -eq $found -or $null -eq $found['head'] -or -not $found['head']['intact']) { return $false }
+    return -not ($found['extra'].Count + @($found['missing']).Length + $found['changed'].Count)
+}
+
+# The manifest comes first: a zip is never seen without it.
+function Publish-Copy($copy, [string]$folder, [string]$sha256) {
+    $target = Get-FreeName ([IO.Path]::Combine($folder, [IO.Path]::GetFileName($copy.path))) $sha256
+    $manifest = [IO.Path]::ChangeExtension($target, '.manifest')
+    if ($copy.manifest) { Move-Over $copy.manifest $manifest }
+    elseif (-not [IO.File]::Exists($target) -and [IO.File]::Exists($manifest)) { [IO.File]::Delete($manifest) }    # of a zip that is gone
+    Move-Over $copy.path $target
+    return $target
+}
+
+# The name itself, or with the start of the SHA-256 where another backup has it.
+function Get-FreeName([string]$wanted, [string]$sha256) {
+    $stem = [IO.Path]::Combine([IO.Path]::GetDirectoryName($wanted), [IO.Path]::GetFileNameWithoutExtension($wanted))
+    foreach ($target in $wanted, "$stem-$($sha256.Substring(0, 8)).zip") {
+        if (-not [IO.File]::Exists($target) -or (Get-Digests @($target))[0] -ceq $sha256) { return $target }
+    }
+    return "$stem-$sha256.zip"
 }
 
 Start-JobWork $folder

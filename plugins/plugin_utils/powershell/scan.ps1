@@ -31,6 +31,9 @@ Items to hash, as @{ path; versions }; null for none.
 A guess at the items, for where content isn't known yet, as @{ versions; web }: versions is 'named' for those that App.info.json names, or 'all'.
 The version folders of apps that an item leaves out are counted, not hashed.
 
+.PARAMETER package
+Path of the file that is going to be installed; null for none.
+
 .PARAMETER max_text
 Bytes; a larger text isn't read.
 
@@ -45,6 +48,7 @@ param(
     [Parameter(Mandatory)][string]$vendor_backup_dir,
     [object[]]$content = $null,
     [hashtable]$likely = $null,
+    [string]$package = '',
     [int]$max_text = 1048576,
     [int]$log_tail = 4096
 )
@@ -105,18 +109,21 @@ function Get-Document {
         packages = $packages
         web_api = Get-WebApiVersion (Find-Entry $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
         backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own) + @(Get-KeptBackupRow $work)
+        vendor_folder = [ordered]@{ path = (Get-FullPath $vendor_backup_dir); exists = [IO.Directory]::Exists((Get-LongPath $vendor_backup_dir)) }
         partials = @(Get-PartialRow $own)
         disk = [ordered]@{
             backup_dir = Get-DiskRow (Get-FullPath $backup_dir)
             work_dir = Get-DiskRow (Get-FullPath $work_dir)
             root = Get-DiskRow (Get-FullPath $root)
         }
+        package = $null
         host = Get-HostFact $packages $jobs
         job = $running
         jobs = @(Get-JobRow $jobs $running)
         journals = @(Get-JournalRow $jobs)
         last_restore = Get-LastRestore $jobs
     }
+    if ($package) { Add-PackageFile $document $package }
     $document.basis = Get-Basis $document
     $items = $content
     if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }

@@ -18,7 +18,7 @@ The job's name, chosen by the caller.
 What it does: the job script's name.
 
 .PARAMETER work
-What it works on. A start with another run id but the same kind and work attaches to the running job.
+What it works on: the digest of its spec. A start with another run id but the same kind and work attaches to the running job.
 
 .PARAMETER owner
 Who started it.
@@ -48,7 +48,7 @@ param(
     [Parameter(Mandatory)][string]$work_dir,
     [Parameter(Mandatory)][string]$run_id,
     [Parameter(Mandatory)][string]$kind,
-    [string]$work = '',
+    [Parameter(Mandatory)][string]$work,
     [string]$owner = '',
     [Parameter(Mandatory)][string]$spec,
     [Parameter(Mandatory)][string]$script,
@@ -69,6 +69,7 @@ $Ansible.Changed = $false
 . "$PSScriptRoot/lib/answer.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/launch.ps1"
+. "$PSScriptRoot/lib/guard.ps1"
 
 $beginPatience = 60        # seconds until a launched job has come to its first line
 $endAttempts = 30          # each lasts a tenth of a second
@@ -82,11 +83,6 @@ function Get-Record {
 
 # The record comes last: a run id is known once everything that its job needs stands there.
 function New-JobFolder([string]$place, [string]$folder) {
-    $jobs = [IO.Path]::GetDirectoryName($folder)
-    if (-not [IO.Directory]::Exists($jobs)) {
-        [void][IO.Directory]::CreateDirectory($jobs)
-        if ($onWindows) { Protect-Folder $jobs }
-    }
     [void][IO.Directory]::CreateDirectory($folder)
     $record = Get-Record
     Write-FileBytes ([IO.Path]::Combine($folder, 'spec.json')) ([Text.UTF8Encoding]::new($false).GetBytes((Expand-Text $spec)))
@@ -156,17 +152,18 @@ function Get-Job([string]$place) {
         return $run_id, $false
     }
     if ($active['kind'] -ceq $kind -and $active['work'] -ceq $work) { return $active['run_id'], $true }
-    Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])"
+    Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])" $active['kind']
 }
 
-function Stop-Busy([string]$found) {
-    Stop-With 'Busy' 'Another job runs on this agent' $found 'an agent without a running job' 'wait until it has ended, then run again; a running upgrade is never aborted'
+function Stop-Busy([string]$found, [string]$runs = '') {
+    $message = $(if ($runs -ceq $kind) { "Another $kind job runs on this agent, with other work to do" } else { 'Another job runs on this agent' })
+    Stop-With 'Busy' $message $found 'an agent without a running job' 'wait until it has ended, then run again; a running upgrade is never aborted'
 }
 
 Assert-RunId $run_id
 if ($Ansible.CheckMode) { Stop-With 'Refused' 'Nothing is started in check mode' "a $kind job" 'a run without --check' 'run without --check' }
 $place = Get-LongPath $work_dir
-[void][IO.Directory]::CreateDirectory($place)
+foreach ($folder in $place, [IO.Path]::Combine($place, 'jobs')) { Protect-Folder $folder }
 $turn = Open-Lock ([IO.Path]::Combine($place, 'start.lock')) $turnPatience
 if ($null -eq $turn) { Stop-Busy 'a start that has not ended' }
 $fresh = @{}

@@ -61,6 +61,7 @@ function Invoke-Attempt($spec, [string]$partial) {
     $total = [long]0
     foreach ($file in $list.files) { $total += $file.size }
     Assert-Content $list.files $total
+    Assert-Reach @(foreach ($file in $list.files) { $file.full })
     Assert-Space (Get-LongPath $spec['dest_dir']) ([Math]::Max($total, [long]$spec['free_needed']))
     Set-Progress @{ text = 'backing up'; files = 0; bytes = 0; total_files = $list.files.Count; total_bytes = $total }
     $made = Write-Zip $list.files $partial ([int]$spec['level'])
@@ -82,12 +83,10 @@ function Assert-Content($files, [long]$total) {
 function Write-Zip($files, [string]$partial, [int]$level) {
     $found = @{ rows = [Collections.Generic.List[object]]::new(); bad = [Collections.Generic.List[string]]::new() }
     $speed = [IO.Compression.CompressionLevel]$(if ($level -le 3) { 'Fastest' } else { 'Optimal' })
-    $patience = 10
-    if ($null -ne $job.spec['retry_seconds']) { $patience = [double]$job.spec['retry_seconds'] }
     $writer = New-ZipWriter $partial
     try {
         $functions = 'Get-PackedBatch', 'Get-PackedFile', 'Read-SteadyFile'
-        Invoke-Worker $functions @{ level = $speed; patience = $patience } (Get-FileBatch $files) { param($answer) Add-PackedBatch $writer $found $answer }
+        Invoke-Worker $functions @{ level = $speed; patience = (Get-Patience); held = $heldCodes } (Get-FileBatch $files) { param($answer) Add-PackedBatch $writer $found $answer }
         foreach ($file in $files) { if ($file.size -gt $smallFile) { Add-LargeFile $writer $found $file $speed } }
         Close-Zip $writer
     }
@@ -116,7 +115,7 @@ function Get-FileBatch($files) {
 function Add-PackedBatch($writer, $found, $rows) {
     $bytes = [long]0
     foreach ($row in $rows) {
-        if ($row.problem) { $found.bad.Add("$($row.file.path) ($($row.problem))"); continue }
+        if ($row.problem) { $found.bad.Add("$($row.file.path) ($(if ($row.held) { Get-HeldText $row.file.full } else { $row.problem }))"); continue }
         Add-Packed $writer $row
         $found.rows.Add(@{ path = $row.file.path; size = $row.file.size; sha256 = $row.sha256 })
         $bytes += $row.file.size
@@ -127,7 +126,7 @@ function Add-PackedBatch($writer, $found, $rows) {
 function Add-LargeFile($writer, $found, $file, $speed) {
     try { $sha256 = Invoke-Retried { Add-Large $writer $file $speed } }
     catch [IO.IOException], [UnauthorizedAccessException] {
-        $why = $(if (Test-Held $_) { 'another program holds it' } else { $_.Exception.GetBaseException().Message })
+        $why = $(if (Test-Held $_) { Get-HeldText $file.full } else { $_.Exception.GetBaseException().Message })
         $found.bad.Add("$($file.path) ($why)")
         return
     }

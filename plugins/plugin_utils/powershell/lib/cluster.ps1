@@ -87,8 +87,20 @@ function Get-AgentRow($entry, $own, $ownId) {
     return [ordered]@{ id = $id; address = $entry.address }
 }
 
+# The other one of two addresses, where the first is the agent's. The docs name the tag only, so whatever else it holds tells nothing.
+function Find-Twin([Xml.XmlElement]$pair, $own) {
+    $found = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::OrdinalIgnoreCase)
+    foreach ($element in $pair.SelectNodes('descendant::*')) {
+        $address = Get-XmlAttribute $element 'ip'
+        if ($address -and $element.LocalName -notmatch 'virtual') { $found[$address] = $address }
+    }
+    if ($found.Count -ne 2 -or -not $own -or -not $found.ContainsKey($own)) { return $null }
+    [void]$found.Remove($own)
+    foreach ($address in $found.Values) { return $address }
+}
+
 function Read-Cluster([string]$folder) {
-    $cluster = [ordered]@{ name = $null; self_id = $null; self_address = $null; agents = @(); failover = $false; error = $null }
+    $cluster = [ordered]@{ name = $null; self_id = $null; self_address = $null; agents = @(); failover = $false; twin = $null; error = $null }
     $read = Read-Text (Find-Entry $folder 'DMS.xml') $max_text
     if ($null -eq $read.text) { $cluster.error = "DMS.xml is $($read.error)"; return $cluster }
     $xml = Read-XmlRoot $read.text
@@ -103,7 +115,9 @@ function Read-Cluster([string]$folder) {
     $named = Get-XmlElement $top 'Cluster'
     if ($named.Length) { $cluster.name = Get-XmlAttribute $named[0] 'name' }
     if ($null -ne $own) { $cluster.self_address = $own.address }
-    $cluster.failover = [bool](Get-XmlElement $top 'Failover').Length
+    $pairs = Get-XmlElement $top 'Failover'
+    $cluster.failover = [bool]$pairs.Length
+    foreach ($pair in $pairs) { if ($null -eq $cluster.twin) { $cluster.twin = Find-Twin $pair $cluster.self_address } }
     $cluster.error = Get-EntriesProblem $entries $own
     if ($null -eq $cluster.error) { $cluster.error = $ownId.error }
     return $cluster

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Extracting a backup beside the content. Needs what backup.ps1 needs, rows.ps1 and journal.ps1.
+Extracting a backup beside the content. Needs what backup.ps1 needs, and rows.ps1.
 #>
 
 $roots = 'Applications', 'Dashboards', 'Web'
@@ -18,7 +18,7 @@ function Assert-Place([string]$root) {
 
 # What is to be extracted, once its names are known to be those that were checked and there is room for it.
 function Get-ChosenFile([string]$zip, $spec) {
-    $stream = Open-File $zip
+    $stream = Open-Patiently $zip
     try { $files = Select-File (Read-Directory $stream $zip) } finally { $stream.Dispose() }
     if ((Get-NamesDigest @(foreach ($file in $files) { $file.name })) -cne $spec['names_sha256']) {
         Stop-With 'BackupInvalid' "$(Get-ShownPath $zip) holds other names than were checked" '' '' 'run again'
@@ -32,8 +32,16 @@ function Get-ChosenFile([string]$zip, $spec) {
             $bytes += $file.size
             $file
         })
+    Assert-Reach @(foreach ($file in $chosen) { Get-LongestPlace $file.path })
     Assert-Space $job.work ([Math]::Max($bytes, [long]$spec['free_needed']))
     return , $chosen
+}
+
+# Of the places that a file will have: in the staging folder, in the content, and in what is kept of it.
+function Get-LongestPlace([string]$path) {
+    $folders = @([IO.Path]::Combine($job.work, 'quarantine', $job.run_id), (Get-LongPath $job.spec['root']))
+    $base = $folders[[int]($folders[1].Length -gt $folders[0].Length)]
+    return $base + [IO.Path]::DirectorySeparatorChar + $path.Replace([char]'/', [IO.Path]::DirectorySeparatorChar)
 }
 
 # As the core does it: lines in the order of UTF-16 code units.
@@ -65,7 +73,8 @@ function Test-Included([string]$path, $include) {
     return $true
 }
 
-# Extracts and reads back all files, on all cores; gives the number of rows, those of files that the content doesn't hold already.
+# Extracts and reads back all files, on all cores; gives how many of them the content doesn't hold already. Those that it holds stay staged too: a
+# file that changes before the commit is restored with the others.
 function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string]$root, [bool]$keepTimes) {
     Remove-Tree $staging
     [void][IO.Directory]::CreateDirectory($staging)
@@ -79,8 +88,8 @@ function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string
     }
     $writer = New-RowWriter ([IO.Path]::Combine($job.folder, 'rows.txt'))
     try {
-        $functions = 'Export-Batch', 'Export-Entry', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
-        Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
+        $functions = 'Export-Batch', 'Export-Entry', 'Write-Staged', 'Test-There', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
+        Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
         Close-Rows $writer
     }
     finally { $writer.text.Dispose() }
@@ -116,66 +125,84 @@ function Export-Batch($shared, $mine, $batch) {
     }
     $digests = [string[]]::new($batch.Length)
     for ($i = 0; $i -lt $batch.Length; $i++) { $digests[$i] = Export-Entry $shared $mine $batch[$i] }
-    return @{ members = $batch; digests = $digests }
+    return @{ members = $batch; digests = $digests; held = $mine['held'] }
 }
 
-# The SHA-256 of what was extracted, or '' where the content holds these bytes already and nothing is left to do.
+# The SHA-256 of what was extracted.
 function Export-Entry($shared, $mine, $member) {
     if ($member.packed -gt 8388608 -or $member.size -gt 8388608) {
-        $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None)
-        try { $sha256 = Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
+        $sha256 = Write-Staged $member { param($target) Read-LongEntry $shared $mine $member $target }
     }
     else {
         $data = Read-PackedEntry $shared $mine $member
         $sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
-        [IO.File]::WriteAllBytes($member.staged, $data)
+        [void](Write-Staged $member { param($target) $target.Write($data, 0, $data.Length) })
     }
-    if ((Get-FileSum $mine $member.staged) -cne $sha256) {
+    if ((Get-FileSum $shared $mine $member.staged) -cne $sha256) {
         throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
     }
-    if ($member.there -and (Get-FileSum $mine $member.there) -ceq $sha256) {
-        [IO.File]::Delete($member.staged)
-        return ''
-    }
-    if ($shared.keep_times) {
-        $date = [int]($member.moment -shr 16)
-        $time = [int]($member.moment -band 65535)
-        try {    # a date that never was
-            $kept = [DateTime]::new(1980 + ($date -shr 9), ($date -shr 5) -band 15, $date -band 31, $time -shr 11, ($time -shr 5) -band 63, ($time -band 31) * 2, [DateTimeKind]::Local)
-            [IO.File]::SetLastWriteTime($member.staged, $kept)
-        }
-        catch { $kept = $null }
-    }
+    if (Test-There $shared $mine $member $sha256) { $member.action = 'same' }
+    if ($shared.keep_times) { Set-KeptTime $member }
     return $sha256
 }
 
-function Get-FileSum($mine, [string]$path) {
-    $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
-    try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
+# On the disk before the rows that tell of it are: after a power cut a file that was verified isn't full of zeros. Gives what $write gives.
+function Write-Staged($member, [scriptblock]$write) {
+    $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
+    try {
+        & $write $target
+        $target.Flush($true)
+    }
+    finally { $target.Dispose() }
+}
+
+# Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
+function Test-There($shared, $mine, $member, [string]$sha256) {
+    if (-not $member.there) { return $false }
+    try { return (Get-FileSum $shared $mine $member.there) -ceq $sha256 }
+    catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return $false }
+    catch [IO.IOException] {
+        if ($shared.held -notcontains $_.Exception.GetBaseException().HResult) { throw }
+        $mine['held'] = $member.there
+        return $false
+    }
+}
+
+function Set-KeptTime($member) {
+    $date = [int]($member.moment -shr 16)
+    $time = [int]($member.moment -band 65535)
+    try {    # a date that never was
+        $kept = [DateTime]::new(1980 + ($date -shr 9), ($date -shr 5) -band 15, $date -band 31, $time -shr 11, ($time -shr 5) -band 63, ($time -band 31) * 2, [DateTimeKind]::Local)
+        [IO.File]::SetLastWriteTime($member.staged, $kept)
+    }
+    catch { $kept = $null }
+}
+
+# Asked for again while another program holds it: a virus scanner looks at what was just written.
+function Get-FileSum($shared, $mine, [string]$path) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        try {
+            $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+            try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
+        }
+        catch [IO.IOException] {
+            if ($shared.held -notcontains $_.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { throw }
+            [Threading.Thread]::Sleep(100)
+        }
+    }
 }
 
 function Add-Extracted($writer, $answer) {
+    if ($answer.held) {
+        $shown = Get-ShownPath $answer.held
+        Stop-With 'JobFailed' "$shown can't be read, so nothing was prepared" (Get-HeldText $answer.held) 'content that may be read' 'close the program that holds it, then run again'
+    }
     $bytes = [long]0
     for ($i = 0; $i -lt $answer.members.Length; $i++) {
         $member = $answer.members[$i]
         $bytes += $member.size
-        if (-not $answer.digests[$i]) { continue }
         Add-Row $writer @{ action = $member.action; size = $member.size; sha256 = $answer.digests[$i]; path = $member.path; target = $member.target }
     }
     Add-Progress $answer.members.Length $bytes
-}
-
-# What earlier restores kept for their undoing goes once this one's content is verified, unless one of them is still open.
-function Remove-OlderRestore {
-    $needed = @($job.run_id) + @(foreach ($row in @(Get-JournalRow (Get-JobFolder $job.work))) { if ($openStates -ccontains $row.state) { Get-PreparedBy $row.run_id } })
-    foreach ($name in 'staging', 'replaced') {
-        $base = [IO.Path]::Combine($job.work, $name)
-        if (-not [IO.Directory]::Exists($base)) { continue }
-        foreach ($entry in (Get-Entry $base)) {
-            if ($needed -ccontains $entry.Name) { continue }
-            $rows = [IO.Path]::Combine($job.work, 'jobs', $entry.Name, 'rows.txt')
-            if ([IO.File]::Exists($rows)) { [IO.File]::Delete($rows) }    # first: rows without their files would undo half a restore
-            try { Remove-Tree $entry.FullName } catch { Write-Log "$(Get-ShownPath $entry.FullName) can't be deleted: $($_.Exception.GetBaseException().Message)" }
-        }
-    }
 }

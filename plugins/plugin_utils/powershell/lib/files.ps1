@@ -19,14 +19,14 @@ function Get-FullPath([string]$path) {
 
 function Get-LongPath([string]$path) {
     $full = Get-FullPath $path
-    if (-not $longPaths -or $full.StartsWith('\\?\')) { return $full }
-    if ($full.StartsWith('\\')) { return '\\?\UNC\' + $full.Substring(2) }
+    if (-not $longPaths -or $full.StartsWith('\\?\', [StringComparison]::Ordinal)) { return $full }
+    if ($full.StartsWith('\\', [StringComparison]::Ordinal)) { return '\\?\UNC\' + $full.Substring(2) }
     return '\\?\' + $full
 }
 
 function Get-ShownPath([string]$path) {
-    if ($path.StartsWith('\\?\UNC\')) { return '\\' + $path.Substring(8) }
-    if ($path.StartsWith('\\?\')) { return $path.Substring(4) }
+    if ($path.StartsWith('\\?\UNC\', [StringComparison]::Ordinal)) { return '\\' + $path.Substring(8) }
+    if ($path.StartsWith('\\?\', [StringComparison]::Ordinal)) { return $path.Substring(4) }
     return $path
 }
 
@@ -119,8 +119,8 @@ function Read-Stream([IO.Stream]$stream, [long]$count) {
 function ConvertFrom-Bytes([byte[]]$data) {
     $start = [BitConverter]::ToString($data, 0, [Math]::Min(3, $data.Length))
     if ($start -eq 'EF-BB-BF') { return [Text.Encoding]::UTF8.GetString($data, 3, $data.Length - 3) }
-    if ($start.StartsWith('FF-FE')) { return [Text.Encoding]::Unicode.GetString($data, 2, $data.Length - 2) }
-    if ($start.StartsWith('FE-FF')) { return [Text.Encoding]::BigEndianUnicode.GetString($data, 2, $data.Length - 2) }
+    if ($start.StartsWith('FF-FE', [StringComparison]::Ordinal)) { return [Text.Encoding]::Unicode.GetString($data, 2, $data.Length - 2) }
+    if ($start.StartsWith('FE-FF', [StringComparison]::Ordinal)) { return [Text.Encoding]::BigEndianUnicode.GetString($data, 2, $data.Length - 2) }
     return [Text.Encoding]::UTF8.GetString($data)
 }
 

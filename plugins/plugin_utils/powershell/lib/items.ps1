@@ -11,6 +11,7 @@ root with `/`. Notes are what is left out, lost is what couldn't be had: then th
 #>
 
 $badCharacter = [regex]::new('[\x00-\x1f\x7f-\x9f<>:"|?*\\]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]', [Text.RegularExpressions.RegexOptions]::CultureInvariant)
+$doubtful = [regex]::new("$badCharacter|[. ](/|\z)|(?<![^/])([^/]{256}|CON|PRN|AUX|NUL|CLOCK|COM|LPT)", [Text.RegularExpressions.RegexOptions]'IgnoreCase, CultureInvariant')
 $deviceName = [regex]::new('\A(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|CLOCK\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3])\z', [Text.RegularExpressions.RegexOptions]'IgnoreCase, CultureInvariant')
 
 function New-FileList([string]$root, [object[]]$items) {
@@ -37,16 +38,25 @@ function Add-Item($list, $places, [string]$path, $versions) {
     }
     if ($null -eq $entry) { $list.lost.Add("$path (vanished)") }
     elseif (Test-Folder $entry) { Add-Below $list $entry.FullName $path $versions }
-    else { Add-File $list "$parent/$($entry.Name)".TrimStart([char]'/') $entry }
+    else { Add-Found $list $parent @($entry) $null }
 }
 
 function Add-Below($list, [string]$folder, [string]$path, $versions) {
     try { $found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() }
     catch { $list.lost.Add("$path ($($_.Exception.GetBaseException().Message))"); return }
-    foreach ($entry in (Get-Sorted @(foreach ($entry in $found) { $entry.Name }) $found)) {
-        $inner = "$path/$($entry.Name)"
-        if (-not (Test-Folder $entry)) { Add-File $list $inner $entry }
-        elseif (-not (Test-Skipped $entry.Name $versions)) { Add-Below $list $entry.FullName $inner $null }
+    Add-Found $list $path (Get-Sorted @(foreach ($entry in $found) { $entry.Name }) $found) $versions
+}
+
+function Add-Found($list, [string]$folder, [object[]]$found, $versions) {
+    $base = $(if ($folder) { "$folder/" })
+    foreach ($entry in $found) {
+        $path = $base + $entry.Name
+        if ($entry.Attributes -band [IO.FileAttributes]::ReparsePoint -and (Test-Link $entry)) { $list.notes.Add("$path $linkNote"); continue }
+        if ($entry -is [IO.DirectoryInfo]) { if (-not (Test-Skipped $entry.Name $versions)) { Add-Below $list $entry.FullName $path $null }; continue }
+        if (-not $list.known.Add($path)) { continue }
+        $written = $entry.LastWriteTimeUtc.Ticks
+        $size = [long]$entry.Length
+        $list.files.Add(@{ path = $path; full = $entry.FullName; size = $size; written = $written; stamp = "$size $written" })
     }
 }
 
@@ -55,19 +65,12 @@ function Test-Skipped([string]$name, $versions) {
     return @($versions) -notcontains [long]$Matches[1]
 }
 
-function Add-File($list, [string]$path, [IO.FileSystemInfo]$entry) {
-    if (Test-Link $entry) { $list.notes.Add("$path $linkNote"); return }
-    if (-not $list.known.Add($path)) { return }
-    $written = $entry.LastWriteTimeUtc.Ticks
-    $list.files.Add(@{ path = $path; full = $entry.FullName; size = [long]$entry.Length; written = $written; stamp = "$($entry.Length) $written" })
-}
-
 # What a restore on Windows would refuse. On Windows itself only programs that ask for it can make such names.
 function Get-NameProblem([string]$path) {
     foreach ($part in $path.Split([char]'/')) {
         $bad = $badCharacter.Match($part)
         if ($bad.Success) { return "it has the character $(Get-QuotedCharacter $bad.Value[0]), which Windows doesn't allow in a name" }
-        if ($part.EndsWith('.') -or $part.EndsWith(' ')) { return 'a part ends in a dot or a space, which Windows drops' }
+        if ($part.Length -and '. '.IndexOf($part[$part.Length - 1]) -ge 0) { return 'a part ends in a dot or a space, which Windows drops' }
         if ($deviceName.IsMatch($part.Split([char]'.')[0].TrimEnd())) { return "`"$part`" is a device to Windows" }
         if ($part.Length -gt 255) { return 'a part is longer than 255 characters' }
     }
@@ -81,11 +84,12 @@ function Get-QuotedCharacter([char]$character) {
     return "'\u{0:x4}'" -f [int]$character
 }
 
+# Few names are worth a closer look, and looking costs more than all else that is done for a file before it is packed.
 function Assert-Name($files) {
     $spelt = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::OrdinalIgnoreCase)
     $bad = [Collections.Generic.List[string]]::new()
     foreach ($file in $files) {
-        $problem = Get-NameProblem $file.path
+        $problem = $(if ($doubtful.IsMatch($file.path)) { Get-NameProblem $file.path })
         if (-not $problem) { $problem = Get-Clash $spelt $file.path }
         if ($problem) { $bad.Add("$($file.path) ($problem)") }
     }

@@ -4,13 +4,13 @@
 <#
 .SYNOPSIS
 What every job script shares: the lock, its spec, progress, log and end. Needs files.ps1, json.ps1, setup.ps1,
-values.ps1, jobs.ps1 and locks.ps1, in this order.
+values.ps1, jobs.ps1 and locks.ps1, in this order, and holder.ps1 after it.
 
 .DESCRIPTION
 A job script is one text that runs in a process of its own:
 
     param([string]$folder)                                 the job's folder, jobs\<run id>
-    (the lines that name lib/files.ps1, json, setup, values, jobs, locks and job, in this order, then its own)
+    (the lines that name lib/files.ps1, json, setup, values, jobs, locks, job and holder, in this order, then its own)
     function Invoke-JobWork($spec) { ...; return [ordered]@{ ... } }     the result, without `about`
     Start-JobWork $folder
 
@@ -26,6 +26,7 @@ While it works, in every function:
     Stop-With ...                                          (values.ps1) ends the job with an error of ours
     Invoke-Retried { ... }                                 the block's value; repeats it while another process holds a file, up to
                                                            $spec.retry_seconds (default 10), then throws what the block threw
+    Open-Patiently $path                                   a file to read, which another process may hold for as long
     Test-Held $record                                      whether an ErrorRecord or exception says that another process holds a file
     Read-Json $path, Write-JsonFile $path $value, Remove-Tree $folder   (values.ps1)
 
@@ -35,6 +36,7 @@ Whatever else is thrown ends the job as JobFailed, with the exception's words an
 $progressEvery = 300     # milliseconds
 $lockPatience = 10000    # milliseconds
 $keepJobs = 30
+$heldCodes = 0x80070020, 0x80070021, 0x80070497, 0x80070498, 0x80070499, 0x800704C8, 11
 $openStates = 'committing', 'swapped', 'undoing'
 
 function Set-Progress([Collections.IDictionary]$facts) {
@@ -61,18 +63,24 @@ function Write-Log([string]$text) {
     [IO.File]::AppendAllText([IO.Path]::Combine($job.folder, 'log.txt'), "$(Get-TimeText ([DateTime]::UtcNow)) $text`n")
 }
 
-# Sharing and lock violations of Windows, and the one that .NET makes of a locked file elsewhere.
+# Sharing and lock violations of Windows, those that stopped ReplaceFile on its way (it says where the files are then), a file mapped into another
+# program's memory, and what .NET makes of a locked file elsewhere.
 function Test-Held($problem) {
     $exception = $problem
     if ($problem -is [Management.Automation.ErrorRecord]) { $exception = $problem.Exception }
     $exception = $exception.GetBaseException()
     if ($exception -isnot [IO.IOException]) { return $false }
-    return @(0x80070020, 0x80070021, 11) -contains $exception.HResult
+    return $heldCodes -contains $exception.HResult
+}
+
+# How long a file that another program holds is asked for again, in seconds.
+function Get-Patience {
+    if ($null -eq $job.spec['retry_seconds']) { return [double]10 }
+    return [double]$job.spec['retry_seconds']
 }
 
 function Invoke-Retried([scriptblock]$block) {
-    $seconds = 10
-    if ($null -ne $job.spec['retry_seconds']) { $seconds = [double]$job.spec['retry_seconds'] }
+    $seconds = Get-Patience
     $clock = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
         try { return (& $block) }
@@ -80,6 +88,15 @@ function Invoke-Retried([scriptblock]$block) {
             if (-not (Test-Held $_) -or $clock.Elapsed.TotalSeconds -ge $seconds) { throw }
             [Threading.Thread]::Sleep(100)
         }
+    }
+}
+
+# As Open-File; a file that stays held is told by name.
+function Open-Patiently([string]$path) {
+    try { return Invoke-Retried { Open-File $path } }
+    catch {
+        if (-not (Test-Held $_)) { throw }
+        Stop-With 'JobFailed' "$(Get-ShownPath $path) can't be read" (Get-HeldText $path) 'a file that may be read' 'close the program that holds it, then run again'
     }
 }
 
@@ -117,20 +134,18 @@ function Remove-OldJob {
     for ($i = $keepJobs; $i -lt $known.Length; $i++) { if ($needed -cnotcontains $known[$i].name) { Remove-Tree $known[$i].folder } }
 }
 
-# Restores that are open, the one that ended last, and whatever these or kept files were prepared by.
+# Restores that are open, the one that ended last, those that kept files are of, and whatever these were prepared by.
 function Get-NeededRun($known) {
     $needed = [Collections.Generic.HashSet[string]]::new([StringComparer]::Ordinal)
     foreach ($row in @(Get-JournalRow $known)) { if ($openStates -ccontains $row.state) { [void]$needed.Add($row.run_id) } }
     $last = Get-LastRestore $known
     if ($null -ne $last) { [void]$needed.Add($last.run_id) }
-    foreach ($run in @($needed)) {
-        $spec = Read-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $run, 'spec.json'))
-        if ($null -ne $spec) { [void]$needed.Add("$($spec['prepared'])") }
-    }
+    foreach ($run in @($needed)) { [void]$needed.Add((Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $run)))) }
     foreach ($name in 'staging', 'replaced') {
         $base = [IO.Path]::Combine($job.work, $name)
         if ([IO.Directory]::Exists($base)) { foreach ($entry in (Get-Entry $base)) { [void]$needed.Add($entry.Name) } }
     }
+    foreach ($commit in @(Get-Commit $known)) { if ($needed.Contains((Get-Prepared $commit.folder))) { [void]$needed.Add($commit.name) } }
     return , @($needed)
 }
 

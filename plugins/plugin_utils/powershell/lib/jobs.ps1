@@ -59,10 +59,50 @@ function Get-JobRow($jobs, $running) {
 }
 
 function Get-JournalRow($jobs) {
-    foreach ($job in $jobs) {
-        $state = Get-JournalState $job.folder
-        if ($state) { [ordered]@{ run_id = $job.name; state = $state } }
+    foreach ($commit in @(Get-Commit $jobs)) {
+        $state = Get-RestoreState $jobs $commit
+        if ($state) { [ordered]@{ run_id = $commit.name; state = $state } }
     }
+}
+
+# The folders of commits, newest first.
+function Get-Commit($jobs) {
+    foreach ($job in $jobs) {
+        if ($job.record['kind'] -ceq 'commit' -or [IO.File]::Exists([IO.Path]::Combine($job.folder, 'journal.json'))) { $job }
+    }
+}
+
+# One that has begun and whose journal can't be read is `committing`: somebody has to undo it.
+function Get-RestoreState($jobs, $commit) {
+    $state = Get-JournalState $commit.folder
+    if ($state) { return $state }
+    $prepared = Get-Prepared $commit.folder
+    if (-not (Test-Touched $commit.folder $prepared)) { return $null }
+    foreach ($other in @(Get-CommitOf $jobs $prepared)) { if (Get-JournalState $other.folder) { return $null } }
+    return 'committing'
+}
+
+# The run that prepared what a commit swaps in; '' where that isn't known.
+function Get-Prepared([string]$folder) {
+    $spec = Read-JsonFile ([IO.Path]::Combine($folder, 'spec.json'))
+    if ($null -eq $spec) { return '' }
+    return "$($spec['prepared'])"
+}
+
+# Whether a commit has begun to carry out that preparation; $folder is that of any job.
+function Test-Touched([string]$folder, [string]$prepared) {
+    if (-not $prepared) { return $false }
+    return [IO.File]::Exists([IO.Path]::Combine([IO.Path]::GetDirectoryName($folder), $prepared, 'made.json'))
+}
+
+function Get-CommitOf($jobs, [string]$prepared) {
+    foreach ($commit in @(Get-Commit $jobs)) { if ((Get-Prepared $commit.folder) -ceq $prepared) { $commit } }
+}
+
+# The commit that ended the restore of that preparation; null while it is open, or where no journal can be read.
+function Get-ClosedCommit($jobs, [string]$prepared) {
+    foreach ($commit in @(Get-CommitOf $jobs $prepared)) { if (@('released', 'undone') -ccontains (Get-JournalState $commit.folder)) { return $commit } }
+    return $null
 }
 
 # The journal of the restore that reached its end last.
@@ -73,7 +113,7 @@ function Get-LastRestore($jobs) {
         if ($null -eq $journal -or @('released', 'undone') -cnotcontains $journal['state']) { continue }
         if ($null -ne $last -and [string]::CompareOrdinal($journal['at'], $last.at) -le 0) { continue }
         $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup'] }
-        foreach ($key in 'zip_sha256', 'partial') { $last[$key] = $journal[$key] }
+        foreach ($key in 'zip_sha256', 'zip_mark', 'partial') { $last[$key] = $journal[$key] }
     }
     return $last
 }

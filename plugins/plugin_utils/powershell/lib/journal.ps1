@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-The journal of a restore. Needs values.ps1, jobs.ps1 and $job.
+The journal of a restore. Needs values.ps1, jobs.ps1, cleanup.ps1 and $job.
 
 .DESCRIPTION
 Its state is durable before what it announces begins, and closed only when the web server runs again: an open journal of a job that is gone means
@@ -16,27 +16,34 @@ function Read-CommitSpec([string]$commit) {
     return Read-Json $path
 }
 
-# With what is told of a restore later.
-function Write-Journal([string]$commit, [string]$state, [string]$by = '') {
+# With what is told of a restore later. $facts: `by`, who closed it, and `was`, its state before somebody began to undo it.
+function Write-Journal([string]$commit, [string]$state, $facts = @{}) {
     $spec = Read-CommitSpec $commit
     $journal = [ordered]@{ state = $state; at = (Get-TimeText ([DateTime]::UtcNow)) }
-    foreach ($key in 'prepared', 'backup', 'zip_sha256', 'partial') { $journal[$key] = $(if ($null -ne $spec) { $spec[$key] }) }
-    if ($by) { $journal['by'] = $by }
+    foreach ($key in 'prepared', 'backup', 'zip_sha256', 'zip_mark', 'partial') { $journal[$key] = $(if ($null -ne $spec) { $spec[$key] }) }
+    foreach ($key in @($facts.Keys)) { $journal[$key] = $facts[$key] }
     Write-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $commit, 'journal.json')) $journal
+}
+
+# One that doesn't say counts as swapped: users may have written since.
+function Get-Was([string]$commit) {
+    $journal = Read-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $commit, 'journal.json'))
+    if ($null -eq $journal) { return 'committing' }
+    if ($journal['was']) { return "$($journal['was'])" }
+    return $(if ($journal['state'] -ceq 'undoing') { 'swapped' } else { "$($journal['state'])" })
 }
 
 # The end of a restore, also for earlier commits of it that broke off.
 function Close-Journal([string]$commit, [string]$state, [string]$by) {
-    $prepared = Get-PreparedBy $commit
-    foreach ($row in @(Get-JournalRow (Get-JobFolder $job.work))) {
+    $jobs = Get-JobFolder $job.work
+    $prepared = Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $commit))
+    foreach ($row in @(Get-JournalRow $jobs)) {
         $open = @('committing', 'swapped', 'undoing') -ccontains $row.state
-        if ($open -and $row.run_id -cne $commit -and (Get-PreparedBy $row.run_id) -ceq $prepared) { Write-Journal $row.run_id $state $commit }
+        if ($open -and $row.run_id -cne $commit -and (Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $row.run_id))) -ceq $prepared) {
+            Write-Journal $row.run_id $state @{ by = $commit }
+        }
     }
-    Write-Journal $commit $state $by
-}
-
-function Get-PreparedBy([string]$commit) {
-    $spec = Read-CommitSpec $commit
-    if ($null -eq $spec) { return '' }
-    return "$($spec['prepared'])"
+    Write-Journal $commit $state @{ by = $by }
+    if (-not $prepared) { return }
+    if ($state -ceq 'released') { Remove-OldReplaced $prepared } else { Remove-Undone $prepared }
 }

@@ -39,13 +39,3 @@ function Start-ByWmi([string]$arguments) {
     if ($code -ne 0) { throw "Win32_Process.Create gave $code" }
     return [int]$answer.psbase.GetPropertyValue('ProcessId')
 }
-
-# New folders below C:\ may be written by every user; scripts that run with an administrator's rights must not.
-function Protect-Folder([string]$folder) {
-    $arguments = "`"$(Get-ShownPath $folder)`" /inheritance:r /grant *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F /q"
-    $info = [Diagnostics.ProcessStartInfo]::new([IO.Path]::Combine([Environment]::SystemDirectory, 'icacls.exe'), $arguments)
-    $info.UseShellExecute = $false
-    $info.CreateNoWindow = $info.RedirectStandardInput = $info.RedirectStandardOutput = $info.RedirectStandardError = $true
-    $process = [Diagnostics.Process]::Start($info)
-    $process.WaitForExit()
-}

@@ -16,6 +16,17 @@ function Get-DiskRow([string]$path) {
     return $disk
 }
 
+# The file that is going to be installed, and the room in the folder it is in, or will be brought to. A path that is none counts as a file that isn't there.
+function Add-PackageFile($document, [string]$path) {
+    $document.package = [ordered]@{ path = $path; size = $null }
+    try {
+        $file = [IO.FileInfo]::new((Get-LongPath $path))
+        if ($file.Exists) { $document.package.size = $file.Length }
+        $document.disk.package = Get-DiskRow ([IO.Path]::GetDirectoryName((Get-FullPath $path)))
+    }
+    catch { Add-Problem $path $_ }
+}
+
 function Find-Volume([string]$path) {
     if ($onWindows) { return [IO.Path]::GetPathRoot($path).ToUpperInvariant() }
     $longest = '/'

@@ -7,9 +7,10 @@ The files of a prepared restore, kept as lines of a text and read one by one: no
 
 .DESCRIPTION
 A row is @{ action; size; sha256; path; target }: `path` as in the backup, `target` as the disk spells it, both relative to the root with `/`; the
-action is create or replace. No path holds a control character.
+action is create, replace, or same where the disk holds these bytes already. No path holds a control character.
 
-    $writer = New-RowWriter $path;  Add-Row $writer $row;  Close-Rows $writer       durable, under its name when all are there
+    $writer = New-RowWriter $path;  Add-Row $writer $row;  Close-Rows $writer       durable, under its name when all are there;
+                                                                                   $writer.count: how many files they swap
     Read-Row $path | ForEach-Object { ... }                                         streams
     Read-RowBatch $path { param([object[]]$rows) ... }                              the same by batches
 #>
@@ -23,7 +24,7 @@ function New-RowWriter([string]$path) {
 
 function Add-Row($writer, $row) {
     $writer.text.Write("$($row.action)`t$($row.size)`t$($row.sha256)`t$($row.path)`t$($row.target)`n")
-    $writer.count++
+    if ($row.action -cne 'same') { $writer.count++ }
 }
 
 function Close-Rows($writer) {
@@ -44,10 +45,16 @@ function Read-Row([string]$path) {
     finally { $reader.Dispose() }
 }
 
+# How many files the backup holds, and how many of them are swapped.
 function Get-RowCount([string]$path) {
-    $count = 0
+    $count = @{ files = 0; swapped = 0 }
     $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
-    try { while ($null -ne $reader.ReadLine()) { $count++ } }
+    try {
+        while ($null -ne ($line = $reader.ReadLine())) {
+            $count.files++
+            if (-not $line.StartsWith("same`t", [StringComparison]::Ordinal)) { $count.swapped++ }
+        }
+    }
     finally { $reader.Dispose() }
     return $count
 }

@@ -3,14 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-The web server stopped and started. Needs values.ps1, programs.ps1 and $job.
+The web server stopped and started. Needs values.ps1, jobs.ps1, programs.ps1 and $job.
 
 .DESCRIPTION
 The spec names it: `service`, or nothing where nothing serves from this tree. `host_command` is a program with its first arguments that acts in
 place of Windows; it gets the verb and the name, and ends with 0 where it did it.
 #>
 
-$serviceSeconds = 120
+$serviceSeconds = 120       # for a step of a service
+$pendingSeconds = 600       # for a stop that began before: the web server is to run again whatever happens
+$dependentsFile = 'dependents.json'
 
 function Invoke-Service([string]$verb) {
     $name = $job.spec['service']
@@ -26,17 +28,83 @@ function Invoke-Service([string]$verb) {
     }
 }
 
-# Services that depend on it are stopped with it, and started with it again by the same job.
-function Invoke-WindowsService([string]$verb, [string]$name) {
+# One of Windows' services; tests put another in its place.
+function Open-Service([string]$name) {
     Add-Type -AssemblyName System.ServiceProcess
-    $service = [ServiceProcess.ServiceController]::new($name)
-    $wanted = [ServiceProcess.ServiceControllerStatus]$(if ($verb -eq 'stop') { 'Stopped' } else { 'Running' })
-    if ($verb -eq 'stop') { $job['dependents'] = @(foreach ($other in $service.DependentServices) { if ($other.Status -eq 'Running') { $other.ServiceName } }) }
-    if ($service.Status -ne $wanted) {
-        if ($verb -eq 'stop') { $service.Stop() } else { $service.Start() }
-        $service.WaitForStatus($wanted, [TimeSpan]::FromSeconds($serviceSeconds))
+    return [ServiceProcess.ServiceController]::new($name)
+}
+
+function Invoke-WindowsService([string]$verb, [string]$name) {
+    if ($verb -ceq 'start') { Start-ServiceTree $name } else { Stop-ServiceTree $name }
+}
+
+# Services that depend on it are stopped before it, the last one started first, as Windows lists them. They are noted first, in the job's folder: this
+# job starts them again, or whichever comes after it.
+function Stop-ServiceTree([string]$name) {
+    $service = Open-Service $name
+    $running = @(foreach ($other in $service.DependentServices) { if (@('Stopped', 'StopPending') -cnotcontains "$($other.Status)") { $other.ServiceName } })
+    Write-JsonFile ([IO.Path]::Combine($job.folder, $dependentsFile)) ([ordered]@{ service = $name; dependents = $running })
+    foreach ($other in $running) { Stop-OneService (Open-Service $other) }
+    Stop-OneService $service
+}
+
+# All are tried, whichever fails. What was noted is forgotten once everything runs.
+function Start-ServiceTree([string]$name) {
+    Start-OneService (Open-Service $name)
+    $failed = [Collections.Generic.List[string]]::new()
+    foreach ($other in (Get-StoppedDependent $name)) {
+        try { Start-OneService (Open-Service $other) } catch { $failed.Add("$($other): $($_.Exception.GetBaseException().Message)") }
     }
-    if ($verb -eq 'start') { foreach ($other in $job['dependents']) { Invoke-WindowsService 'start' $other } }
+    if ($failed.Count) {
+        Stop-With 'ServiceFailed' "Services that depend on $name and ran before didn't start" ($failed -join '; ') 'all services that ran before' 'start them by hand'
+    }
+    foreach ($file in (Get-DependentsFile $name)) { [IO.File]::Delete($file) }
+}
+
+# Of every job: one that left its note was killed before it started them again.
+function Get-DependentsFile([string]$name) {
+    foreach ($row in (Get-JobFolder $job.work)) {
+        $file = [IO.Path]::Combine($row.folder, $dependentsFile)
+        if ([IO.File]::Exists($file) -and (Read-Json $file)['service'] -eq $name) { $file }
+    }
+}
+
+# In the order in which they started: the reverse of that in which Windows lists them.
+function Get-StoppedDependent([string]$name) {
+    $found = [Collections.Generic.List[string]]::new()
+    foreach ($file in (Get-DependentsFile $name)) {
+        foreach ($other in (Read-Json $file)['dependents']) { if (-not $found.Contains($other)) { $found.Insert(0, $other) } }
+    }
+    return $found
+}
+
+function Stop-OneService($service) {
+    $now = Wait-Service $service 'StartPending', 'ContinuePending', 'PausePending' $serviceSeconds
+    if (@('Stopped', 'StopPending') -cnotcontains $now) { $service.Stop() }
+    [void](Wait-Service $service 'Running', 'Paused', 'StopPending' $serviceSeconds)
+}
+
+# A stop that took too long may still end: only then can it be started.
+function Start-OneService($service) {
+    $now = Wait-Service $service 'StopPending', 'StartPending', 'ContinuePending', 'PausePending' $pendingSeconds
+    try { if ($now -ceq 'Stopped') { $service.Start() } elseif ($now -ceq 'Paused') { $service.Continue() } }
+    catch {
+        $service.Refresh()
+        if (@('Running', 'StartPending') -cnotcontains "$($service.Status)") { throw }    # else somebody else started it at this moment
+    }
+    if ((Wait-Service $service 'StartPending', 'ContinuePending' $serviceSeconds) -cne 'Running') { throw "$($service.ServiceName) stopped again" }
+}
+
+# The state it is in, once that is none of $states any more.
+function Wait-Service($service, [string[]]$states, [double]$seconds) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        $service.Refresh()
+        $now = "$($service.Status)"
+        if ($states -cnotcontains $now) { return $now }
+        if ($clock.Elapsed.TotalSeconds -ge $seconds) { throw "$($service.ServiceName) is still in state $now after $seconds seconds" }
+        [Threading.Thread]::Sleep(100)
+    }
 }
 
 function Invoke-HostCommand([string[]]$command) {

@@ -12,6 +12,7 @@ Add-Type -AssemblyName System.Runtime.Serialization
 $problems = [Collections.Generic.List[object]]::new()
 $onWindows = [Environment]::OSVersion.Platform -eq [PlatformID]::Win32NT
 $longPaths = Test-LongPath
+$longestPath = 259         # characters, where there are no long paths
 $jobLimit = 20
 $jsonLimit = 67108864
 # Control characters that JSON forbids, and halves of surrogate pairs, which UTF-8 can't carry but a name may hold.

@@ -8,7 +8,7 @@ Free space. Needs files.ps1 and values.ps1.
 
 function Assert-Space([string]$folder, [long]$needed) {
     $shown = Get-ShownPath $folder
-    if ($shown.StartsWith('\\')) { return }    # a share: nothing here tells its space
+    if ($shown.StartsWith('\\', [StringComparison]::Ordinal)) { return }    # a share: nothing here tells its space
     $free = [IO.DriveInfo]::new($(if ($onWindows) { [IO.Path]::GetPathRoot($shown) } else { $shown })).AvailableFreeSpace
     if ($free -ge $needed) { return }
     Stop-With 'NotEnoughSpace' "Not enough free space for $shown" "$free bytes free" "$needed bytes" 'free some space or move the folder'

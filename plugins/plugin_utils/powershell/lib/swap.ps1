@@ -8,22 +8,31 @@ The files of one prepared restore, and the way there. Needs files.ps1, values.ps
 .DESCRIPTION
 A file that is replaced goes to replaced\<run> in the same step of Windows (ReplaceFile) in which the new one takes its place, with its access rights,
 so that at every moment the old and the new one both exist somewhere, and each step may be broken off and repeated.
-$swap.touched: files may have been moved.
+$swap.touched: files may have been moved; $swap.resumed: by an earlier commit. $swap.count files are swapped, of $swap.files that the backup holds.
 #>
 
 $shownFiles = 10
+$unread = '?'              # in place of a digest
+$cantRead = 'another program keeps it from being read'
 
 function New-Swap($commit) {
     $run = "$($commit['prepared'])"
     $folder = [IO.Path]::Combine($job.work, 'jobs', $run)
-    $swap = @{ run = $run; folder = $folder; root = (Get-LongPath $job.spec['root']); touched = $false; made = @() }
-    foreach ($name in 'staging', 'replaced', 'quarantine') { $swap[$name] = [IO.Path]::Combine($job.work, $name, $run) }
+    $swap = @{ run = $run; folder = $folder; root = (Get-LongPath $job.spec['root']); touched = $false; made = @(); patience = 10000 }
+    if ($null -ne $job.spec['retry_seconds']) { $swap.patience = 1000 * [double]$job.spec['retry_seconds'] }
+    foreach ($name in 'staging', 'replaced', 'quarantine', 'conflicts') { $swap[$name] = [IO.Path]::Combine($job.work, $name, $run) }
     if (-not $run -or -not [IO.File]::Exists([IO.Path]::Combine($folder, 'rows.txt'))) {
         Stop-With 'NoSuchJob' "No restore stands prepared as $run" 'none, or a later one took its place' 'a prepared restore' 'prepare it first (state: prepared)'
     }
     $made = [IO.Path]::Combine($folder, 'made.json')
-    if ([IO.File]::Exists($made)) { $swap.touched = $true; $swap.made = @(Read-Json $made) }
-    $swap.count = Get-RowCount (Get-RowsPath $swap)
+    if ([IO.File]::Exists($made)) {
+        $swap.touched = $true
+        try { $swap.made = @(Read-Json $made) } catch { Write-Log "folders that were made stay: $($_.Exception.GetBaseException().Message)" }
+    }
+    $swap.resumed = $swap.touched
+    $count = Get-RowCount (Get-RowsPath $swap)
+    $swap.count = $count.swapped
+    $swap.files = $count.files
     $swap.leftovers = @(foreach ($path in @($commit['leftovers'])) { if ($path) { $path } })
     $swap.now = (Read-Json ([IO.Path]::Combine($folder, 'spec.json')))['mtime'] -cne 'keep'
     return $swap
@@ -52,13 +61,52 @@ function Start-Swap($swap) {
     $made = [Collections.Generic.SortedSet[string]]::new([StringComparer]::Ordinal)
     $writer = New-RowWriter ([IO.Path]::Combine($swap.folder, 'begun.txt'))
     try {
-        Read-Row ([IO.Path]::Combine($swap.folder, 'rows.txt')) | ForEach-Object { Add-Row $writer (Get-RowAsItIs $_ $places $made) }
+        Read-RowBatch ([IO.Path]::Combine($swap.folder, 'rows.txt')) {
+            param([object[]]$rows)
+            $same = Test-Same $swap $rows
+            for ($i = 0; $i -lt $rows.Length; $i++) { Add-Row $writer $(if ($same[$i]) { $rows[$i] } else { Get-RowAsItIs $rows[$i] $places $made }) }
+        }
         Close-Rows $writer
     }
     finally { $writer.text.Dispose() }
+    $swap.count = $writer.count
     $swap.made = @($made)
     Write-JsonFile ([IO.Path]::Combine($swap.folder, 'made.json')) $swap.made
     $swap.touched = $true
+}
+
+# Which files the content still holds as it did when the restore was prepared.
+function Test-Same($swap, [object[]]$rows) {
+    $same = [bool[]]::new($rows.Length)
+    $asked = @(for ($i = 0; $i -lt $rows.Length; $i++) { if ($rows[$i].action -ceq 'same') { $i } })
+    if (-not $asked.Length) { return , $same }
+    $digests = Get-PatientDigest $swap @(foreach ($i in $asked) { Join-Below $swap.root $rows[$i].target })
+    for ($k = 0; $k -lt $asked.Length; $k++) {
+        $row = $rows[$asked[$k]]
+        if ($digests[$k] -ceq $unread) {
+            Stop-With 'ChangedMeanwhile' "$($row.target) can't be read" $cantRead "a file that is compared with the backup's" 'find out which program holds it, then run again'
+        }
+        $same[$asked[$k]] = $digests[$k] -ceq $row.sha256
+    }
+    return , $same
+}
+
+# As Get-Digests. Files that another program keeps from being read are waited for, for $swap.patience milliseconds all together: then nobody knows what
+# they hold, and they are $unread.
+function Get-PatientDigest($swap, [string[]]$paths) {
+    $digests = Get-Digests $paths
+    while ($true) {
+        $left = @(for ($i = 0; $i -lt $paths.Length; $i++) { if (-not $digests[$i] -and [IO.File]::Exists($paths[$i])) { $i } })
+        if (-not $left.Length) { return , $digests }
+        if ($swap.patience -le 0) {
+            foreach ($i in $left) { $digests[$i] = $unread }
+            return , $digests
+        }
+        $swap.patience -= 100
+        [Threading.Thread]::Sleep(100)
+        $again = Get-Digests @(foreach ($i in $left) { $paths[$i] })
+        for ($k = 0; $k -lt $left.Length; $k++) { $digests[$left[$k]] = $again[$k] }
+    }
 }
 
 # The row for what is there now: a file may have come or gone since the restore was prepared.
@@ -87,7 +135,7 @@ function Move-Forward($swap) {
     $moved = 0
     Read-Row (Get-RowsPath $swap) | ForEach-Object {
         $staged = Join-Below $swap.staging $_.path
-        if ([IO.File]::Exists($staged)) {
+        if ($_.action -cne 'same' -and [IO.File]::Exists($staged)) {
             Move-In $swap $staged $_
             $moved++
             Add-Progress 1 $_.size
@@ -104,14 +152,16 @@ function Move-In($swap, [string]$staged, $row) {
     $there = [IO.FileInfo]::new($target)
     if ($there.Exists -and $there.Length) { throw [IO.IOException]::new("appeared while the files were swapped in: $(Get-ShownPath $target)") }
     # A file that is moved keeps the access rights of the folder it comes from; one that takes another's place gets those of the other.
-    if (-not $there.Exists) { [IO.File]::Create($target).Dispose() }
-    Invoke-OnFile $target { [IO.File]::Replace($staged, $target, [NullString]::Value, $true) }
+    Invoke-OnFile $target {
+        if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }
+        [IO.File]::Replace($staged, $target, [NullString]::Value, $true)
+    }
 }
 
 function Move-InPlaceOf([string]$staged, [string]$target, [string]$kept) {
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($kept))
-    if (-not [IO.File]::Exists($target) -and [IO.File]::Exists($kept)) { [IO.File]::Move($kept, $target) }    # a run was broken off in between
     Invoke-OnFile $target {
+        if (-not [IO.File]::Exists($target) -and [IO.File]::Exists($kept)) { [IO.File]::Move($kept, $target) }    # broken off in between, or error 1177
         $before = [IO.File]::GetAttributes($target)
         $locked = $before -band [IO.FileAttributes]::ReadOnly
         if ($locked) { [IO.File]::SetAttributes($target, $before -bxor [IO.FileAttributes]::ReadOnly) }
@@ -129,7 +179,7 @@ function Invoke-OnFile([string]$path, [scriptblock]$block) {
     try { Invoke-Retried $block }
     catch {
         if ($null -ne (Get-OurError $_)) { throw }
-        $why = $(if (Test-Held $_) { 'another program holds the file' } else { $_.Exception.GetBaseException().Message })
+        $why = $(if (Test-Held $_) { Get-HeldText $path } else { $_.Exception.GetBaseException().Message })
         throw [IO.IOException]::new("$($why): $(Get-ShownPath $path)", $_.Exception.GetBaseException())
     }
 }
@@ -155,14 +205,16 @@ function Test-LinkAt([string]$path) {
     return Test-Link ([IO.FileInfo]::new($path))
 }
 
-# Files that aren't what the backup holds, read from their places.
+# Files that aren't what the backup holds, read from their places. What Start-Swap has just read isn't read again.
 function Get-WrongFile($swap) {
     $wrong = [Collections.Generic.List[string]]::new()
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
-        $paths = @(foreach ($row in $rows) { Join-Below $swap.root $row.target })
-        $digests = Get-Digests $paths
-        for ($i = 0; $i -lt $rows.Length; $i++) { if ($digests[$i] -cne $rows[$i].sha256) { $wrong.Add($rows[$i].path) } }
+        $read = @(foreach ($row in $rows) { if ($swap.resumed -or $row.action -cne 'same') { $row } })
+        $digests = Get-PatientDigest $swap @(foreach ($row in $read) { Join-Below $swap.root $row.target })
+        for ($i = 0; $i -lt $read.Length; $i++) {
+            if ($digests[$i] -cne $read[$i].sha256) { $wrong.Add($(if ($digests[$i] -ceq $unread) { "$($read[$i].path) ($cantRead)" } else { $read[$i].path })) }
+        }
     }
     return , $wrong.ToArray()
 }

@@ -3,23 +3,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-The way back of a restore: what was there before is put back. Needs what swap.ps1 needs, and swap.ps1.
+The way back of a restore: what was there before is put back, and what somebody wrote since is never lost. Needs what swap.ps1 needs, swap.ps1 and
+journal.ps1.
 #>
 
-# May be repeated. With $edited, files that somebody changed since they were swapped in stay, and are named; without, nobody could change them.
-# Throws, naming the files, after all others were put back.
+$served = 'swapped'        # what an undo finds once the web server may have run with restored files: users may have written since
+
+# The way back under the journal of $commit. However it ends, the web server starts next: whoever undoes later finds what users wrote since.
+function Undo-Swap($swap, [string]$commit, [string]$was) {
+    Save-Undoing $commit $was
+    try { return Move-Back $swap ($was -cne 'committing') }
+    finally { Save-Undoing $commit $served }
+}
+
+# The disk may be full; the journal is open already.
+function Save-Undoing([string]$commit, [string]$was) {
+    try { Write-Journal $commit 'undoing' @{ was = $was } } catch { Write-Log "the journal wasn't written: $($_.Exception.Message)" }
+}
+
+# May be repeated. A file that is neither the backup's nor the one of before was written by somebody, or left half by a power cut. With $edited it
+# stays, and is named; without, the swap had broken off, and it is moved to conflicts\, for the one of before has to come back.
+# Throws, naming the files, after all others were put back. A file that can't be read is none that somebody wrote: it has failed.
 function Move-Back($swap, [bool]$edited) {
     $done = @{ put_back = 0; removed = 0; kept = [Collections.Generic.List[string]]::new(); failed = [Collections.Generic.List[string]]::new() }
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
-        $same = $(if ($edited) { Get-Untouched $swap $rows })
-        for ($i = 0; $i -lt $rows.Length; $i++) { Invoke-BackStep $done $rows[$i].path { Undo-Row $swap $rows[$i] ($null -eq $same -or $same[$i]) } }
+        $moved = @(foreach ($row in $rows) { if ($row.action -cne 'same') { $row } })
+        $digests = Get-PatientDigest $swap @(foreach ($row in $moved) { Join-Below $swap.root $row.target })
+        for ($i = 0; $i -lt $moved.Length; $i++) { Invoke-BackStep $done $moved[$i].path { Undo-Row $swap $moved[$i] $digests[$i] $edited } }
     }
     foreach ($path in $swap.leftovers) { Invoke-BackStep $done $path { Undo-Leftover $swap $path } }
     Remove-MadeFolder $swap
     if ($done.failed.Count) { Stop-NotBack $swap $done.failed }
     $swap.touched = $false
-    return [ordered]@{ put_back = $done.put_back; removed = $done.removed; kept = @($done.kept) }
+    return [ordered]@{ put_back = $done.put_back; removed = $done.removed; kept = @($done.kept); conflicts = (Get-Conflict $swap) }
 }
 
 function Stop-NotBack($swap, $failed) {
@@ -28,42 +45,67 @@ function Stop-NotBack($swap, $failed) {
         "mend the cause and undo again; they are kept in $(Get-ShownPath $swap.replaced)"
 }
 
-# Which of the files in place still are what the backup held.
-function Get-Untouched($swap, [object[]]$rows) {
-    $digests = Get-Digests @(foreach ($row in $rows) { Join-Below $swap.root $row.target })
-    return , [bool[]]@(for ($i = 0; $i -lt $rows.Length; $i++) { $digests[$i] -ceq $rows[$i].sha256 })
-}
-
 function Invoke-BackStep($done, [string]$path, [scriptblock]$step) {
     try { $outcome = & $step }
     catch [IO.IOException], [UnauthorizedAccessException] {
-        $done.failed.Add("$path ($($_.Exception.GetBaseException().Message))")
+        $done.failed.Add("$path ($($_.Exception.Message))")
         return
     }
     if ($outcome -ceq 'kept') { $done.kept.Add($path) } elseif ($outcome) { $done[$outcome]++ }
 }
 
-# What became of one file; '' where there was nothing to do.
-function Undo-Row($swap, $row, [bool]$untouched) {
+# What became of one file, where $found is what is in its place; '' where there was nothing to do.
+function Undo-Row($swap, $row, [string]$found, [bool]$edited) {
     $target = Join-Below $swap.root $row.target
     $kept = Join-Below $swap.replaced $row.path
-    $there = Test-Entry $target
-    $waiting = [IO.File]::Exists((Join-Below $swap.staging $row.path))
-    if ($row.action -ceq 'create') { return Undo-Creation $target $there $waiting $untouched }
+    $waiting = [IO.File]::Exists((Join-Below $swap.staging $row.path))    # then nothing took its place
+    if ($row.action -ceq 'create') { return Undo-Creation $swap $row $target $found $waiting $edited }
     if (-not [IO.File]::Exists($kept)) { return '' }
-    if ($there -and -not $waiting -and -not $untouched) { return 'kept' }
+    if ((Test-Entry $target) -and -not (Test-Known $swap $row $kept $found $waiting)) {
+        if ($edited -or $waiting) { return 'kept' }
+        Move-Conflict $swap $target $row.path
+    }
     Restore-Kept $kept $target
     return 'put_back'
 }
 
+# Whether the bytes in place are somewhere else too: in the backup, or in the file that was kept.
+function Test-Known($swap, $row, [string]$kept, [string]$found, [bool]$waiting) {
+    if ($found -ceq $unread) { throw [IO.IOException]::new($cantRead) }
+    if (-not $found) { return $false }
+    if ($found -ceq $row.sha256 -and -not $waiting) { return $true }
+    return $found -ceq (Get-PatientDigest $swap @($kept))[0]
+}
+
 # An empty file beside one that still waits is the place that was held for it.
-function Undo-Creation([string]$target, [bool]$there, [bool]$waiting, [bool]$untouched) {
-    if (-not $there) { return '' }
+function Undo-Creation($swap, $row, [string]$target, [string]$found, [bool]$waiting, [bool]$edited) {
+    if (-not (Test-Entry $target)) { return '' }
     $held = $waiting -and [IO.File]::Exists($target) -and [IO.FileInfo]::new($target).Length -eq 0
     if ($waiting -and -not $held) { return '' }
-    if (-not $held -and -not $untouched) { return 'kept' }
+    if (-not $held) {
+        if ($found -ceq $unread) { throw [IO.IOException]::new($cantRead) }
+        if ($found -cne $row.sha256) {
+            if ($edited) { return 'kept' }
+            Move-Conflict $swap $target $row.path
+            return ''
+        }
+    }
     Invoke-OnFile $target { Remove-One ([IO.FileInfo]::new($target)) }
     return $(if ($held) { '' } else { 'removed' })
+}
+
+function Move-Conflict($swap, [string]$target, [string]$path) {
+    $aside = $first = Join-Below $swap.conflicts $path
+    for ($number = 1; (Test-Entry $aside); $number++) { $aside = "$first.$number" }
+    Move-Whole $target $aside
+}
+
+# All of this restore, of an earlier attempt too.
+function Get-Conflict($swap) {
+    if (-not [IO.Directory]::Exists($swap.conflicts)) { return , @() }
+    $found = [IO.Directory]::GetFiles($swap.conflicts, '*', [IO.SearchOption]::AllDirectories)
+    [Array]::Sort([Array]$found, [Collections.IComparer][StringComparer]::Ordinal)
+    return , @(foreach ($path in $found) { Get-ShownPath $path })
 }
 
 # With a time of now, so that no synchronisation takes it for older than what it replaces.

@@ -14,6 +14,7 @@ Whole JSON documents, files replaced by rename, errors of ours. Needs files.ps1,
     Write-JsonFile $path $value [$durable = $true]
     Write-FileBytes $path $bytes [$durable = $true]      replaces by rename; a durable one is on the disk when it returns
     Stop-With $type $message $found $needed $remedy      throws an error of ours; $type is a class of module_utils/errors.py
+    Assert-Reach $paths          refuses those that Windows can't reach, where it takes no long paths
     Get-OurError $record         an error of ours that an ErrorRecord holds, as a dictionary, or $null
     Remove-Tree $folder          a folder of our own, read-only files included; links go, what they lead to stays
 #>
@@ -114,8 +115,19 @@ function Stop-With([string]$type, [string]$message, [string]$found = '', [string
 
 function Get-OurError($record) {
     $text = $record.Exception.GetBaseException().Message
-    if (-not $text.StartsWith('{"type":')) { return $null }
+    if (-not $text.StartsWith('{"type":', [StringComparison]::Ordinal)) { return $null }
     try { return ConvertFrom-JsonText $text } catch { return $null }
+}
+
+# Before anything is written: where Windows takes no long paths, those that are too long are named.
+function Assert-Reach([string[]]$paths) {
+    if (-not $onWindows -or $longPaths) { return }
+    $long = @(foreach ($path in $paths) { if ($path.Length -gt $longestPath) { $path } })
+    if (-not $long.Length) { return }
+    $shown = @($long[0..([Math]::Min($long.Length, 10) - 1)]) -join ', '
+    if ($long.Length -gt 10) { $shown += " and $($long.Length - 10) more" }
+    Stop-With 'Refused' "$($long.Length) paths are too long for PowerShell on this agent" $shown "paths of at most $longestPath characters" `
+        'reach the agent by WinRM or SSH, whose PowerShell takes long paths, or shorten the names or dataminer_work_dir'
 }
 
 function Remove-Tree([string]$folder) {

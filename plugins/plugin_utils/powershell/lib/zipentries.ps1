@@ -15,17 +15,16 @@ of what the zip's directory says are read as gzip, which fails where the sums do
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
 
-function Test-FolderName([string]$name) { return $name.EndsWith('/') -or $name.EndsWith('\') }
-
-function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if (-not (Test-FolderName $member.name)) { $member } }) }
+# Names of folders end in a separator.
+function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if ($member.name -notmatch '[/\\]\z') { $member } }) }
 
 # With limits, entries that the core will refuse by them aren't read: they keep no SHA-256.
 function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
-    try { $stream = Open-File $path }
-    catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
+    try { $stream = Open-Patiently $path }
+    catch { if ($null -ne (Get-OurError $_)) { throw }; Stop-NoZip $path $_.Exception.GetBaseException().Message }
     try { $members = Read-Directory $stream $path } finally { $stream.Dispose() }
-    $files = @(if (Test-Within $members $limits) { foreach ($member in $members) { if (Test-Readable $member) { $member } } })
-    $functions = 'Read-EntryBatch', 'Read-EntryDigest', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
+    $files = Select-Readable $members $limits
+    $functions = 'Read-EntryBatch', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
     Invoke-Worker $functions @{ path = $path } (Get-EntryBatch $files) {
         param($answer)
         $bytes = [long]0
@@ -38,8 +37,9 @@ function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
     return @{ members = $members; size = [IO.FileInfo]::new($path).Length; sha256 = (Get-Digests @($path))[0] }
 }
 
-function Test-Readable($member) {
-    return -not (Test-FolderName $member.name) -and -not ($member.flags -band 1) -and ($member.method -eq 0 -or $member.method -eq 8)
+function Select-Readable($members, $limits) {
+    if (-not (Test-Within $members $limits)) { return , @() }
+    return , @(foreach ($member in (Select-File $members)) { if (-not ($member.flags -band 1) -and ($member.method -eq 0 -or $member.method -eq 8)) { $member } })
 }
 
 function Test-Within($members, $limits) {
@@ -77,7 +77,12 @@ function Read-EntryBatch($shared, $mine, $batch) {
         $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
     }
     $digests = [string[]]::new($batch.Length)
-    for ($i = 0; $i -lt $batch.Length; $i++) { $digests[$i] = Read-EntryDigest $shared $mine $batch[$i] }
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
+        if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { $digests[$i] = Read-LongEntry $shared $mine $member $null; continue }
+        $data = Read-PackedEntry $shared $mine $member
+        $digests[$i] = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
+    }
     return @{ members = $batch; digests = $digests }
 }
 
@@ -95,10 +100,11 @@ function Stop-Damaged($shared, $member, [string]$what) {
 # Where the entry's data begin, after its own header was compared with the directory. What it leaves open, the directory says.
 function Get-DataStart($shared, $mine, $member) {
     $count = 30 + $member.raw.Length
+    $file = $mine['file']
     $head = [byte[]]::new($count)
-    [void]$mine['file'].Seek($member.offset, [IO.SeekOrigin]::Begin)
+    [void]$file.Seek($member.offset, [IO.SeekOrigin]::Begin)
     $got = 0
-    while ($got -lt $count -and ($read = $mine['file'].Read($head, $got, $count - $got)) -gt 0) { $got += $read }
+    while ($got -lt $count -and ($read = $file.Read($head, $got, $count - $got)) -gt 0) { $got += $read }
     if ($got -lt 30 -or [BitConverter]::ToUInt32($head, 0) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
     if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
     $nameLength = [BitConverter]::ToUInt16($head, 26)
@@ -107,17 +113,15 @@ function Get-DataStart($shared, $mine, $member) {
     if (-not $same -or [BitConverter]::ToUInt16($head, 8) -ne $member.method) {
         Stop-Damaged $shared $member 'another name or method in its header than in the directory'
     }
-    $said = @(@([BitConverter]::ToUInt32($head, 14), $member.crc), @([BitConverter]::ToUInt32($head, 18), $member.packed), @([BitConverter]::ToUInt32($head, 22), $member.size))
-    foreach ($pair in $said) {
-        if ($pair[0] -ne 0 -and $pair[0] -ne 4294967295 -and $pair[0] -ne $pair[1]) { Stop-Damaged $shared $member 'other sums in its header than in the directory' }
+    $crc = [BitConverter]::ToUInt32($head, 14)
+    $packed = [BitConverter]::ToUInt32($head, 18)
+    $size = [BitConverter]::ToUInt32($head, 22)
+    $same = $crc -eq $member.crc -or $crc -eq 0 -or $crc -eq 4294967295
+    $same = $same -and ($packed -eq $member.packed -or $packed -eq 0 -or $packed -eq 4294967295)
+    if (-not $same -or ($size -ne $member.size -and $size -ne 0 -and $size -ne 4294967295)) {
+        Stop-Damaged $shared $member 'other sums in its header than in the directory'
     }
     return $member.offset + 30 + $nameLength + [BitConverter]::ToUInt16($head, 28)
-}
-
-function Read-EntryDigest($shared, $mine, $member) {
-    if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { return Read-LongEntry $shared $mine $member $null }
-    $data = Read-PackedEntry $shared $mine $member
-    return [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
 }
 
 # The content of a small entry.

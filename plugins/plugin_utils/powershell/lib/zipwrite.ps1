@@ -78,10 +78,11 @@ function Read-SteadyFile($shared, $file, $row) {
         catch [IO.IOException], [UnauthorizedAccessException] {
             $cause = $_.Exception.GetBaseException()
             $row.problem = $cause.Message
-            $held = @(0x80070020, 0x80070021, 11) -contains $cause.HResult
-            if ($held) { $row.problem = 'another program holds it' }
+            $held = $shared.held -contains $cause.HResult
+            $row.held = $held
             if (-not $held -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { return , [byte[]]@() }
             $row.problem = $null
+            $row.held = $false
             [Threading.Thread]::Sleep(100)
         }
     }

@@ -1,0 +1,105 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The step `undone` of a restore: a commit is told to put everything back, or what one left is undone by a job of its own."""
+
+from __future__ import annotations
+
+from .agent import AgentState
+from .case_common import Args, Result, follow, job_result, read_state, run_id_of, seen_scan, state_of
+from .case_step import ended, known, running
+from .errors import Busy, JobFailed
+from .host import Host
+from .jobs import OPEN_JOURNAL_STATES, JobStatus
+
+SHOWN = 10
+
+
+def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
+    """Tell a waiting commit to undo, else undo what it or a dead one left. Without `committed`, what a run that is gone has left."""
+    status = known(host, args, wait)
+    if status:
+        return _followed(host, args, status, wait)
+    commit = args.get("committed")
+    left = None if commit or _seen_closed(args) else broken_off(host, read_state(host, args))
+    if not commit and left is None:
+        return {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
+    if check:
+        return {"changed": True, "finished": True, "msg": f"Would undo {commit or (left and left.run_id)}", "would": True}
+    status = left or host.signal(str(commit), "undo")
+    return _followed(host, args, host.poll(status.run_id, max(wait, 1)) if status.active else status, wait)
+
+
+def _followed(host: Host, args: Args, status: JobStatus, wait: float) -> Result:
+    """How far the undoing is. A commit that ended in another way, for its deadline had passed when it was told, is undone by a job."""
+    if status.active:
+        return running(status)
+    if status.kind == "commit" and not (status.result and status.result.get("released_by") == "undo"):
+        status = follow(host, host.start(_spec(args, status.run_id), run_id_of({**args, "run_id": None}, "undo")), wait)
+        if status.active:
+            return running(status)
+    return _undone(ended(status), status)
+
+
+def _spec(args: Args, commit: str) -> Result:
+    return {
+        "kind": "undo",
+        "owner": args.get("owner"),
+        "commit": commit,
+        "root": args["root"],
+        "service": args.get("web_service") or None,
+        "host_command": args.get("host_command") or None,
+    }
+
+
+def _seen_closed(args: Args) -> bool:
+    """Whether no restore was open when the agent was looked at earlier in this run. If one is by now, no backup is chosen."""
+    seen = seen_scan(args)
+    return seen is not None and not _commits(state_of(seen, args))
+
+
+def _commits(state: AgentState) -> list[str]:
+    """Run ids of commits that run, or have left their journal open."""
+    found = [run_id for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES]
+    return [state.job.run_id, *found] if state.job is not None and state.job.kind == "commit" else found
+
+
+def broken_off(host: Host, state: AgentState) -> JobStatus | None:
+    """The commit of a run that is gone, where one left a restore open. One that lives is another run's: raises `Busy`."""
+    for status in map(host.poll, dict.fromkeys(_commits(state))):
+        if status.active:
+            raise _another(status)
+        if status.state != "done":  # a commit that has ended well since the scan left nothing open
+            return status
+    return None
+
+
+def _another(status: JobStatus) -> Busy:
+    until = status.progress.get("until")
+    end = f"at {until}" if until else "at its deadline, counted from when its files are swapped,"
+    return Busy(
+        "A restore of another run is at work on this agent",
+        found=f"commit job {status.run_id} of {status.owner}, started {status.started}; "
+        + ("its files are swapped, and its web server waits for a word" if status.state == "waiting" else "it is swapping files"),
+        needed="an agent on which no restore is under way",
+        remedy=f"let that run end, then run again. Where it is gone, the agent starts its web server by itself {end} at the latest, "
+        "with the restored files, and a later run goes on from there",
+    )
+
+
+def _undone(result: Result, status: JobStatus) -> Result:
+    if "put_back" not in result:
+        raise JobFailed(f"{status.run_id} put nothing back", found=f"a result of a {status.kind} job", remedy="undo it with state undone")
+    text = f"Undone: {result['put_back']} files put back, {result['removed']} removed; the web server runs"
+    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": _notes(result), **result}
+
+
+def _notes(result: Result) -> list[str]:
+    kept, conflicts = result.get("kept") or [], result.get("conflicts") or []
+    notes = [f"{len(kept)} files were changed since and stay: {', '.join(kept[:SHOWN])}"] if kept else []
+    if conflicts:
+        notes.append(
+            f"{len(conflicts)} files were neither the backup's nor those of before, for they were changed or left half after the restore broke off; "
+            f"they were moved away: {', '.join(conflicts[:SHOWN])}"
+        )
+    return notes

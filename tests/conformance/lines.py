@@ -1,0 +1,121 @@
+"""Which lines of the scripts ran: marks before their statements, in the texts that an engine gets.
+
+A mark sets one byte of a file that its process has mapped into memory. So lines count in every runspace, in texts that scripts hand on to others,
+and in jobs, which are processes of their own and may be killed; and what a script does stays the same. `SCRIPT_LINES` names the folder where the
+files are left, with `index.json`, which tells what each byte stands for. tests/tools/script_lines.py makes a report of them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any
+from unittest import mock
+
+from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
+from harness import ON_WINDOWS, Engine
+
+VARIABLE = "SCRIPT_LINES"
+INDEX = "index.json"
+STATEMENTS = Path(__file__).with_name("statements.ps1")
+_NAME = "dataminer.web.lines"
+_STORE = f"[AppDomain]::CurrentDomain.GetData('{_NAME}')"
+_MARK = _STORE + ".Write({number},$true);"
+_OPENING = (
+    f"if ($null -eq {_STORE}) {{{{ [AppDomain]::CurrentDomain.SetData('{_NAME}', [IO.MemoryMappedFiles.MemoryMappedFile]::CreateFromFile("
+    f"[IO.Path]::Combine([Environment]::GetEnvironmentVariable('{VARIABLE}'), [Guid]::NewGuid().ToString('n')), [IO.FileMode]::CreateNew, "
+    "[NullString]::Value, {size}).CreateViewAccessor()) }}\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """The first statement that starts on a line of a file. `offset`: where in the file's text."""
+
+    file: str
+    line: int
+    offset: int
+    function: str
+
+
+class LineCounter:
+    """Puts marks into requests. `folder` is where processes of the engines leave what they counted."""
+
+    def __init__(self, engine: Engine, folder: Path, scripts: Path = windows_host.SCRIPTS) -> None:
+        texts = {path.relative_to(scripts).as_posix(): path.read_text(encoding="utf-8") for path in scripts.rglob("*.ps1")}
+        found = _statements(engine, texts)
+        self._marked = _with_marks(scripts, texts, found)
+        _write_index(folder, texts, found)
+
+    def told(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The request with marks in every script of ours, packed ones too. Where .NET is locked away there can be none."""
+        return request if "language_mode" in request else {key: self._told(value) for key, value in request.items()}
+
+    def _told(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._told(inner) for key, inner in value.items()}
+        return self._marked.get(value, value) if isinstance(value, str) else value
+
+
+def environment(folder: Path, *, wine: bool) -> dict[str, str]:
+    """What the processes of an engine need to know. Wine's drive Z: is all of this machine."""
+    return {VARIABLE: str(PureWindowsPath(f"Z:{folder}") if wine and not ON_WINDOWS else folder)}
+
+
+def _statements(engine: Engine, texts: dict[str, str]) -> list[Statement]:
+    answer = engine.execute(STATEMENTS.read_text(encoding="utf-8"), {"texts": texts}, 2)
+    assert not answer["failed"], answer["error"]
+    rows = [row.split("\t") for row in answer["result"]["rows"].splitlines()]
+    found = [Statement(file=file, line=int(line), offset=int(offset), function=function) for file, line, offset, function in rows]
+    return sorted(found, key=lambda one: (one.file, one.line))
+
+
+def _is_library(text: str, offset: int) -> bool:
+    """Whether a library's text takes the place of the statement."""
+    return windows_host._LIBRARY.match(text, offset) is not None
+
+
+def _with_marks(scripts: Path, texts: dict[str, str], found: list[Statement]) -> dict[str, str]:
+    """Whole scripts with marks, by the scripts without, each as it is and packed."""
+    marked: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as place:
+        for file, text in texts.items():
+            path = Path(place, file)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(_marked_text(file, text, found), encoding="utf-8")
+        for name in (file.removesuffix(".ps1") for file in texts if "/" not in file):
+            plain, counted = _whole(scripts, name), _whole(Path(place), name)
+            marked |= {plain: counted, windows_host._pack(plain): windows_host._pack(counted)}
+    return marked
+
+
+def _marked_text(file: str, text: str, found: list[Statement]) -> str:
+    """A mark before each statement, from the last one on so that offsets stay true; the first thing that a script does is to open the store."""
+    mine = [(number, one) for number, one in enumerate(found) if one.file == file]
+    first = next((one.offset for _, one in mine if not one.function), None) if "/" not in file else None
+    for number, one in reversed(mine):
+        opening = _OPENING.format(size=len(found)) if one.offset == first else ""
+        mark = "" if _is_library(text, one.offset) else _MARK.format(number=number)
+        text = text[: one.offset] + opening + mark + text[one.offset :]
+    return text
+
+
+def _whole(scripts: Path, name: str) -> str:
+    with mock.patch.object(windows_host, "SCRIPTS", scripts):
+        return str(windows_host.script_text.__wrapped__(name))
+
+
+def _row(text: str, one: Statement) -> list[Any] | None:
+    """File, line, function and text of what is counted."""
+    return None if _is_library(text, one.offset) else [one.file, one.line, one.function, text.splitlines()[one.line - 1].strip()]
+
+
+def _write_index(folder: Path, texts: dict[str, str], found: list[Statement]) -> None:
+    """The same by every process of a run; whoever is last leaves it."""
+    rows = [_row(texts[one.file], one) for one in found]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, suffix=".tmp", delete=False) as stream:
+        json.dump(rows, stream, indent=0)
+    Path(stream.name).replace(folder / INDEX)

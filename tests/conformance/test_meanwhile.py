@@ -1,0 +1,226 @@
+"""What other programs do to files while a job works: it waits for one that the test holds, and meanwhile another vanishes or gets held."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from conftest import Lane
+from restores import ALARMS, BACKUP, HELD, MIGRATED, NEW, OVERVIEW, Restore
+from test_job_backup import contents, fill, left
+from test_job_backup import spec as backup_spec
+from test_job_install import until
+from test_job_prepare import rows, staged
+from test_job_prepare import spec as prepare_spec
+from test_job_verify import make
+from test_job_verify import spec as verify_spec
+
+PATIENCE = 60.0  # seconds: long enough for a test under load to let go of a file in time
+IMPATIENCE = 15.0  # where a test waits for the end of it
+TWO = {"Dashboards/a.json": b"aaaa", "Dashboards/b.json": b"bbbb"}
+
+
+@contextlib.contextmanager
+def waiting(lane: Lane, gate: Path, asked: dict[str, Any], run: str, reached: Callable[[], bool], patience: float = PATIENCE) -> Iterator[None]:
+    """A job that has come to the file `gate`, and goes on after the block."""
+    with lane.holding(gate):
+        lane.agent.start(lane.told({**asked, "retry_seconds": patience}), run)
+        until(reached)
+        assert lane.agent.poll(run).state == "running"
+        yield
+
+
+def tells(lane: Lane, run: str, text: str) -> Callable[[], bool]:
+    return lambda: bool(lane.agent.poll(run).progress.get("text") == text)
+
+
+def place(lane: Lane, path: str) -> Path:
+    return lane.home / "agent" / path
+
+
+@contextlib.contextmanager
+def backing_up(lane: Lane, patience: float = PATIENCE, **more: Any) -> Iterator[None]:
+    fill(lane, TWO)
+    asked = backup_spec(lane, "Dashboards", **more)
+    with waiting(lane, place(lane, "Dashboards/a.json"), asked, "b1", tells(lane, "b1", "backing up"), patience):
+        yield
+
+
+def test_a_backup_outwaits_a_lock(windows: Lane) -> None:
+    with backing_up(windows):
+        pass
+    status = windows.follow("b1")
+    assert status.state == "done", status.error
+    assert contents(windows.home / "backups" / "one.zip") == TWO
+
+
+def test_a_file_vanishes_during_a_backup(windows: Lane) -> None:
+    with backing_up(windows):
+        place(windows, "Dashboards/b.json").unlink()
+    error = windows.follow("b1").error or {}
+    assert error["type"] == "ChangedMeanwhile"
+    assert error["found"].startswith("Dashboards/b.json (")
+    assert left(windows) == []
+
+
+def test_the_next_attempt_backs_up_what_is_left(windows: Lane) -> None:
+    with backing_up(windows, retries=1):
+        place(windows, "Dashboards/b.json").unlink()
+    status = windows.follow("b1")
+    assert status.state == "done", status.error
+    assert contents(windows.home / "backups" / "one.zip") == {"Dashboards/a.json": b"aaaa"}
+
+
+def test_a_file_gets_held_during_a_backup(windows: Lane) -> None:
+    with contextlib.ExitStack() as later:
+        with backing_up(windows, IMPATIENCE):
+            later.enter_context(windows.holding(place(windows, "Dashboards/b.json")))
+        error = windows.follow("b1").error or {}
+    assert re.fullmatch(rf"Dashboards/b\.json \({HELD}\)", error["found"])
+    assert left(windows) == []
+
+
+def test_a_verification_outwaits_a_lock_while_a_file_vanishes(windows: Lane) -> None:
+    fill(windows, TWO)
+    path = make(windows.home / "a.zip", TWO)
+    asked = verify_spec(windows, path, compare_root=windows.home / "agent")
+    with waiting(windows, path, asked, "v1", tells(windows, "v1", "verifying")):
+        place(windows, "Dashboards/b.json").unlink()
+    status = windows.follow("v1")
+    assert status.state == "done", status.error
+    assert {row[1]: row[4] for row in (status.result or {})["entries"]} == {"Dashboards/a.json": "same", "Dashboards/b.json": "create"}
+
+
+@contextlib.contextmanager
+def preparing(lane: Lane, patience: float = PATIENCE) -> Iterator[None]:
+    """Both files are there already, as the backup has them: it reads them to know that."""
+    fill(lane, TWO)
+    asked = prepare_spec(lane, make(lane.home / "a.zip", TWO))
+    with waiting(lane, place(lane, "Dashboards/a.json"), asked, "p1", tells(lane, "p1", "extracting and verifying"), patience):
+        yield
+
+
+def test_a_preparation_outwaits_a_lock(windows: Lane) -> None:
+    with preparing(windows):
+        pass
+    status = windows.follow("p1")
+    assert status.state == "done", status.error
+    assert (status.result or {})["same"] == 2
+
+
+def test_a_file_vanishes_during_a_preparation(windows: Lane) -> None:
+    """It is prepared: the commit looks once more."""
+    with preparing(windows):
+        place(windows, "Dashboards/b.json").unlink()
+    status = windows.follow("p1")
+    assert status.state == "done", status.error
+    assert (status.result or {})["same"] == 1
+    assert staged(windows, "p1")["Dashboards/b.json"] == b"bbbb"
+    commit = {"kind": "commit", "work": "commit p1", "prepared": "p1", "root": windows.home / "agent", "deadline": 0, "leftovers": []}
+    status = windows.run({**commit, "service": None, "backup": "a.zip", "zip_sha256": "0" * 64, "partial": False}, "c1")
+    assert status.state == "done", status.error
+    assert place(windows, "Dashboards/b.json").read_bytes() == b"bbbb"
+
+
+def test_a_file_gets_held_during_a_preparation(windows: Lane) -> None:
+    """It is named, and nothing is left of what was prepared."""
+    with contextlib.ExitStack() as later:
+        with preparing(windows, IMPATIENCE):
+            later.enter_context(windows.holding(place(windows, "Dashboards/b.json")))
+        error = windows.follow("p1").error or {}
+    assert error["type"] == "JobFailed"
+    assert error["message"].endswith("b.json can't be read, so nothing was prepared")
+    assert re.fullmatch(HELD, error["found"])
+    assert not (windows.home / "work" / "staging" / "p1").exists()
+    assert not (windows.home / "work" / "jobs" / "p1" / "rows.txt").exists()
+
+
+def test_read_only_files_are_prepared(host: Lane) -> None:
+    """One is the same, one another: whether they may be written matters to the commit only."""
+    fill(host, {"Dashboards/a.json": b"aaaa", "Dashboards/b.json": b"old!"})
+    for name in TWO:
+        place(host, name).chmod(stat.S_IREAD)
+    status = host.run(prepare_spec(host, make(host.home / "a.zip", TWO)), "p1")
+    assert status.state == "done", status.error
+    assert rows(host, "p1")["Dashboards/b.json"] == ["replace", "4", "Dashboards/b.json"]
+    assert (status.result or {})["same"] == 1
+    assert not place(host, "Dashboards/b.json").stat().st_mode & stat.S_IWRITE
+
+
+@contextlib.contextmanager
+def committing(restore: Restore, patience: float = PATIENCE) -> Iterator[None]:
+    """Its first file is in its place, its second is held, its last still waits."""
+    with waiting(restore.lane, restore.root / ALARMS, restore.commit_spec(), "c1", (restore.root / NEW).exists, patience):
+        yield
+
+
+def test_a_commit_outwaits_a_lock(windows: Lane) -> None:
+    restore = Restore(windows)
+    with committing(restore):
+        pass
+    status = windows.follow("c1", past=("running", "waiting"))
+    assert status.state == "done", status.error
+    assert restore.content() == {**MIGRATED, **BACKUP}
+
+
+def test_a_file_vanishes_during_a_commit(windows: Lane) -> None:
+    """All else is put back."""
+    restore = Restore(windows)
+    with committing(restore):
+        (restore.root / OVERVIEW).unlink()
+    error = windows.follow("c1", past=("running", "waiting")).error or {}
+    assert error["message"] == "The files couldn't be swapped in; all was put back"
+    assert "Overview.dmadb.json" in error["found"]
+    assert (restore.content(), restore.state()) == ({path: text for path, text in MIGRATED.items() if path != OVERVIEW}, "undone")
+    assert restore.calls() == ["stop W3SVC", "start W3SVC"]
+
+
+def test_a_file_gets_held_during_a_commit(windows: Lane) -> None:
+    restore = Restore(windows)
+    with contextlib.ExitStack() as later:
+        with committing(restore, IMPATIENCE):
+            later.enter_context(windows.holding(restore.root / OVERVIEW))
+        error = windows.follow("c1", past=("running", "waiting")).error or {}
+    assert error["message"] == "The files couldn't be swapped in; all was put back"
+    assert re.search(rf"{HELD}: .*Overview\.dmadb\.json", error["found"])
+    assert (restore.content(), restore.state()) == (MIGRATED, "undone")
+
+
+def served(restore: Restore) -> dict[str, str]:
+    """The content without the empty files that Wine's ReplaceFile leaves where it failed."""
+    return {path: text for path, text in restore.content().items() if not re.search(r"/rf\w+\.tmp$", path)}
+
+
+@contextlib.contextmanager
+def undoing(restore: Restore, patience: float = PATIENCE) -> Iterator[None]:
+    """A commit that broke off is undone, and one of its files is held."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    restore.reopen("committing")
+    with waiting(restore.lane, restore.root / ALARMS, restore.undo_spec(), "u1", tells(restore.lane, "u1", "putting back"), patience):
+        yield
+
+
+def test_an_undo_outwaits_a_lock_while_a_file_vanishes(windows: Lane) -> None:
+    restore = Restore(windows)
+    with undoing(restore):
+        (restore.root / OVERVIEW).unlink()
+    status = windows.follow("u1")
+    assert status.state == "done", status.error
+    assert (served(restore), restore.state()) == (MIGRATED, "undone")
+
+
+def test_a_file_gets_held_during_an_undo(windows: Lane) -> None:
+    """It is named, all others are put back, and once it is free the undo is repeated."""
+    restore = Restore(windows)
+    with contextlib.ExitStack() as later:
+        with undoing(restore, IMPATIENCE):
+            later.enter_context(windows.holding(restore.root / OVERVIEW))
+        error = windows.follow("u1").error or {}
+    assert error["message"] == "1 files couldn't be put back"
+    assert error["found"].startswith(f"{OVERVIEW} (")
+    assert windows.run(restore.undo_spec(), "u2").state == "done"
+    assert (served(restore), restore.state()) == (MIGRATED, "undone")

@@ -1,0 +1,105 @@
+"""The use case `restore`: which backup counts as restored before, and what the safety copy holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup_spec
+from ansible_collections.dataminer.web.plugins.module_utils.case_common import read_state
+from ansible_collections.dataminer.web.plugins.module_utils.case_restore import restore
+from local_kit import Agent
+
+OVERVIEW = "Dashboards/Overview.dmadb.json"
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    agent = Agent(tmp_path)
+    agent.fill()
+    agent.run(agent.backup_spec())
+    agent.write(OVERVIEW, "migrated")
+    return agent
+
+
+def arguments(agent: Agent, **more: Any) -> dict[str, Any]:
+    folders = {
+        "root": str(agent.root),
+        "work_dir": str(agent.work),
+        "backup_dir": str(agent.backups),
+        "vendor_backup_dir": str(agent.home / "vendor"),
+    }
+    return {"owner": "ann", "web_version": "10.5.6", "server_version": "10.5.4", "web_service": "", "safety_copy": False, **folders, **more}
+
+
+def step(agent: Agent, state: str, **more: Any) -> dict[str, Any]:
+    args = {**arguments(agent), "state": state, **more}
+    result = restore(agent.host, args, check=False, wait=20)
+    while result["finished"] is False:
+        result = restore(agent.host, {**args, "run_id": result["job"]["run_id"]}, check=False, wait=20)
+    return result
+
+
+def restored(agent: Agent, backup: str) -> None:
+    chosen = step(agent, "chosen", backup=backup)["chosen"]
+    prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
+    committed = step(agent, "committed", chosen=chosen, prepared=prepared)["job"]["run_id"]
+    step(agent, "released", chosen=chosen, committed=committed)
+
+
+def done(agent: Agent, backup: str) -> bool:
+    return bool(step(agent, "chosen", backup=backup)["chosen"].get("done"))
+
+
+def vendors(agent: Agent, text: str) -> Path:
+    """The vendor's zip, without a manifest, of content that says `text`."""
+    agent.write(OVERVIEW, text)
+    agent.run(agent.backup_spec(dest_dir=str(agent.home / "vendor"), name="Backup.zip"))
+    path = agent.home / "vendor" / "Backup.zip"
+    path.with_suffix(".manifest").unlink()
+    return path
+
+
+def test_a_backup_that_was_restored_is_not_restored_again(agent: Agent) -> None:
+    assert not done(agent, "one.zip")
+    restored(agent, "one.zip")
+    assert done(agent, "one.zip")
+    assert not step(agent, "chosen", backup="one.zip", again=True)["chosen"].get("done")
+
+
+def test_another_backup_of_the_same_name_is_another(agent: Agent) -> None:
+    restored(agent, "one.zip")
+    (agent.backups / "one.zip").unlink()
+    (agent.backups / "one.manifest").unlink()
+    agent.write(OVERVIEW, "of later")
+    agent.run(agent.backup_spec())
+    assert not done(agent, str(agent.backups / "one.zip"))
+
+
+def test_a_name_of_the_vendor_that_comes_again_is_another_backup(agent: Agent) -> None:
+    path = vendors(agent, "first")
+    agent.write(OVERVIEW, "migrated")
+    restored(agent, "Backup.zip")
+    assert done(agent, "Backup.zip")
+    path.unlink()
+    vendors(agent, "second, and longer")
+    assert not done(agent, str(path))
+
+
+def test_a_copy_put_aside_is_the_same_backup(agent: Agent) -> None:
+    """The vendor has deleted the original meanwhile."""
+    path = vendors(agent, "first")
+    agent.write(OVERVIEW, "migrated")
+    restored(agent, "Backup.zip")
+    path.unlink()
+    assert done(agent, "Backup.zip")
+
+
+@pytest.mark.parametrize(("purpose", "web"), [("backup", False), ("safety", True)])
+def test_a_safety_copy_holds_the_folder_web_whatever_backups_hold(agent: Agent, purpose: str, web: bool) -> None:
+    """The zip that is restored may hold it."""
+    agent.write("Web/theme.css", "of somebody")
+    args = arguments(agent, include_web=False)
+    spec, _about = backup_spec(read_state(agent.host, args), args, purpose=purpose)
+    assert ("Web" in {item["path"] for item in spec["items"]}) is web
