@@ -84,6 +84,11 @@ options:
       - An earlier result of the same module, registered with O(wait=false). Its job is followed to its end.
       - Where that result had ended already, it is returned as it is.
     type: dict
+  seen:
+    description:
+      - RV(dataminer.web.agent_info#module:scan) of an earlier look at the agent in this run. Planning from it saves one more look at a Windows agent.
+      - The agent makes sure before the job begins that what it was planned from is still so; where it isn't, it is planned anew.
+    type: str
   gate:
     description:
       - Result of M(dataminer.web.version_gate). Nothing is changed without one that allows it, for this agent and this target.

@@ -30,6 +30,7 @@ JOB: Spec = {
     "timeout": {"type": "int", "default": 2700},
     "poll_interval": {"type": "int", "default": 5},
     "gate": {"type": "dict"},
+    "seen": {"type": "str"},
     "follow": {"type": "dict"},
 }
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from .agent import AgentState, BackupFile
 from .backup import Item, Plan, Rotation, backup_name, header, plan_backup, plan_rotation
-from .case_common import Args, Result, agent_name, follow, job_result, join, now, optional_version, read_state, run_id_of, verify_spec
+from .case_common import Args, Result, Start, agent_name, begin, follow, job_result, join, now, optional_version, verify_spec
 from .errors import BackupInvalid
 from .host import Host
 from .jobs import JobStatus, size_text
 from .readiness import NoBackupNeeded, no_backup_needed, suspect
 
 SHOWN = 200
+CONTENT_PARTS = ("content", "versions")  # what the items of a backup rest on
 
 
 def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
@@ -24,16 +25,21 @@ def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         status = host.poll(args["run_id"], wait)
         if status.state != "absent":
             return _told(status)
-    state = read_state(host, args)
-    needless = no_backup_needed(state, optional_version(args.get("before"), "before"), agent=agent_name(args, state))
-    if needless and needless.backup and not check:
-        return _told(follow(host, host.start(_proof_spec(needless, needless.backup, args), run_id_of(args, "verify")), wait))
-    if needless:
-        return _needless(needless)
-    spec, about = backup_spec(state, args, purpose="backup")
-    if check:
-        return {"changed": True, "finished": True, **about, "backup": {"name": spec["name"], "would": True}}
-    return _told(follow(host, host.start(spec, run_id_of(args, "backup")), wait))
+    before = optional_version(args.get("before"), "before")
+
+    def plan(state: AgentState) -> Start | Result:
+        needless = no_backup_needed(state, before, agent=agent_name(args, state))
+        if needless and needless.backup and not check:
+            return Start(spec=_proof_spec(needless, needless.backup, args), parts=("versions", "backups", "work"))
+        if needless:
+            return _needless(needless)
+        spec, about = backup_spec(state, args, purpose="backup")
+        if check:
+            return {"changed": True, "finished": True, **about, "backup": {"name": spec["name"], "would": True}}
+        return Start(spec=spec, parts=(*CONTENT_PARTS, "backups", "work"))
+
+    begun = begin(host, args, plan)
+    return _told(follow(host, begun, wait)) if isinstance(begun, JobStatus) else begun
 
 
 def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[str, Any], Result]:

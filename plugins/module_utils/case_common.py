@@ -10,21 +10,24 @@ import gzip
 import json
 import re
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from .agent import AgentState, BackupFile
 from .agent_versions import DEFAULT_SUCCESS_PATTERN
 from .entry_names import DEFAULT_LIMITS
-from .errors import InvalidVersion, type_name
+from .errors import Busy, DataMinerError, InvalidInput, InvalidVersion, type_name
 from .host import Host
-from .jobs import JobStatus, progress_text
+from .jobs import Basis, JobStatus, progress_text
 from .read_agent import read_agent
 from .version import Version
 
 Args = dict[str, Any]
 Result = dict[str, Any]
 MAX_TEXT = 1024 * 1024
+PLANS = 3  # from scans made anew, before an agent counts as one that doesn't come to rest
 LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
 
@@ -95,6 +98,75 @@ def state_of(scan: dict[str, Any], args: Args) -> AgentState:
 
 def read_state(host: Host, args: Args, content: list[dict[str, Any]] | None = None) -> AgentState:
     return state_of(host.scan(scan_request(args, content)), args)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A job to start, whose plan rests on `parts` of the scan."""
+
+    spec: dict[str, Any]
+    parts: tuple[str, ...]
+
+
+Plan = Callable[[AgentState], Start | JobStatus | Result]
+
+
+def begin(host: Host, args: Args, plan: Plan) -> JobStatus | Result:
+    """Start the job that `plan` makes of the agent's state, or give the result, or the running job, that makes it needless.
+
+    It is planned from `seen`, the scan that the gate was made from, or from a new one; the agent itself makes sure, before the job begins, that what
+    the plan rests on is still so. Where it isn't, the agent has been scanned anew. That there is nothing to start, or that it can't be, is said of
+    a new scan only.
+    """
+    seen = seen_scan(args)
+    if seen is not None:
+        status = _begin_from(host, args, plan, seen)
+        if status is not None:
+            return status
+    for _plan in range(PLANS):
+        scan = host.scan(scan_request(args))
+        planned = plan(state_of(scan, args))
+        if not isinstance(planned, Start):
+            return planned
+        status = _begin(host, args, planned, scan)
+        if status.state != "stale":
+            return status
+    raise Busy(
+        "The agent changes all the time", found="something else at each look", needed="a moment of rest", remedy="see who works there, then run again"
+    )
+
+
+def _begin_from(host: Host, args: Args, plan: Plan, seen: dict[str, Any]) -> JobStatus | None:
+    """The job, started by what was seen earlier; None where that doesn't do."""
+    try:
+        planned = plan(state_of(seen, args))
+    except DataMinerError:
+        return None
+    if not isinstance(planned, Start) or any(name not in seen["basis"] for name in planned.parts):
+        return None
+    status = _begin(host, args, planned, seen)
+    return None if status.state == "stale" else status
+
+
+def _begin(host: Host, args: Args, planned: Start, scan: dict[str, Any]) -> JobStatus:
+    basis = Basis(request=scan_request(args), parts={name: scan["basis"][name] for name in planned.parts})
+    return host.start(planned.spec, run_id_of(args, planned.spec["kind"]), basis)
+
+
+def seen_scan(args: Args) -> dict[str, Any] | None:
+    """The scan that an earlier `agent_info` of this run handed over."""
+    if not args.get("seen"):
+        return None
+    try:
+        scan: dict[str, Any] = unpack(args["seen"])
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidInput(
+            "seen can't be read",
+            found=str(error),
+            needed="scan of a result of dataminer.web.agent_info",
+            remedy="hand it over as it is, or leave it out",
+        ) from error
+    return scan
 
 
 def agent_name(args: Args, state: AgentState) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) dataminer.web contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Use case `agent_info`: an agent's state, for people and for the gate."""
+"""Use case `agent_info`: an agent's state, for people, for the gate, and for the steps that plan from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import Any
 
 from .agent import AgentState, to_result
 from .agent_versions import DEFAULT_SUCCESS_PATTERN, success_test
+from .apps import InvalidAppInfo, parse_app_info
 from .backup import TWO_VERSIONS, plan_backup
 from .case_common import Args, Result, optional_version, pack, scan_request, state_of
+from .content import combined
 from .errors import DataMinerError
 from .host import Host
 from .read_agent import digest_of
@@ -21,22 +23,24 @@ from .read_agent import digest_of
 TAIL = 1024  # characters of a progress.log, enough for the words that say how it ended
 DIGEST = 16  # characters of a digest, enough to tell contents apart
 ROWS = 800
-APPS = 400  # whose titles are known to the comparison; beyond, folders are named
+APPS = 400  # whose titles are known to the comparison, and which can be planned from; beyond, folders are named
+LOOSE = 200  # names of files beside apps
+INFO = 1000  # characters of an App.info.json that isn't valid
+CUT = "invalid"
 
 
 def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:  # noqa: ARG001
     """`agent`: what a person reads; `scan`: the document for the gate and the cluster's comparison, packed (`case_common.unpack`)."""
     scan = host.scan(scan_request(args, likely=likely(args)))
+    if scan["content"] is not None:
+        items = content_items(state_of({**scan, "content": None}, args), args)
+        scan = {**scan, "content": combined(scan["content"], items, apps={f"Applications/{app['folder']}" for app in scan["apps"]})}
     state = state_of(scan, args)
-    if args.get("content"):
-        items = content_items(state, args)
-        scan = only(scan, items) or host.scan(scan_request(args, items))
-        state = state_of(scan, args)
     return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan, args)), "overrides": overrides(args)}
 
 
 def likely(args: Args) -> dict[str, Any] | None:
-    """A guess at what `content_items` will say, which needs what the scan reads. A right one saves a second scan, a wrong one does no harm."""
+    """A guess at what `content_items` will say, which needs what the scan reads. It decides which version folders are hashed and not only counted."""
     if not args.get("content"):
         return None
     versions = args.get("versions", "auto")
@@ -51,15 +55,6 @@ def _is_old(version: object) -> bool:
     except DataMinerError:
         return False
     return found is not None and TWO_VERSIONS.reached(found) is False
-
-
-def only(scan: dict[str, Any], items: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The scan with the rows of `items`; None where one of them wasn't read."""
-    if any(item not in (scan.get("asked") or []) for item in items):
-        return None
-    whole = {item["path"] for item in items}
-    kept = [row for row in scan["content"] or [] if row["path"] in whole or row["path"].partition("/")[0] in whole]
-    return {**scan, "asked": items, "content": kept}
 
 
 def overrides(args: Args) -> dict[str, Any]:
@@ -77,14 +72,19 @@ def content_items(state: AgentState, args: Args) -> list[dict[str, Any]]:
 
 
 def compact(scan: dict[str, Any], args: Args) -> dict[str, Any]:
-    """The scan without what only a backup or restore needs: version histories, folder listings, long logs."""
-    apps = [{**app, "info": _short_info(app["info"]), "dirs": [], "files": []} for app in scan["apps"][:APPS]]
+    """The scan without what only a restore's losses need: version histories, folder listings, long logs.
+
+    What is left can be planned from, or has no `basis`: nothing may rest on a list that was cut.
+    """
+    apps = [{**app, "info": _short_info(app["info"]), "files": []} for app in scan["apps"][:APPS]]
     success = success_test(args.get("progress_success_pattern") or DEFAULT_SUCCESS_PATTERN)
     packages = [{**row, "log_tail": row["log_tail"] and _short_log(row["log_tail"], success)} for row in scan["packages"]]
     config = scan["texts"]["web_config"]
     texts = {**scan["texts"], "web_config": {"text": None, "error": config["error"], "digest": digest_of(config)}}  # it may hold secrets
     content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
-    return {**scan, "apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": [], "content": content, "asked": None}
+    cut = len(scan["apps"]) > APPS or len(scan["loose"]) > LOOSE or any(app["info"]["error"] == CUT for app in apps)
+    shorter = {"apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": scan["loose"][:LOOSE], "content": content}
+    return {**scan, **shorter, "basis": {name: digest for name, digest in scan["basis"].items() if not (cut and name == "content")}}
 
 
 def _short_log(log: str, success: re.Pattern[str]) -> str:
@@ -124,9 +124,11 @@ def _group(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _short_info(info: dict[str, Any]) -> dict[str, Any]:
+    """What a plan makes of it stays the same: a text that isn't valid is kept as it is, where it isn't long."""
+    if info["text"] is None:
+        return info
     try:
-        data = json.loads(info["text"] or "")
-        kept = {key: data.get(key) for key in ("ID", "Name", "PublicVersion", "DraftVersion")}
-    except (ValueError, AttributeError, RecursionError):
-        return {"text": None, "error": info["error"] or "invalid"}
-    return {"text": json.dumps(kept), "error": None}
+        read = parse_app_info(info["text"])
+    except InvalidAppInfo:
+        return info if len(info["text"]) <= INFO else {"text": None, "error": CUT}
+    return {"text": json.dumps({"ID": read.id, "Name": read.name, "PublicVersion": read.published, "DraftVersion": read.draft}), "error": None}

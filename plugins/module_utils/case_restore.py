@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .agent import KEPT, AgentState, BackupFile, LastRestore
-from .case_backup import backup_spec
+from .case_backup import CONTENT_PARTS, backup_spec
 from .case_common import (
     LIMITS,
     Args,
     Result,
+    Start,
     agent_name,
+    begin,
     follow,
     job_result,
     join,
@@ -29,13 +31,14 @@ from .case_step import ended as _ended
 from .case_step import known as _known
 from .case_step import running as _running
 from .case_step import service_of
-from .case_undo import undo_step
+from .case_undo import broken_off, undo_step
 from .choice import Background, choose
-from .errors import InvalidInput, JobFailed
+from .errors import InvalidInput, JobFailed, Refused
 from .host import Host
 from .jobs import JobStatus
 from .readiness import latest_attempt
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
+from .version import Version, same_release
 
 
 def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
@@ -57,12 +60,35 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     known = _known(host, args, wait)
     if known:
         return _running(known) if known.active else _chosen(host, args, _ended(known), status=known)
-    state = read_state(host, args)
     target = optional_version(args.get("version"), "version")
+    if check:
+        spec = _choice(read_state(host, args), args, target, copy=False)
+        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None) if "kind" in spec else spec
+
+    def plan(state: AgentState) -> Start | Result:
+        if left := broken_off(host, state):
+            raise Refused(
+                "A restore that broke off is open on this agent",
+                found=f"the commit {left.run_id}",
+                needed="one that is finished or undone",
+                remedy="run the playbook again: it begins with undoing it",
+            )
+        spec = _choice(state, args, target, copy=True)
+        return Start(spec=spec, parts=("versions", "backups", "work")) if "kind" in spec else spec
+
+    begun = begin(host, args, plan)
+    if not isinstance(begun, JobStatus):
+        return begun
+    status = follow(host, begun, wait)
+    return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
+
+
+def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
+    """The spec of the job that verifies the chosen backup, or the result where it was restored before."""
     chosen = choose(state.backups, wanted=args.get("backup") or "target", target=target, background=_background(state, args))
     if done := _already(state, chosen.backup, args):
         return done
-    aside = None if check or chosen.backup.origin in KEPT else join(args["work_dir"], "aside")
+    aside = join(args["work_dir"], "aside") if copy and chosen.backup.origin not in KEPT else None
     spec = verify_spec(args, chosen.backup, copy_to=aside, compare=True)
     spec["about"] = {
         "name": chosen.backup.name,
@@ -75,10 +101,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         "notes": list(chosen.warnings),
         "target": str(target) if target else None,
     }
-    if check:
-        return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None)
-    status = follow(host, host.start(spec, run_id_of(args, "choose")), wait)
-    return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
+    return spec
 
 
 def _background(state: AgentState, args: Args) -> Background:
@@ -188,12 +211,37 @@ def prepare_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         return {"changed": False, "finished": True, "msg": "Nothing to prepare: this backup was restored before", "done": True}
     if check:
         return {"changed": bool(chosen["changes"]), "finished": True, "msg": f"Would prepare {chosen['name']}", "would": True}
-    status = follow(host, host.start(_prepare_spec(host, args, chosen), run_id_of(args, "prepare")), wait)
+    status = follow(host, _begin_prepare(host, args, chosen), wait)
     return _running(status) if status.active else _prepared(_ended(status), status)
 
 
-def _prepare_spec(host: Host, args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
-    safety = backup_spec(read_state(host, args), args, purpose="safety")[0] if args.get("safety_copy", True) else None
+def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
+    """Only the safety copy needs to know what the agent holds."""
+
+    def plan(state: AgentState) -> Start | Result:
+        _software_first(state, optional_version(args.get("version"), "version"))
+        if not args.get("safety_copy", True):
+            return Start(spec=_prepare_spec(args, chosen, None), parts=("versions",))
+        return Start(spec=_prepare_spec(args, chosen, backup_spec(state, args, purpose="safety")[0]), parts=CONTENT_PARTS)
+
+    begun = begin(host, args, plan)
+    assert isinstance(begun, JobStatus)  # it plans nothing else
+    return begun
+
+
+def _software_first(state: AgentState, target: Version | None) -> None:
+    """Content that is restored under other web apps than it was made on is migrated again."""
+    if target is None or state.web.version is None or same_release(state.web.version, target) is not False:
+        return
+    raise Refused(
+        "The agent doesn't run the web version that the content is restored for",
+        found=f"{state.web.version} ({state.web.source})",
+        needed=str(target),
+        remedy="run the whole playbook, without --tags and --skip-tags, with the older package in dataminer_package",
+    )
+
+
+def _prepare_spec(args: Args, chosen: dict[str, Any], safety: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "kind": "prepare",
         "owner": args.get("owner"),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .agent import AgentState
-from .case_common import Args, Result, follow, job_result, read_state, run_id_of
+from .case_common import Args, Result, follow, job_result, read_state, run_id_of, seen_scan, state_of
 from .case_step import ended, known, running, service_of
 from .errors import Busy, JobFailed
 from .host import Host
@@ -21,7 +21,7 @@ def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     if status:
         return _followed(host, args, status, wait)
     commit = args.get("committed")
-    left = None if commit else _broken_off(host, read_state(host, args))
+    left = None if commit or _seen_closed(args) else broken_off(host, read_state(host, args))
     if not commit and left is None:
         return {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
     if check:
@@ -52,11 +52,21 @@ def _spec(args: Args, commit: str) -> Result:
     }
 
 
-def _broken_off(host: Host, state: AgentState) -> JobStatus | None:
-    """The commit of a run that is gone, where one left a restore open. One that lives is another run's: raises `Busy`."""
+def _seen_closed(args: Args) -> bool:
+    """Whether no restore was open when the agent was looked at earlier in this run. If one is by now, no backup is chosen."""
+    seen = seen_scan(args)
+    return seen is not None and not _commits(state_of(seen, args))
+
+
+def _commits(state: AgentState) -> list[str]:
+    """Run ids of commits that run, or have left their journal open."""
     found = [run_id for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES]
-    found = [state.job.run_id, *found] if state.job is not None and state.job.kind == "commit" else found
-    for status in map(host.poll, dict.fromkeys(found)):
+    return [state.job.run_id, *found] if state.job is not None and state.job.kind == "commit" else found
+
+
+def broken_off(host: Host, state: AgentState) -> JobStatus | None:
+    """The commit of a run that is gone, where one left a restore open. One that lives is another run's: raises `Busy`."""
+    for status in map(host.poll, dict.fromkeys(_commits(state))):
         if status.active:
             raise _another(status)
         if status.state != "done":  # a commit that has ended well since the scan left nothing open

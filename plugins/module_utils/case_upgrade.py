@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from .agent import AgentState
-from .case_common import Args, Result, follow, job_result, join, optional_version, read_state, run_id_of
+from .case_common import Args, Result, Start, begin, follow, job_result, join, optional_version, read_state
 from .errors import Busy, InstallFailed, InvalidInput
 from .host import Host
 from .jobs import JobStatus, work_of
@@ -24,16 +25,20 @@ def upgrade(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         status = host.poll(args["run_id"], wait)
         if status.state != "absent":
             return _told(host, args, status, target)
-    state = read_state(host, args)
-    before = str(state.web.version) if state.web.version else None
-    if has_reached(state, target):
-        return {"changed": False, "finished": True, "msg": f"Web version {before} is already installed", "web_before": before, "web_after": before}
-    _check_free(state)
-    if check:
-        return _would(state, before, target, package)
-    spec = _spec(args, before)
-    status = _running(host, state, work_of(spec)) or host.start(spec, run_id_of(args, "install"))
-    return _told(host, args, follow(host, status, wait), target)
+
+    def plan(state: AgentState) -> Start | JobStatus | Result:
+        before = str(state.web.version) if state.web.version else None
+        if has_reached(state, target):
+            same = {"web_before": before, "web_after": before}
+            return {"changed": False, "finished": True, "msg": f"Web version {before} is already installed", **same}
+        _check_free(state)
+        if check:
+            return _would(state, before, target, package)
+        spec = _spec(args, before)
+        return _running(host, state, work_of(spec)) or Start(spec=spec, parts=("versions", "work"))
+
+    begun = begin(host, args, plan)
+    return _told(host, args, follow(host, begun, wait), target) if isinstance(begun, JobStatus) else begun
 
 
 def _running(host: Host, state: AgentState, work: object) -> JobStatus | None:
@@ -86,7 +91,7 @@ def _would(state: AgentState, before: str | None, target: Version, package: Pack
     }
 
 
-def _spec(args: Args, before: str | None) -> dict[str, object]:
+def _spec(args: Args, before: str | None) -> dict[str, Any]:
     package = str(args["package"])
     return {
         "kind": "install",

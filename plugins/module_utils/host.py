@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .jobs import JobStatus
+from .jobs import Basis, JobStatus
 
 
 class Host(Protocol):
@@ -19,9 +19,10 @@ class Host(Protocol):
     def inspect(self, spec: dict[str, Any]) -> dict[str, Any]:
         """The result of a `verify` job without a job: writes nothing, for check mode."""
 
-    def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
+    def start(self, spec: dict[str, Any], run_id: str, basis: Basis | None = None) -> JobStatus:
         """Start a job that outlives the connection; attach to the same run id, or to a running job with the same `work`.
 
+        Before a new job begins, the agent is scanned for its `basis`: where that doesn't hold any more, nothing is started and the status is `stale`.
         Raises `Busy` when another job runs.
         """
 

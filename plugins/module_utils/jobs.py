@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from .errors import DataMinerError, JobFailed, from_dict
 
-State = Literal["running", "waiting", "done", "failed", "dead", "absent"]
+State = Literal["running", "waiting", "done", "failed", "dead", "absent", "stale"]
 
 # A commit's journal, in order. Between "committing" and "released" the agent's web server is stopped.
 OPEN_JOURNAL_STATES = ("committing", "swapped", "undoing")
@@ -37,11 +37,24 @@ def _lasting(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What the plan of a job rests on: `parts` of a scan document's `basis`, and the `request` of the scan that tells whether they still hold."""
+
+    request: dict[str, Any]
+    parts: dict[str, str]
+
+    def holds(self, scan: dict[str, Any]) -> bool:
+        """Whether a later scan tells the same of these parts."""
+        return all(scan["basis"].get(name) == digest for name, digest in self.parts.items())
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobStatus:
     """What is known of a job.
 
     `state`: `running`; `waiting` (a commit that has swapped and waits for a word); `done`; `failed`; `dead` (its process is gone, its result was
-    never written); `absent` (nobody started it). `progress` holds `files`, `bytes` and their totals, and `text`, as far as known.
+    never written); `absent` (nobody started it); `stale` (it wasn't started, for its basis doesn't hold any more).
+    `progress` holds `files`, `bytes` and their totals, and `text`, as far as known.
     """
 
     run_id: str

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import local_jobs, local_scan, local_verify
 from .errors import InvalidInput, NoSuchJob
-from .jobs import JobStatus
+from .jobs import Basis, JobStatus
 from .local_aside import run_verify
 from .local_backup import run_backup
 from .local_files import write_atomic
@@ -43,8 +43,8 @@ class LocalHost:
     def inspect(self, spec: dict[str, Any]) -> dict[str, Any]:
         return {**local_verify.verify(spec), "copied": None}
 
-    def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
-        return local_jobs.start(self.store, spec, run_id, RUNNERS)
+    def start(self, spec: dict[str, Any], run_id: str, basis: Basis | None = None) -> JobStatus:
+        return local_jobs.start(self.store, spec, run_id, RUNNERS, holds=lambda: basis is None or basis.holds(local_scan.scan(basis.request)))
 
     def poll(self, run_id: str, wait: float = 0) -> JobStatus:
         end = time.monotonic() + wait

@@ -58,6 +58,8 @@ class ItemFile:
 def likely_items(document: dict[str, Any], likely: dict[str, Any]) -> list[dict[str, Any]]:
     """What a backup would probably hold, guessed from a scan document alone: the plan itself is made by `backup.plan_backup`, later and elsewhere.
 
+    It decides only on which version folders are hashed.
+
     `likely`: versions (`named` for those that App.info.json names, or `all`) and web (bool).
     """
     items = [{"path": f"Applications/{app['folder']}", "versions": _likely_versions(app, likely["versions"])} for app in document["apps"]]
@@ -72,6 +74,13 @@ def _likely_versions(app: dict[str, Any], versions: str) -> list[int] | None:
         return None
     present = {int(match[1]) for name in app["dirs"] if (match := VERSION_FOLDER.fullmatch(name))}
     return sorted({int(number) for number in NAMED.findall(text)} & present - {0})
+
+
+def part_of(app: str, file: ItemFile) -> tuple[str, int | None]:
+    """The part of an app's folder that a file is in: a version folder with its number, or the rest, which goes by the app's own path."""
+    name = file.parent[len(app) + 1 :].partition("/")[0]
+    match = VERSION_FOLDER.fullmatch(name)
+    return (f"{app}/{name}", int(match[1])) if match else (app, None)
 
 
 def is_app(places: Places, item: dict[str, Any]) -> bool:

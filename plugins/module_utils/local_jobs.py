@@ -23,7 +23,8 @@ from .local_files import utc_text, write_json
 from .local_store import JobStore
 
 PROGRESS_EVERY = 0.3  # seconds
-ATTEMPTS = 30  # to take the lock from a job that is just ending; each lasts a tenth of a second
+ATTEMPTS = 30  # to take the lock from a job that is just ending
+PATIENCE = 0.1  # seconds between two of them
 
 
 class Job:
@@ -60,18 +61,22 @@ class Job:
 Runner = Callable[[Job], dict[str, Any]]
 
 
-def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str, Runner]) -> JobStatus:
-    """Start `spec` detached, or attach; see `host.Host.start`."""
+def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str, Runner], *, holds: Callable[[], bool] = lambda: True) -> JobStatus:
+    """Start `spec` detached, or attach; see `host.Host.start`. `holds` tells whether its basis does."""
     if spec["kind"] not in runners:
         raise InvalidInput("No such job", found=repr(spec["kind"]), needed=", ".join(sorted(runners)), remedy="use a newer version of the collection")
     for _attempt in range(ATTEMPTS):
         if store.status(run_id).state != "absent":
             return store.status(run_id, attached=True)
-        lock = store.take_lock()
+        free = not store.locked()
+        if free and not holds():  # before the lock is taken: a scan would take its holder for a job
+            return JobStatus(run_id=run_id, kind=spec["kind"], state="stale")
+        lock = store.take_lock() if free else None
         if lock is not None:
             return _start_locked(store, spec, run_id, runners[spec["kind"]], lock)
         if attached := _attach(store, spec, run_id):
             return attached
+        time.sleep(PATIENCE)
     raise store.busy(spec["kind"])
 
 

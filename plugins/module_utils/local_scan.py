@@ -19,7 +19,7 @@ from typing import Any
 
 from .agent_files import file_version, parse_dms_xml, unknown_cluster
 from .local_files import entries, find, open_unlinked, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
-from .local_items import LINK, ItemFile, expand, is_app, likely_items
+from .local_items import LINK, ItemFile, expand, is_app, likely_items, part_of
 from .local_places import Places
 from .local_store import JobStore
 from .local_zip import batches, in_order
@@ -84,7 +84,7 @@ class _Scan:
         items = self.request.get("content")
         if items is None and self.request.get("likely"):
             items = likely_items(document, self.request["likely"])
-        return {**document, "asked": items, "content": self.content(items), "errors": self.errors}
+        return {**document, "basis": _basis(document), "content": self.content(items), "errors": self.errors}
 
     def note(self, path: Path | str, error: Exception | str) -> None:
         message = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -291,9 +291,23 @@ class _Scan:
         places = Places(self.root)
         rows: list[dict[str, Any]] = []
         for item in items:
-            hashed = self.hashed(expand(places, item, note=self.note))
-            rows += [self.digest(item["path"], hashed)] if is_app(places, item) else [self.file_row(*each) for each in hashed]
+            if is_app(places, item):
+                rows += self.app_rows(places, item["path"], item.get("versions"))
+            else:
+                rows += [self.file_row(*each) for each in self.hashed(expand(places, item, note=self.note))]
         return rows
+
+    def app_rows(self, places: Places, path: str, versions: list[int] | None) -> list[dict[str, Any]]:
+        """What is outside of the version folders, then each of these; those that the item leaves out are counted only."""
+        parts: dict[tuple[str, int | None], list[ItemFile]] = {(path, None): []}
+        for file in expand(places, {"path": path}, note=self.note):
+            parts.setdefault(part_of(path, file), []).append(file)
+        skipped = {part for part in parts if versions is not None and part[1] is not None and part[1] not in versions}
+        hashed: dict[tuple[str, int | None], list[tuple[ItemFile, str]]] = {part: [] for part in parts}
+        for file, digest in self.hashed(file for part in parts if part not in skipped for file in parts[part]):
+            hashed[part_of(path, file)].append((file, digest))
+        ordered = sorted(parts, key=lambda part: utf16_key(part[0]))
+        return [self.count(part[0], parts[part]) if part in skipped else self.digest(part[0], hashed[part]) for part in ordered]
 
     def hashed(self, files: Iterable[ItemFile]) -> list[tuple[ItemFile, str]]:
         """Files with their SHA-256, read on all cores; those that can't be read are noted and left out."""
@@ -311,10 +325,26 @@ class _Scan:
         return {"path": file.path, "files": 1, "bytes": file.size, "sha256": digest}
 
     @staticmethod
+    def count(path: str, files: list[ItemFile]) -> dict[str, Any]:
+        return {"path": path, "files": len(files), "bytes": sum(file.size for file in files), "sha256": None}
+
+    @staticmethod
     def digest(path: str, hashed: list[tuple[ItemFile, str]]) -> dict[str, Any]:
         lines = [f"{digest} {file.size} {file.path}\n" for file, digest in sorted(hashed, key=lambda pair: utf16_key(pair[0].path))]
         whole = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
         return {"path": path, "files": len(lines), "bytes": sum(file.size for file, _digest in hashed), "sha256": whole}
+
+
+def _basis(document: dict[str, Any]) -> dict[str, str]:
+    """A digest of each part of the document that plans rest on."""
+    apps = [[app["folder"], app["info"], app["dirs"]] for app in document["apps"]]
+    parts = {
+        "content": [apps, document["loose"], document["dashboards_folder"], document["web"]],
+        "versions": [*(document[key] for key in ("texts", "cluster", "packages", "web_api")), (document["host"] or {}).get("upgrade_running")],
+        "backups": document["backups"],
+        "work": [document[key] for key in ("job", "journals", "last_restore")],
+    }
+    return {name: hashlib.sha256(json.dumps(facts).encode()).hexdigest() for name, facts in parts.items()}
 
 
 def _hash_batch(files: list[ItemFile]) -> list[tuple[ItemFile, str | OSError]]:

@@ -27,7 +27,9 @@ options:
     default: auto
   likely_version:
     description:
-      - The web version that the agent runs in all likelihood. With O(content) it saves a second look at the agent where it is right.
+      - The web version that the agent runs in all likelihood. With O(content) and O(versions=auto) it decides which versions of apps are hashed.
+      - Versions that are neither published nor drafts are hashed where it is one whose backups hold all versions. Where it isn't, or isn't set, they
+        count by number and size of their files, as far as a backup would hold them.
       - Nothing else depends on it. To say which version an agent runs, use O(web_version).
     type: raw
   package:
@@ -60,7 +62,9 @@ agent:
     server: {version: 10.5.4 (CU0), source: "Upgrades/VersionHistory.txt, line of 2025-03-27 11:16:35"}
     web: {version: 10.5.9 (CU0), source: "Upgrades/Packages/…, completed 2025-09-03T20:11:00Z"}
 scan:
-  description: The same for M(dataminer.web.version_gate) and M(dataminer.web.cluster_report), packed.
+  description:
+    - The same for M(dataminer.web.version_gate) and M(dataminer.web.cluster_report), packed.
+    - The modules that start jobs plan from it where it is given to them as O(dataminer.web.backup#module:seen).
   returned: success
   type: str
 overrides:

@@ -131,7 +131,8 @@ class AgentAction(ActionBase):  # type: ignore[misc]
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             return call_windows(self, self.module, params, self.variables)
-        result: dict[str, Any] = self._execute_module(module_name=f"{NAMESPACE}.{self.module}", module_args=params, task_vars=self.variables)
+        here = {key: value for key, value in params.items() if key != "seen"}  # where the module runs, a look costs no call
+        result: dict[str, Any] = self._execute_module(module_name=f"{NAMESPACE}.{self.module}", module_args=here, task_vars=self.variables)
         result.pop("invocation", None)
         return result
 

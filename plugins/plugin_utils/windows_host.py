@@ -23,7 +23,7 @@ from typing import Any
 
 from ..module_utils.agent_files import unknown_cluster
 from ..module_utils.errors import DataMinerError, InvalidInput, InvalidScan, ScriptFailed, from_dict
-from ..module_utils.jobs import JobStatus, work_of
+from ..module_utils.jobs import Basis, JobStatus, work_of
 from .windows_verify import judged
 
 SCRIPTS = Path(__file__).parent / "powershell"
@@ -51,7 +51,8 @@ def script_text(name: str) -> str:
 class WindowsHost:
     """`host.Host` for a Windows agent. `execute` runs a script there: `_execute_module` of an action, or an engine of the tests.
 
-    `ahead` is the scan that will be asked for once a job has ended: it is made in the call that sees the end, and kept for that one question.
+    `ahead` is the scan that will be asked for once a job has ended: it is made in the call that sees the end, and kept for that one question. So is
+    the scan that told why a job wasn't started.
     `launcher` takes the place of Windows PowerShell started by WMI, on machines that have neither.
     """
 
@@ -60,39 +61,39 @@ class WindowsHost:
         self._work_dir = work_dir
         self._ahead = ahead
         self._launcher = list(launcher)
-        self._kept: Any = None
+        self._kept: tuple[dict[str, Any] | None, Any] | None = None
 
     def scan(self, request: dict[str, Any]) -> dict[str, Any]:
         """The scan document; raises ScriptFailed or InvalidScan. `host_command` isn't for Windows and is left out of the request."""
         kept, self._kept = self._kept, None
-        result = kept if kept is not None and request == self._ahead else self._run("scan", _scan_parameters(request))
+        result = kept[1] if kept is not None and request == kept[0] else self._run("scan", _scan_parameters(request))
         document = _document(result)
         return document if isinstance(document, dict) else _unread(document, request)
 
     def inspect(self, spec: dict[str, Any]) -> dict[str, Any]:
         return judged(_object(self._run("inspect", {"spec": _pack_json(spec), "script": _packed_script("job_verify")})))
 
-    def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
+    def start(self, spec: dict[str, Any], run_id: str, basis: Basis | None = None) -> JobStatus:
         kind = str(spec["kind"])
         if kind not in KINDS:
             raise InvalidInput("No such job", found=repr(kind), needed=", ".join(KINDS), remedy="use a newer version of the collection")
         job = {"kind": kind, "work": work_of(spec), "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
         more = {"script": _packed_script(f"job_{kind}"), **({"launcher": self._launcher} if self._launcher else {})}
-        return self._status("start", run_id, {**job, **more, **self._scan_ahead()})
+        rests = {**_scan_along(basis.request), "basis": basis.parts} if basis else {}
+        return self._status("start", run_id, {**job, **more, **rests}, scanned=basis.request if basis else None)
 
     def poll(self, run_id: str, wait: float = 0) -> JobStatus:
-        return self._status("poll", run_id, {"wait": min(wait, LONGEST_WAIT), **self._scan_ahead()})
+        ahead = _scan_along(self._ahead) if self._ahead else {}  # none where nobody will ask
+        return self._status("poll", run_id, {"wait": min(wait, LONGEST_WAIT), **ahead}, scanned=self._ahead)
 
     def signal(self, run_id: str, word: str) -> JobStatus:
         return self._status("signal", run_id, {"word": word})
 
-    def _scan_ahead(self) -> dict[str, Any]:
-        """The scan for the call that sees the end of the job; none where nobody will ask."""
-        return {"scan": {"script": _packed_script("scan"), "parameters": _scan_parameters(self._ahead)}} if self._ahead else {}
-
-    def _status(self, name: str, run_id: str, parameters: dict[str, Any]) -> JobStatus:
+    def _status(self, name: str, run_id: str, parameters: dict[str, Any], *, scanned: dict[str, Any] | None = None) -> JobStatus:
+        """`scanned`: the request of the scan that may come along."""
         result = self._run(name, {"work_dir": self._work_dir, "run_id": run_id, **parameters}, depth=STATUS_DEPTH)
-        self._kept = result.get("scan") if isinstance(result, dict) else None
+        along = result.get("scan") if isinstance(result, dict) else None
+        self._kept = (scanned, along) if along else None
         return _job_status(_object(result))
 
     def _run(self, name: str, parameters: dict[str, Any], *, depth: int = DEPTH) -> Any:
@@ -176,6 +177,11 @@ def _scan_parameters(request: dict[str, Any]) -> dict[str, Any]:
     return {key: request[key] for key in SCAN_PARAMETERS if request.get(key) is not None}
 
 
+def _scan_along(request: dict[str, Any]) -> dict[str, Any]:
+    """A scan within the call of another script."""
+    return {"scan": {"script": _packed_script("scan"), "parameters": _scan_parameters(request)}}
+
+
 def _pack(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0)).decode()
 
@@ -205,7 +211,8 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         "texts": {"version_history": unread, "web_config": unread},
         "cluster": unknown_cluster(why),
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
-        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "asked", "package", "installer")),
+        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "package", "installer")),
+        "basis": {},
         "dashboards_folder": False,
         "vendor_folder": None,
         "web": False,

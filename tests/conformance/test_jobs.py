@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import work_of
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, work_of
 from conftest import Lane
 from test_job_install import installs, spec, until
+from trees import ordinary, write
 
 
 @contextlib.contextmanager
@@ -99,3 +101,60 @@ def test_the_newest_thirty_are_remembered(host: Lane) -> None:
     assert host.run(spec(host), "new").state == "done"
     left = {path.name for path in (host.home / "work" / "jobs").iterdir()}
     assert left == {"old-00", "new", *(f"old-{number:02}" for number in range(3, 32))}
+
+
+def _basis(host: Lane, *parts: str) -> Basis:
+    """The agent as it is now, as far as these parts tell of it."""
+    return Basis(request=host.request(), parts={name: digest for name, digest in host.scan()["basis"].items() if name in parts})
+
+
+def test_one_is_started_where_its_plan_still_holds(host: Lane) -> None:
+    """What the plan doesn't rest on may change."""
+    ordinary(host.home)
+    basis = _basis(host, "versions", "work")
+    write(host.home / "agent" / "Applications" / "new" / "App.info.json", "{}")
+    status = host.agent.start(host.told(spec(host)), "i1", basis)
+    assert (status.state, status.attached) != ("stale", True)
+    assert host.follow("i1").state == "done"
+    assert installs(host) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        ("content", "agent/Applications/new/App.info.json"),
+        ("content", "agent/Applications/0a1b/version_77/App.config.json"),
+        ("content", "agent/Applications/loose too.txt"),
+        ("versions", "agent/Upgrades/VersionHistory.txt"),
+        ("versions", "agent/Upgrades/Packages/DataMiner 10.6.5.0-1 Web Upgrade.dmupgrade-x/progress.log"),
+        ("backups", "backups/another.zip"),
+        ("work", "work/jobs/c1/journal.json"),
+    ],
+)
+def test_one_is_not_started_where_its_plan_holds_no_more(host: Lane, part: str, path: str) -> None:
+    """Nothing of it is left; the same call with what is true by then starts it. One that is known by its run id is followed all the same."""
+    ordinary(host.home)
+    write(host.home / "work" / "jobs" / "c1" / "state.json", json.dumps({"run_id": "c1", "kind": "commit", "started": "2026-03-01T10:00:00Z"}))
+    basis = _basis(host, part)
+    write(host.home / path, '{"state": "committing"}')
+    status = host.agent.start(host.told(spec(host)), "i1", basis)
+    assert (status.state, status.attached, status.active) == ("stale", False, False)
+    assert (host.agent.poll("i1").state, installs(host)) == ("absent", 0)
+    calls = host.engine.calls if host.engine else 0
+    host.agent.start(host.told(spec(host)), "i2", basis)
+    fresh = Basis(request=basis.request, parts={part: host.scan()["basis"][part]})
+    assert not host.engine or host.engine.calls == calls + 1  # the scan came along
+    host.agent.start(host.told(spec(host)), "i1", fresh)
+    assert host.follow("i1").state == "done"
+    assert host.agent.start(host.told(spec(host)), "i1", basis).state == "done"
+    assert installs(host) == 1
+
+
+def test_another_job_is_told_of_before_the_plan_is_looked_at(host: Lane) -> None:
+    ordinary(host.home)
+    basis = Basis(request=host.request(), parts={"work": "of another time"})
+    with running(host, "i1"):
+        assert host.agent.start(host.told(spec(host)), "i2", basis).run_id == "i1"
+        with pytest.raises(Busy):
+            host.agent.start(host.told(spec(host, work="install another")), "i3", basis)
+    assert host.agent.start(host.told(spec(host)), "i2", basis).state == "stale"

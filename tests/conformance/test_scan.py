@@ -113,7 +113,7 @@ def test_names_beyond_ascii_and_long_paths(host: Lane) -> None:
     assert document["errors"] == []
     assert len(document["dashboards"][0]["path"]) > 340
     assert document["dashboards"][0]["size"] == 4
-    assert document["content"][0]["files"] == 2
+    assert [row["files"] for row in document["content"]] == [1, 1]
 
 
 def test_order_is_that_of_utf16_code_units(host: Lane) -> None:
@@ -344,6 +344,21 @@ def test_300_apps_of_50_versions(host: Lane) -> None:
     if host.engine:
         assert host.engine.calls == calls + 1
         assert host.engine.received < 1_000_000
+
+
+@pytest.mark.parametrize(("guess", "hashed"), [("named", 2), ("all", 51)])
+def test_the_content_of_30_apps_of_50_versions(host: Lane, guess: str, hashed: int) -> None:
+    """A tenth of the largest agent, and less than a tenth of a megabyte, though each version has a row of its own."""
+    for number in range(30):
+        folder = write(host.home / "agent" / "Applications" / f"{number:08x}-app" / "App.info.json", _large_info(number)).parent
+        for version in range(1, 51):
+            write(folder / f"version_{version}" / "x", f"{number} {version}")
+    received = host.engine.received if host.engine else 0
+    document, reference = both(host, likely={"versions": guess, "web": True})
+    assert document == reference
+    assert len(document["content"]) == 30 * 51
+    assert sum(row["sha256"] is not None for row in document["content"]) == 30 * hashed
+    assert not host.engine or host.engine.received - received < 100_000
 
 
 def test_scan_changes_nothing(host: Lane) -> None:

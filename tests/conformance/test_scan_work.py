@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.content import combined
 from conftest import Lane
 from trees import both, ordinary, write
 
@@ -36,12 +38,13 @@ def test_content_digests(host: Lane) -> None:
     ]
     document, reference = both(host, content=items)
     assert document == reference
-    wanted = {path: (root / path).read_bytes() for path in _files(root, app) if not path.startswith((f"{app}/version_1/", f"{app}/version_10/"))}
-    assert f"{app}/version_002/x.json" in wanted
-    assert document["content"][0] == {"path": app, "files": len(wanted), "bytes": sum(map(len, wanted.values())), "sha256": _digest(wanted)}
-    assert document["content"][1] == {"path": "Applications/ffff", "files": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
-    assert document["content"][2] == {"path": "Applications/loose.txt", "files": 1, "bytes": 5, "sha256": hashlib.sha256(b"loose").hexdigest()}
-    assert [row["path"] for row in document["content"][3:]] == [
+    parts = _parts(root, app)
+    assert set(parts) == {app, *(f"{app}/version_{number}" for number in ("002", "1", "10", "2"))}
+    left_out = (f"{app}/version_1", f"{app}/version_10")
+    assert document["content"][:5] == [_row(path, files, path not in left_out) for path, files in sorted(parts.items())]
+    assert document["content"][5] == {"path": "Applications/ffff", "files": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    assert document["content"][6] == {"path": "Applications/loose.txt", "files": 1, "bytes": 5, "sha256": hashlib.sha256(b"loose").hexdigest()}
+    assert [row["path"] for row in document["content"][7:]] == [
         "Dashboards/Sales/north.dmadb.json",
         "Dashboards/Themes.json",
         "Dashboards/main.dmadb.json",
@@ -67,11 +70,44 @@ def test_content_that_is_guessed(host: Lane, versions: str, web: bool) -> None:
             write(root / "Applications" / name / f"version_{version}" / "x.json", f"{name} {version}")
     document, reference = both(host, likely={"versions": versions, "web": web})
     assert document == reference
-    asked = {item["path"]: item["versions"] for item in document["asked"]}
-    named = {"both": [2, 10], "gone": [], "none": [], "broken": [1]}
-    assert {name: asked[f"Applications/{name}"] for name in infos} == (named if versions == "named" else dict.fromkeys(infos))
-    assert ("Web" in asked, asked["Dashboards"], asked["Applications/loose.txt"]) == (web, None, None)
-    assert host.scan(content=document["asked"])["content"] == document["content"]
+    rows = {row["path"]: row["sha256"] for row in document["content"]}
+    named = {"both": [2, 10], "gone": [], "none": [], "broken": [1]} if versions == "named" else {name: [1, 2, 10] for name in infos}
+    assert {name: [n for n in (1, 2, 10) if rows[f"Applications/{name}/version_{n}"]] for name in infos} == named
+    assert ("Web/Themes/theme.json" in rows, "Dashboards/main.dmadb.json" in rows, "Applications/loose.txt" in rows) == (web, True, True)
+
+
+@pytest.mark.parametrize("guess", ["named", "all"])
+@pytest.mark.parametrize("wanted", [[2, 10], None], ids=["two versions", "all versions"])
+def test_content_of_a_plan_that_was_not_guessed(host: Lane, guess: str, wanted: list[int] | None) -> None:
+    """The rows of any plan come of the one scan. What it hashed counts by its bytes, what it counted by number and size."""
+    root = ordinary(host.home)
+    app = "Applications/0a1b"
+    write(root / app / "App.info.json", '{"PublicVersion": 2, "DraftVersion": 10}')
+    items: list[dict[str, Any]] = [{"path": path, "versions": None} for path in ("Applications/loose.txt", "Dashboards", "Web")]
+    document = host.scan(likely={"versions": guess, "web": True})
+    rows = combined(document["content"], [{"path": app, "versions": wanted}, *items], apps={app})
+    kept = {path: files for path, files in sorted(_parts(root, app).items()) if wanted is None or not path.endswith("version_1")}
+    parts = [_row(path, files, guess == "all" or not path.endswith("version_1")) for path, files in kept.items()]
+    lines = "".join(f"{part['sha256'] or '-'} {part['files']} {part['bytes']} {part['path']}\n" for part in parts)
+    count, size = (sum(part[key] for part in parts) for key in ("files", "bytes"))
+    assert rows[0] == {"path": app, "files": count, "bytes": size, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    assert rows[1:] == [row for row in document["content"] if not row["path"].startswith(("Applications/0a1b", "Applications/ffff"))]
+    write(root / app / "version_1" / "App.config.json", "changed, and longer")
+    again = combined(host.scan(likely={"versions": guess, "web": True})["content"], [{"path": app, "versions": wanted}], apps={app})
+    assert (again[0] == rows[0]) is (wanted is not None)
+
+
+def _parts(root: Path, app: str) -> dict[str, dict[str, bytes]]:
+    """Files of an app by the part they are in."""
+    parts: dict[str, dict[str, bytes]] = {}
+    for path in _files(root, app):
+        name = path[len(app) + 1 :].partition("/")[0]
+        parts.setdefault(f"{app}/{name}" if re.fullmatch(r"version_\d+", name) else app, {})[path] = (root / path).read_bytes()
+    return parts
+
+
+def _row(path: str, files: dict[str, bytes], hashed: bool) -> dict[str, Any]:
+    return {"path": path, "files": len(files), "bytes": sum(map(len, files.values())), "sha256": _digest(files) if hashed else None}
 
 
 def _files(root: Path, below: str) -> list[str]:

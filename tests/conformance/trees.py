@@ -129,9 +129,9 @@ def _recorded() -> dict[str, Any]:
 
 
 def comparable(host: Lane, document: dict[str, Any]) -> dict[str, Any]:
-    """Without what differs by engine, machine and moment: the clock, free space and volumes, facts of Windows, words of errors."""
+    """Without what differs by engine, machine and moment: the clock, free space and volumes, facts of Windows, words of errors, digests of these."""
     document = copy.deepcopy(document)
-    for key in ("clock", "language_mode", "host"):
+    for key in ("clock", "language_mode", "host", "basis"):
         del document[key]
     for disk in document["disk"].values():
         del disk["free"], disk["volume"]

@@ -67,7 +67,8 @@ class WindowsSite(Site):
         return Run(rc=done.returncode, text=done.stdout + done.stderr, report=None, seconds=0)
 
     def rounds(self, name: str) -> Counter[str]:
-        return Counter(self.scripts(name))
+        """How often a host ran each script, polls left out: each call costs seconds on a real host."""
+        return Counter(name for name in self.scripts(name) if name != "poll")
 
 
 def needs(connection: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from conftest import MakeWindowsSite
 from playbook import changed_paths
 from played import WindowsSite
+from simulator import edits
 
 pytestmark = pytest.mark.powershell
 
@@ -40,6 +43,7 @@ def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) 
     dry = site.play("downgrade_restore", "--check", "--diff", variables=site.target(OLD))
     assert dry.rc == 0, dry.text
     assert site.trees() == trees
+    site.forget()
     before = {name: len(site.cluster.host_calls(name)) for name in contents}
 
     run = site.play("downgrade_restore", variables=site.target(OLD))
@@ -52,10 +56,33 @@ def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) 
     for agent in site.agents:
         (journal,) = (agent.work_dir / "jobs").glob("*/journal.json")
         assert '"released"' in journal.read_text("utf-8")
+    # read, chosen, installed, prepared (planned anew after the install), committed, released, read
+    assert [site.rounds(name) for name in contents] == [{"scan": 2, "start": 5, "signal": 1}] * 2
     again = site.play("downgrade_restore", variables=site.target(OLD))
     assert again.rc == 0, again.text
     assert again.changed == 0
     back(site, contents)
+
+
+def test_round_trips_of_a_restore(make_windows_site: MakeWindowsSite) -> None:
+    """Of the same version: read, chosen, prepared, committed, released, read."""
+    site = make_windows_site(agents=1)
+    run = site.play("backup_web")
+    assert run.rc == 0, run.text
+    assert site.rounds("DMA1") == {"scan": 1, "start": 1}
+    content = site.cluster.digest("DMA1")
+    edits.drift(site.cluster, "DMA1")
+    wanted = {"dataminer_target_version": OLD}
+    refused = site.play("downgrade_restore", variables=wanted)
+    code = re.search(r"dataminer_accept_loss=([A-Z]+)", refused.text)
+    assert code, refused.text
+    site.forget()
+
+    run = site.play("downgrade_restore", variables={**wanted, "dataminer_accept_loss": code[1]})
+
+    assert run.rc == 0, run.text
+    assert site.cluster.digest("DMA1") == content
+    assert site.rounds("DMA1") == {"scan": 2, "start": 3, "signal": 1}
 
 
 def test_one_agent_fails_to_stop_its_web_server(make_windows_site: MakeWindowsSite) -> None:

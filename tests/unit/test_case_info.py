@@ -8,9 +8,9 @@ import uuid
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.backup import plan_backup
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import state_of, unpack
 from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info, grouped
-from ansible_collections.dataminer.web.plugins.module_utils.local_items import likely_items
 
 ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "content": True, "versions": "auto", "include_web": True}
 LIMIT = 100_000
@@ -62,26 +62,36 @@ def document(*, apps: int, versions: int, files: int) -> dict[str, Any]:
         "last_restore": None,
         "content": None,
         "errors": [],
+        "basis": {name: hashlib.sha256(name.encode()).hexdigest() for name in ("content", "versions", "backups", "work")},
     }
+
+
+def parts(apps: int, versions: int) -> list[dict[str, Any]]:
+    """Rows of apps as a scan has them: what is outside of the version folders, then each of these, the older ones counted only."""
+    found = []
+    for n in range(apps):
+        path = f"Applications/{guid(n)}"
+        found.append({"path": path, "files": 1, "bytes": 10, "sha256": hashlib.sha256(path.encode()).hexdigest()})
+        for version in range(1, versions + 1):
+            digest = hashlib.sha256(f"{path} {version}".encode()).hexdigest() if version == versions else None
+            found.append({"path": f"{path}/version_{version}", "files": 1, "bytes": 5, "sha256": digest})
+    return found
 
 
 class FakeHost:
     """Answers with one document; with content rows where content is asked for."""
 
     def __init__(self, scan: dict[str, Any], content: list[dict[str, Any]]) -> None:
-        self.document, self.rows, self.calls = scan, content, 0
+        self.document, self.rows, self.requests = scan, content, list[dict[str, Any]]()
 
     def scan(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.calls += 1
-        asked = request["content"]
-        if asked is None and request["likely"]:
-            asked = likely_items(self.document, request["likely"])
-        return {**self.document, "asked": asked, "content": self.rows if asked is not None else None}
+        self.requests.append(request)
+        return {**self.document, "content": self.rows if request["likely"] else None}
 
 
 @pytest.mark.parametrize(("apps", "versions", "files"), [(300, 50, 500), (300, 5, 5000), (1000, 3, 100)])
 def test_the_result_of_a_large_agent_stays_below_what_awx_cuts(apps: int, versions: int, files: int) -> None:
-    content = [*rows(apps, "Applications/{}"), *rows(files, "Dashboards/Folder/{}.dmadb.json"), *rows(files, "Web/Images/{}.png")]
+    content = [*parts(apps, versions), *rows(files, "Dashboards/Folder/{}.dmadb.json"), *rows(files, "Web/Images/{}.png")]
     result = agent_info(FakeHost(document(apps=apps, versions=versions, files=files), content), ARGS)  # type: ignore[arg-type]
     assert len(json.dumps(result)) < LIMIT
 
@@ -154,32 +164,67 @@ def test_the_inventory_overrides_what_was_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "scans"),
+    ("asked", "guess"),
     [
-        ({"likely_version": "10.5.6"}, 1),  # as installed: everything goes in
-        ({}, 2),  # taken for a newer one, whose backups hold two versions of an app
-        ({"likely_version": "10.6.2"}, 2),
-        ({"likely_version": 10.1}, 2),  # whoever needs it as a version refuses it
-        ({"versions": "all"}, 1),
-        ({"versions": "latest"}, 1),
-        ({"include_web": False, "web_version": "10.6.2"}, 1),
-        ({"content": False}, 1),
+        ({"likely_version": "10.5.6"}, "all"),
+        ({}, "named"),
+        ({"likely_version": "10.6.2"}, "named"),
+        ({"likely_version": 10.1}, "named"),  # whoever needs it as a version refuses it
+        ({"versions": "all"}, "all"),
+        ({"versions": "latest", "likely_version": "10.5.6"}, "named"),
+        ({"include_web": False, "web_version": "10.6.2"}, "named"),
     ],
 )
-def test_a_right_guess_spares_the_second_scan(asked: dict[str, Any], scans: int) -> None:
-    content = [*rows(3, "Applications/{}"), *rows(2, "Dashboards/{}.dmadb.json"), *rows(2, "Web/{}.png")]
+def test_one_look_whatever_was_guessed(asked: dict[str, Any], guess: str) -> None:
+    """The rows are those of the plan: the installed version holds all versions in its backups, unless it is told otherwise."""
+    content = [*parts(3, 4), *rows(2, "Dashboards/{}.dmadb.json"), *rows(2, "Web/{}.png")]
     host = FakeHost(document(apps=3, versions=4, files=2), content)
     result = agent_info(host, {**ARGS, **asked})  # type: ignore[arg-type]
-    assert host.calls == scans
+    assert [request["likely"]["versions"] for request in host.requests] == [guess]
     found = unpack(result["scan"])["content"]
-    assert found is None if asked == {"content": False} else {row["path"].split("/")[0] for row in found} >= {"Applications", "Dashboards"}
+    two = asked.get("versions") == "latest" or asked.get("web_version") == "10.6.2"
+    assert [row["path"] for row in found[:3]] == [f"Applications/{guid(n)}" for n in range(3)]
+    assert [row["files"] for row in found[:3]] == [2 if two else 5] * 3
+    assert len(found) == (5 if asked.get("include_web") is False else 7)
 
 
-def test_a_guess_beyond_the_plan_is_left_out() -> None:
-    """An app that a backup leaves out isn't measured, though it was read."""
-    whole, content = document(apps=3, versions=4, files=0), rows(3, "Applications/{}")
+def test_without_content_nothing_is_measured() -> None:
+    host = FakeHost(document(apps=3, versions=4, files=2), parts(3, 4))
+    result = agent_info(host, {**ARGS, "content": False})  # type: ignore[arg-type]
+    assert unpack(result["scan"])["content"] is None
+    assert [request["likely"] for request in host.requests] == [None]
+
+
+def test_an_app_that_the_plan_leaves_out_is_left_out() -> None:
+    whole = document(apps=3, versions=4, files=0)
     whole["apps"][1]["info"]["text"] = "{"
-    host = FakeHost(whole, content)
-    result = agent_info(host, {**ARGS, "web_version": "10.6.2"})  # type: ignore[arg-type]
-    assert host.calls == 1
+    result = agent_info(FakeHost(whole, parts(3, 4)), {**ARGS, "web_version": "10.6.2"})  # type: ignore[arg-type]
     assert [row["path"] for row in unpack(result["scan"])["content"]] == [f"Applications/{guid(n)}" for n in (0, 2)]
+
+
+BROKEN = ["{", "", "\0\0\0", '{"PublicVersion": true}', '{"PublicVersion": 1, "Versions": 3}', "[1]", None]
+
+
+@pytest.mark.parametrize("versions", ["auto", "all", "latest"])
+@pytest.mark.parametrize("web", ["10.5.6", "10.6.2"])
+def test_a_backup_is_planned_alike_from_the_packed_scan(versions: str, web: str) -> None:
+    whole = document(apps=20, versions=4, files=2)
+    whole["loose"] = ["a.txt", "b.txt"]
+    odd = ["\ufeff" + whole["apps"][0]["info"]["text"], '{"Name":\t"a\tb", "PublicVersion": "3", "DraftVersion": 2.0, "PublicVersion": 1}', "{}"]
+    for app, text in zip(whole["apps"], [*BROKEN, *odd], strict=False):
+        app["info"] = {"text": text, "error": "unreadable" if text is None else None}
+    whole["apps"][15]["info"]["error"], whole["apps"][15]["info"]["text"] = "missing", None
+    args = {**ARGS, "web_version": web, "content": False, "versions": versions}
+    packed = unpack(agent_info(FakeHost(whole, []), args)["scan"])  # type: ignore[arg-type]
+    assert packed["basis"] == whole["basis"]
+    assert plan_backup(state_of(packed, args), versions=versions) == plan_backup(state_of(whole, args), versions=versions)
+
+
+@pytest.mark.parametrize("change", ["apps", "loose", "info"])
+def test_nothing_is_planned_from_a_list_that_was_cut(change: str) -> None:
+    whole = document(apps=401 if change == "apps" else 1, versions=1, files=0)
+    whole["loose"] = [f"{n}.txt" for n in range(201)] if change == "loose" else []
+    if change == "info":
+        whole["apps"][0]["info"]["text"] = "{" * 1001
+    packed = unpack(agent_info(FakeHost(whole, []), ARGS)["scan"])  # type: ignore[arg-type]
+    assert set(packed["basis"]) == {"versions", "backups", "work"}

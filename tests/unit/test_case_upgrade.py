@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_upgrade import upgrade
 from ansible_collections.dataminer.web.plugins.module_utils.errors import InstallFailed
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus, work_of
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, JobStatus, work_of
 from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 
 PACKAGE = "/packages/DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade"
@@ -29,8 +29,9 @@ class Racing:
         self.calls.append(f"poll {run_id}")
         return JobStatus(run_id=run_id, kind="install", state="done", result={"rc": 0, "about": {"web_before": "10.5.6 (CU0)"}})
 
-    def start(self, spec: dict[str, Any], run_id: str) -> JobStatus:
+    def start(self, spec: dict[str, Any], run_id: str, basis: Basis) -> JobStatus:
         self.calls.append("start")
+        assert set(basis.parts) == {"versions", "work"}
         return JobStatus(run_id="i2", kind="install", state="done", result={"rc": 0})
 
 

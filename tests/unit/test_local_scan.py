@@ -275,12 +275,46 @@ def test_without_a_host_command_nothing_is_known(agent: Agent) -> None:
 # content
 
 
-def test_an_app_is_one_row_and_everything_else_one_row_per_file(agent: Agent) -> None:
+def test_an_app_is_a_row_for_each_part_and_everything_else_one_row_per_file(agent: Agent) -> None:
     items = [{"path": APP, "versions": [1]}, {"path": "Dashboards", "versions": None}]
     rows = scan(agent, content=items)["content"]
-    assert [row["path"] for row in rows] == [APP, "Dashboards/Operations/Alarms.dmadb.json", "Dashboards/Overview.dmadb.json"]
+    dashboards = ["Dashboards/Operations/Alarms.dmadb.json", "Dashboards/Overview.dmadb.json"]
+    assert [row["path"] for row in rows] == [APP, f"{APP}/version_1", f"{APP}/version_2", *dashboards]
+    assert [row["sha256"] is None for row in rows] == [False, False, True, False, False]
+    skipped = [path for path in (agent.root / APP / "version_2").rglob("*") if path.is_file()]
+    assert (rows[2]["files"], rows[2]["bytes"]) == (len(skipped), sum(path.stat().st_size for path in skipped))
     alarms = (agent.root / "Dashboards/Operations/Alarms.dmadb.json").read_bytes()
-    assert rows[1] == {"path": rows[1]["path"], "files": 1, "bytes": len(alarms), "sha256": hashlib.sha256(alarms).hexdigest()}
+    assert rows[3] == {"path": rows[3]["path"], "files": 1, "bytes": len(alarms), "sha256": hashlib.sha256(alarms).hexdigest()}
+
+
+def test_a_version_folder_that_is_left_out_is_not_read(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = local_scan.sha256_file
+    monkeypatch.setattr(local_scan, "sha256_file", lambda path: read.append(str(path)) or real(path))
+    scan(agent, content=[{"path": APP, "versions": [1]}])
+    assert any("/version_1/" in path for path in read)
+    assert not any("/version_2/" in path for path in read)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "changed"),
+    [
+        (f"{APP}/App.info.json", "{}", {"content"}),
+        ("Applications/new/x", "x", {"content"}),
+        (f"{APP}/version_7/x", "x", {"content"}),
+        (f"{APP}/version_1/x", "x", set()),
+        ("Dashboards/x.dmadb.json", "x", set()),
+        ("Upgrades/VersionHistory.txt", "x", {"versions"}),
+        ("Upgrades/Packages/x/progress.log", "x", {"versions"}),
+    ],
+)
+def test_the_basis_changes_with_what_plans_rest_on(agent: Agent, path: str, text: str, changed: set[str]) -> None:
+    before = scan(agent)["basis"]
+    assert before == scan(agent)["basis"]
+    agent.write(path, text)
+    after = scan(agent)["basis"]
+    assert {name for name in before if after[name] != before[name]} == changed
+    assert set(before) == {"content", "versions", "backups", "work"}
 
 
 def test_the_digest_of_an_app_is_over_its_files_in_the_common_order(agent: Agent) -> None:
@@ -302,7 +336,7 @@ def test_content_that_cannot_be_read_is_noted(agent: Agent, monkeypatch: pytest.
 
     monkeypatch.setattr(local_scan, "sha256_file", sha256_file)
     found = scan(agent, content=[{"path": APP, "versions": None}, {"path": "Dashboards/gone", "versions": None}])
-    assert found["content"][0]["files"] == 4
+    assert sum(row["files"] for row in found["content"]) == 4
     assert errors(found) == {"App.info.json": "Permission denied", "gone": "vanished"}
 
 

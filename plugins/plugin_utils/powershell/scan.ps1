@@ -9,8 +9,8 @@ Reads everything the collection needs to know of one DataMiner Agent, in one pas
 Hands over the scan document of docs/architecture.md: texts, names, sizes and times, without judging them. DMS.xml and DataMiner.xml
 are parsed here because they hold credentials; only names, ids and addresses of agents leave the machine.
 
-$Ansible.Result is @{ encoding; document }: 'plain' JSON, JSON that went through gzip and base64 where it is large, or 'refused' with the
-language mode where PowerShell runs locked down and .NET can't be called.
+$Ansible.Result is @{ encoding; document; basis }: 'plain' JSON, JSON that went through gzip and base64 where it is large, or 'refused' with the
+language mode where PowerShell runs locked down and .NET can't be called. basis is that of the document, for scripts that ask for a scan.
 
 .PARAMETER root
 The agent's folder, C:\Skyline DataMiner.
@@ -29,6 +29,7 @@ Items to hash, as @{ path; versions }; null for none.
 
 .PARAMETER likely
 A guess at the items, for where content isn't known yet, as @{ versions; web }: versions is 'named' for those that App.info.json names, or 'all'.
+The version folders of apps that an item leaves out are counted, not hashed.
 
 .PARAMETER package
 Path of the file that is going to be installed; null for none.
@@ -82,6 +83,7 @@ $namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?(\d{1,9})\b'
 . "$PSScriptRoot/lib/backups.ps1"
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/content.ps1"
+. "$PSScriptRoot/lib/basis.ps1"
 . "$PSScriptRoot/lib/machine.ps1"
 
 function Get-Document {
@@ -128,9 +130,9 @@ function Get-Document {
     }
     if ($package) { Add-PackageFile $document $package }
     if ($installer) { $document.installer = Get-NamedFile $installer }
+    $document.basis = Get-Basis $document
     $items = $content
     if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }
-    $document.asked = $(if ($null -ne $items) { , @(foreach ($item in $items) { [ordered]@{ path = $item.path; versions = $item.versions } }) })
     $document.content = $(if ($null -ne $items) { , @(Get-ContentRow $agent $items) })
     $document.errors = $problems
     return $document
@@ -151,7 +153,9 @@ $unsafe = [regex]::new('[\x00-\x1F]|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD8
 $escape = [Text.RegularExpressions.MatchEvaluator] { param($match) '\u{0:x4}' -f [int]$match.Value[0] }
 
 $out = [Text.StringBuilder]::new()
-Write-Json $out (Get-Document)
+$document = Get-Document
+Write-Json $out $document
 $text = $out.ToString()
 if ($text.Length -le $plainLimit) { $Ansible.Result = @{ encoding = 'plain'; document = $text } }
 else { $Ansible.Result = @{ encoding = 'gzip+base64'; document = (Compress-Text $text) } }
+$Ansible.Result['basis'] = $document.basis

@@ -37,7 +37,11 @@ machines without WMI.
 Seconds to wait for its end.
 
 .PARAMETER scan
-As in poll.ps1.
+@{ script; parameters }: the packed text of scan.ps1, for the basis.
+
+.PARAMETER basis
+What the spec was planned from, parts of an earlier scan's basis: before a new job begins the agent is scanned, and where one of them differs nothing
+is started. The state is then 'stale', and the scan's answer comes along. Null for what rests on nothing.
 #>
 [CmdletBinding(SupportsShouldProcess)]
 param(
@@ -50,7 +54,8 @@ param(
     [Parameter(Mandatory)][string]$script,
     [string[]]$launcher = @(),
     [double]$wait = 0,
-    [Collections.IDictionary]$scan = $null
+    [Collections.IDictionary]$scan = $null,
+    [Collections.IDictionary]$basis = $null
 )
 
 $Ansible.Changed = $false
@@ -127,11 +132,25 @@ function Wait-Ending([string]$place) {
     }
 }
 
-# The run id that answers, and whether it was there before.
+# Whether the job still does what it was planned for.
+function Test-Basis($answer) {
+    if ($null -eq $answer) { return $false }
+    foreach ($part in $basis.Keys) { if ("$($answer['basis'][$part])" -cne "$($basis[$part])") { return $false } }
+    return $true
+}
+
+# The run id that answers, and whether it was there before; nothing where the basis doesn't hold, then $fresh is the scan that tells.
 function Get-Job([string]$place) {
     if ((Get-Status $place $run_id).state -ne 'absent') { return $run_id, $true }
     $active = Wait-Ending $place
-    if ($null -eq $active) { Start-Job $place; return $run_id, $false }
+    if ($null -eq $active) {
+        if ($null -ne $basis) {
+            $fresh.scan = Invoke-Scan $scan
+            if (-not (Test-Basis $fresh.scan)) { return $null, $false }
+        }
+        Start-Job $place
+        return $run_id, $false
+    }
     if ($active['kind'] -ceq $kind -and $active['work'] -ceq $work) { return $active['run_id'], $true }
     Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])" $active['kind']
 }
@@ -147,6 +166,12 @@ $place = Get-LongPath $work_dir
 foreach ($folder in $place, [IO.Path]::Combine($place, 'jobs')) { Protect-Folder $folder }
 $turn = Open-Lock ([IO.Path]::Combine($place, 'start.lock')) $turnPatience
 if ($null -eq $turn) { Stop-Busy 'a start that has not ended' }
+$fresh = @{}
 try { $known, $attached = Get-Job $place } finally { $turn.Dispose() }
-$Ansible.Changed = -not $attached
-Send-Status (Wait-Status $place $known $wait 'running' $attached) $scan
+$Ansible.Changed = $null -ne $known -and -not $attached
+if ($null -ne $known) { Send-Status (Wait-Status $place $known $wait 'running' $attached) $null }
+else {
+    $status = Get-Status $place $run_id
+    $status.state = 'stale'
+    Send-Answer $status $fresh.scan
+}

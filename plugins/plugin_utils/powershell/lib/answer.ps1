@@ -35,14 +35,19 @@ function Get-Answer($document) {
 # its own. Where it fails the caller scans by itself, and learns why.
 function Get-ScanAnswer($status, $scan) {
     if ($null -eq $scan -or @('running', 'waiting') -contains $status.state) { return $null }
+    return Invoke-Scan $scan
+}
+
+function Invoke-Scan($scan) {
     $parameters = $scan['parameters']
     try { & ([scriptblock]::Create((Expand-Text $scan['script']))) @parameters }
     catch { return $null }
     return $Ansible.Result
 }
 
-function Send-Status($status, $scan) {
-    $document = Get-ScanAnswer $status $scan
+function Send-Status($status, $scan) { Send-Answer $status (Get-ScanAnswer $status $scan) }
+
+function Send-Answer($status, $document) {
     $Ansible.Result = Get-Answer $status
     $Ansible.Result['scan'] = $document
 }

@@ -45,27 +45,52 @@ function Test-App([string]$folder, $item) {
     return $null -ne $entry -and (Test-Folder $entry)
 }
 
-# A version folder that the item leaves out. Numbers compare as text, since a name may hold any number.
-function Test-Skipped([string]$name, $versions) {
-    if ($null -eq $versions -or $name -notmatch '^version_0*(\d+)\z') { return $false }
-    return @($versions | ForEach-Object { "$_" }) -cnotcontains $Matches[1]
-}
-
 function Get-ItemFile([string]$folder, $item) {
     try { $entry = Find-Item $folder $item.path } catch { Add-Problem $item.path $_; return }
-    if ($null -eq $entry) { Add-Problem $item.path 'vanished' }
-    elseif (Test-Link $entry) { Add-Problem $item.path $linkNote }
-    elseif ($entry -is [IO.DirectoryInfo]) { Get-ItemFileBelow $entry $item.path $item.versions }
-    else { @{ path = $item.path; file = $entry } }
+    if ($null -eq $entry) { Add-Problem $item.path 'vanished' } else { Get-EntryFile $entry $item.path }
 }
 
-function Get-ItemFileBelow([IO.DirectoryInfo]$folder, [string]$path, $versions) {
-    foreach ($entry in (Get-Entry $folder.FullName)) {
-        $inner = $path + '/' + $entry.Name
-        if (Test-Link $entry) { Add-Problem $inner $linkNote }
-        elseif ($entry -is [IO.FileInfo]) { @{ path = $inner; file = $entry } }
-        elseif (-not (Test-Skipped $entry.Name $versions)) { Get-ItemFileBelow $entry $inner $null }
+function Get-EntryFile([IO.FileSystemInfo]$entry, [string]$path) {
+    if (Test-Link $entry) { Add-Problem $path $linkNote }
+    elseif ($entry -is [IO.FileInfo]) { @{ path = $path; file = $entry } }
+    else { foreach ($inner in (Get-Entry $entry.FullName)) { Get-EntryFile $inner ($path + '/' + $inner.Name) } }
+}
+
+# What is outside of the version folders, then each of these; those that the item leaves out are counted only. Numbers compare as text, since a name
+# may hold any number.
+function Get-AppPart([Security.Cryptography.HashAlgorithm]$hash, [string]$folder, $item) {
+    $versions = [Collections.Generic.List[object]]::new()
+    $wanted = $(if ($null -ne $item.versions) { , @(foreach ($number in $item.versions) { "$number" }) })
+    $others = @(foreach ($entry in (Get-Entry (Find-Item $folder $item.path).FullName)) {
+            if ($entry.Name -match '^version_0*(\d+)\z' -and (Test-Folder $entry)) {
+                $versions.Add(@{ entry = $entry; skipped = $null -ne $wanted -and $wanted -cnotcontains $Matches[1] })
+            }
+            else { Get-EntryFile $entry ($item.path + '/' + $entry.Name) }
+        })
+    Get-FolderRow $hash $item.path $others
+    foreach ($version in $versions) {
+        $path = $item.path + '/' + $version.entry.Name
+        if ($version.skipped) { Get-CountRow $version.entry $path; continue }
+        $found = @(Get-EntryFile $version.entry $path)
+        if ($found.Length) { Get-FolderRow $hash $path $found }
     }
+}
+
+# Of files that may be hundreds of thousands: without a call or an object for each.
+function Get-CountRow([IO.DirectoryInfo]$folder, [string]$path) {
+    $files = $bytes = [long]0
+    $todo = [Collections.Generic.Stack[object]]::new()
+    $todo.Push(@($folder.FullName, $path))
+    while ($todo.Count) {
+        $place, $shown = $todo.Pop()
+        try { $found = [IO.DirectoryInfo]::new($place).GetFileSystemInfos() } catch { Add-Problem $place $_; continue }
+        foreach ($entry in $found) {
+            if ($entry.Attributes -band [IO.FileAttributes]::ReparsePoint) { if (Test-Link $entry) { Add-Problem "$shown/$($entry.Name)" $linkNote; continue } }
+            if ($entry -is [IO.DirectoryInfo]) { $todo.Push(@($entry.FullName, "$shown/$($entry.Name)")) }
+            else { $files++; $bytes += $entry.Length }
+        }
+    }
+    if ($files) { return [ordered]@{ path = $path; files = $files; bytes = $bytes; sha256 = $null } }
 }
 
 # Size and digest as they were read, or null where they couldn't be.
@@ -101,7 +126,6 @@ function Get-FileRow([Security.Cryptography.HashAlgorithm]$hash, $found) {
 function Get-ContentRow([string]$folder, $items) {
     $hash = [Security.Cryptography.SHA256]::Create()
     foreach ($item in $items) {
-        $found = @(Get-ItemFile $folder $item)
-        if (Test-App $folder $item) { Get-FolderRow $hash $item.path $found } else { Get-FileRow $hash $found }
+        if (Test-App $folder $item) { Get-AppPart $hash $folder $item } else { Get-FileRow $hash @(Get-ItemFile $folder $item) }
     }
 }
