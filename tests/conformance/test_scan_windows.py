@@ -178,3 +178,32 @@ def test_vendor_folder_by_another_case_is_listed_once(windows: Lane) -> None:
     write(windows.home / "backups" / "a.zip", "zip")
     told = windows.native(windows.home / "backups")
     assert [row["origin"] for row in windows.scan(vendor_backup_dir=told.upper())["backups"]] == ["own"]
+
+
+OPEN_A_WHILE = """
+[CmdletBinding(SupportsShouldProcess)] param([string]$path, [int]$milliseconds)
+$stream = [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None)
+$clock = [Threading.CancellationTokenSource]::new($milliseconds)
+[void]$clock.Token.Register([Delegate]::CreateDelegate([Action], $stream, 'Dispose'))
+[AppDomain]::CurrentDomain.SetData($path, $clock)
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [600, 3_600_000])
+def test_content_that_somebody_writes_at_this_moment(windows: Lane, milliseconds: int) -> None:
+    """It is read once it is free; one that stays held is named, with all others read."""
+    root = ordinary(windows.home)
+    path = root / "Web" / "Themes" / "theme.json"
+    items = [{"path": "Web", "versions": None}, {"path": "Dashboards", "versions": None}]
+    free = windows.scan(content=items)
+    assert windows.engine is not None
+    assert not windows.engine.execute(OPEN_A_WHILE, {"path": windows.native(path), "milliseconds": milliseconds}, 2)["failed"]
+    try:
+        held = windows.scan(content=items)
+    finally:
+        windows.engine.execute("param($path) [AppDomain]::CurrentDomain.GetData($path).Cancel()", {"path": windows.native(path)}, 2)
+    if milliseconds < 1000:
+        assert (held["content"], held["errors"]) == (free["content"], [])
+    else:
+        assert [row["path"] for row in held["errors"]] == ["Web/Themes/theme.json"]
+        assert held["content"] == [row for row in free["content"] if row["path"] != "Web/Themes/theme.json"]

@@ -6,6 +6,8 @@
 From the items of a backup to files and digests. Needs the functions of files.ps1.
 #>
 
+$heldWaits = @{ left = 20 }    # tenths of a second
+
 # What a backup would probably hold, guessed from what was read so far: the plan itself is made by the controller, later.
 function Get-LikelyItem($document, $likely) {
     foreach ($app in $document.apps) { @{ path = 'Applications/' + $app.folder; versions = (Get-LikelyVersion $app $likely.versions) } }
@@ -93,10 +95,22 @@ function Get-CountRow([IO.DirectoryInfo]$folder, [string]$path) {
     if ($files) { return [ordered]@{ path = $path; files = $files; bytes = $bytes; sha256 = $null } }
 }
 
+# As Open-File. Somebody who writes the file is done in a moment, but a whole scan doesn't wait longer than $heldWaits for all files together.
+function Open-Steady([string]$path) {
+    while ($true) {
+        try { return Open-File $path }
+        catch [IO.IOException] {
+            if (@(0x80070020, 0x80070021) -notcontains $_.Exception.GetBaseException().HResult -or $heldWaits.left -le 0) { throw }
+            $heldWaits.left--
+            [Threading.Thread]::Sleep(100)
+        }
+    }
+}
+
 # Size and digest as they were read, or null where they couldn't be.
 function Read-Digest([Security.Cryptography.HashAlgorithm]$hash, $row) {
     try {
-        $stream = Open-File $row.file.FullName
+        $stream = Open-Steady $row.file.FullName
         try { return @{ size = $stream.Length; sha256 = (ConvertTo-Hex $hash.ComputeHash($stream)) } } finally { $stream.Dispose() }
     }
     catch { Add-Problem $row.path $_; return $null }
