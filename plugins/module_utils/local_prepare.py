@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ class _Stage:
             digest = entry_bytes(self.reader, member, lambda data: write_all(stream.write, data))
         if self.keep_times:
             with contextlib.suppress(OverflowError, ValueError):  # a date that never was
-                kept = time.mktime((*member.date_time, 0, 0, -1))
+                kept = datetime(*member.date_time).timestamp()  # zips have local time
                 os.utime(staged, (kept, kept))
         return digest
 

@@ -1,0 +1,65 @@
+"""A commit in trouble twice: what is told then, and what stays open."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from conftest import Lane
+from restores import MIGRATED, NEW, OVERVIEW, Restore
+
+
+@pytest.fixture
+def restore(host: Lane) -> Restore:
+    return Restore(host)
+
+
+def failure(restore: Restore, **more: Any) -> dict[str, Any]:
+    status = restore.lane.run(restore.commit_spec(**more), "c1")
+    assert status.state == "failed"
+    return dict(status.error or {})
+
+
+def test_neither_swapped_nor_started(restore: Restore) -> None:
+    """A folder is in the way, and the web server doesn't start again: the first is the error, the second part of what to do."""
+    restore.break_service("start")
+    (restore.root / OVERVIEW).unlink()
+    (restore.root / OVERVIEW).mkdir()
+    error = failure(restore)
+    assert "is in the way" in error["message"]
+    assert "start W3SVC by hand" in error["remedy"]
+    assert "cannot start W3SVC" in error["remedy"]
+
+
+def test_a_file_where_a_folder_should_be(restore: Restore) -> None:
+    """Whoever has put it there wants it there: all is as it was."""
+    place = restore.root / NEW.split("/", 1)[0]
+    place.write_text("a file", "utf-8")
+    assert "is in the way" in failure(restore)["message"]
+    assert restore.content() == {**MIGRATED, place.name: "a file"}
+
+
+def test_nothing_stops_a_service_here(host_here: Lane) -> None:
+    """Neither Windows nor a host command."""
+    restore = Restore(host_here)
+    error = failure(restore, host_command=None)
+    assert (error["type"], error["found"]) == ("ServiceFailed", "")
+    assert restore.content() == MIGRATED
+
+
+def test_arguments_arrive_as_they_are(host: Lane) -> None:
+    """With blanks, quotes and backslashes at their ends."""
+    restore = Restore(host)
+    words = ["a b", 'say "x"', "back\\", "two words\\", ""]
+    told = restore.lane.home / ("echo.ps1" if host.windows else "echo.py")
+    log = restore.lane.home / "words"
+    if host.windows:
+        told.write_text(f"[IO.File]::AppendAllLines('{host.native(log)}', [string[]]$args)", "utf-8")
+        program = [*host.launcher, "-NoProfile", "-File"]
+    else:
+        told.write_text(f"import sys\nopen({str(log)!r}, 'a').writelines(word + '\\n' for word in sys.argv[1:])\n", "utf-8")
+        program = [sys.executable]
+    status = host.run(restore.commit_spec(host_command=[*program, told, *words]), "c1")
+    assert status.state == "done", status.error
+    assert log.read_text("utf-8").splitlines() == [*words, "stop", "W3SVC", *words, "start", "W3SVC"]

@@ -1,0 +1,97 @@
+"""What becomes of a job that can't be launched, that meets what nobody foresaw, or that is asked for together with a scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.errors import ScriptFailed
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
+from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
+from conftest import Lane
+from harness import Engine
+
+pytestmark = pytest.mark.powershell
+
+
+@pytest.fixture(params=[pytest.param("windows", marks=pytest.mark.windows), "powershell"])
+def scripted(request: pytest.FixtureRequest) -> Lane:
+    """The lanes on which scripts do the work."""
+    lane: Lane = request.getfixturevalue("windows" if request.param == "windows" else "powershell_lane")
+    return lane
+
+
+@pytest.fixture
+def powershell_lane(powershell: Engine, tmp_path: Any) -> Lane:
+    host = WindowsHost(powershell.execute, str(tmp_path / "work"), launcher=powershell.command)
+    return Lane("powershell", tmp_path, str, host, powershell)
+
+
+def verify(lane: Lane, **more: Any) -> dict[str, Any]:
+    spec = {"kind": "verify", "path": lane.home / "none.zip", "manifest": None, "copy_to": None, "compare_root": None, "limits": None, **more}
+    told: dict[str, Any] = lane.told(spec)
+    return told
+
+
+def launched_by(lane: Lane, *launcher: str) -> JobStatus:
+    assert lane.engine
+    host = WindowsHost(lane.engine.execute, lane.native(lane.home / "work"), launcher=launcher)
+    return host.start(verify(lane), "v1")
+
+
+def test_a_program_that_is_not_there(scripted: Lane) -> None:
+    status = launched_by(scripted, scripted.native(scripted.home / "none.exe"))
+    assert status.state == "failed"
+    assert (status.error or {})["message"] == "The verify job v1 didn't begin"
+    assert (status.error or {})["found"].startswith("it can't be launched: ")
+    assert "forbids" in (status.error or {})["remedy"]
+
+
+def test_a_program_that_ends_before_the_first_line(scripted: Lane) -> None:
+    """As one does that a policy keeps from running scripts."""
+    status = launched_by(scripted, *(("cmd.exe", "/c", "exit", "1") if scripted.windows else ("/bin/false",)))
+    assert (status.state, (status.error or {})["found"]) == ("failed", "its process ended before the first line")
+
+
+def test_what_nobody_foresaw(scripted: Lane) -> None:
+    """A spec of another version, say: told with the place of the log, which has the line of the script."""
+    status = scripted.run({"kind": "backup", "work": ""}, "b1")
+    assert status.state == "failed"
+    assert status.error
+    assert (status.error["type"], status.error["message"]) == ("JobFailed", "The backup job failed")
+    assert ": " in status.error["found"]
+    log = scripted.home / "work" / "jobs" / "b1" / "log.txt"
+    assert scripted.native(log) in status.error["remedy"]
+    assert "at New-Backup, " in log.read_text("utf-8")
+
+
+def test_the_scan_that_comes_with_the_end(scripted: Lane) -> None:
+    """The call that sees the end brings it, packed where it is long; nobody asks again."""
+    assert scripted.engine
+    for number in range(100):
+        page = scripted.home / "agent" / "Dashboards" / f"Page {number}.dmadb.json"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("x", "utf-8")
+    request = scripted.request()
+    host = WindowsHost(scripted.engine.execute, scripted.native(scripted.home / "work"), ahead=request, launcher=scripted.launcher)
+    status = host.start(verify(scripted), "v1")
+    while status.active:
+        status = host.poll("v1", 20)
+    calls, whole = scripted.engine.calls, scripted.scan()
+    found = host.scan(request)
+    assert scripted.engine.calls == calls + 1  # that of `whole`
+    assert len(found["dashboards"]) == 100
+    assert {key: found[key] for key in ("dashboards", "jobs", "root")} == {key: whole[key] for key in ("dashboards", "jobs", "root")}
+
+
+def test_a_scan_that_fails_is_not_kept(scripted: Lane) -> None:
+    assert scripted.engine
+    request = scripted.request(max_text="many")
+    host = WindowsHost(scripted.engine.execute, scripted.native(scripted.home / "work"), ahead=request, launcher=scripted.launcher)
+    status = host.start(verify(scripted), "v1")
+    while status.active:
+        status = host.poll("v1", 20)
+    calls = scripted.engine.calls
+    with pytest.raises(ScriptFailed, match="max_text"):
+        host.scan(request)
+    assert scripted.engine.calls == calls + 1

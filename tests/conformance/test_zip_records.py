@@ -1,0 +1,111 @@
+"""Zips with the records that 4 GB or 65,535 entries need, on small ones; and damage in an entry too large for the memory."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import Lane
+from test_job_prepare import spec, staged
+from test_job_verify import FILES, TEXT, both, make
+
+OPEN16, OPEN32 = 0xFFFF, 0xFFFFFFFF
+OTHER_FIELD = struct.pack("<2H2s", 0x7777, 2, b"xx")
+
+
+def long_zip(path: Path, *, field: int = 24, record: bytes = b"PK\6\6") -> Path:
+    """The usual zip, whose plain records leave everything open.
+
+    `field`: bytes of each entry's field for long sizes; `record`: how the long end begins.
+    """
+    data = make(path).read_bytes()
+    end = data.rindex(b"PK\5\6")
+    count, _length, start = struct.unpack_from("<HLL", data, end + 10)
+    directory, at = b"", start
+    while at < end:
+        packed, size, name, extra = struct.unpack_from("<LLHH", data, at + 20)
+        long = struct.pack("<3Q", size, packed, struct.unpack_from("<L", data, at + 42)[0])[:field]
+        added = OTHER_FIELD + struct.pack("<2H", 1, len(long)) + long
+        directory += data[at : at + 20] + struct.pack("<LLHH", OPEN32, OPEN32, name, len(added)) + data[at + 32 : at + 42]
+        directory += struct.pack("<L", OPEN32) + data[at + 46 : at + 46 + name] + added
+        at += 46 + name + extra
+    ends = struct.pack("<4sQ2H2L4Q", record, 44, 45, 45, 0, 0, count, count, len(directory), start)
+    ends += struct.pack("<4sLQL", b"PK\6\7", 0, start + len(directory), 1)
+    ends += struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, OPEN16, OPEN16, OPEN32, OPEN32, 0)
+    path.write_bytes(data[:start] + directory + ends)
+    return path
+
+
+def test_long_sizes_and_a_long_end(host: Lane) -> None:
+    read = both(host, long_zip(host.home / "a.zip"))
+    assert {row[1]: row[2] for row in read["entries"]} == {name: len(data) for name, data in FILES.items()}
+
+
+def test_an_entry_that_lacks_its_long_sizes(host: Lane) -> None:
+    assert both(host, long_zip(host.home / "a.zip", field=8))["error"] == "BackupInvalid"
+
+
+def test_a_long_end_that_is_missing(host: Lane) -> None:
+    assert both(host, long_zip(host.home / "a.zip", record=b"XX\6\6"))["error"] == "BackupInvalid"
+
+
+def test_a_plain_zip_that_looks_as_if_it_had_a_long_end(host: Lane) -> None:
+    """All there is of it is the number of entries that a plain record can't hold."""
+    path = make(host.home / "a.zip", {"Web/a": b"x"})
+    data = path.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    path.write_bytes(data[: end + 8] + struct.pack("<2H", OPEN16, OPEN16) + data[end + 12 :])
+    assert both(host, path)["error"] == "BackupInvalid"
+
+
+@pytest.mark.parametrize("damage", ["sum", "stream"])
+def test_damage_in_a_large_entry(host: Lane, damage: str) -> None:
+    path = make(host.home / "a.zip", {"Web/a": TEXT * 40})
+    data = bytearray(path.read_bytes())
+    if damage == "sum":
+        data[data.rindex(b"PK\1\2") + 16] ^= 1
+    else:
+        data[1000:1100] = b"\xff" * 100
+    path.write_bytes(data)
+    assert both(host, path)["error"] == "BackupInvalid"
+
+
+def damaged(path: Path, place: int, byte: int) -> Path:
+    data = bytearray(path.read_bytes())
+    data[place] ^= byte
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("size", [1, 40])
+def test_damage_in_a_stored_entry(host: Lane, size: int) -> None:
+    path = make(host.home / "a.zip", {"Web/a": TEXT * size}, zipfile.ZIP_STORED)
+    assert both(host, damaged(path, 1000, 1))["error"] == "BackupInvalid"
+
+
+def test_a_name_that_is_not_what_it_says(host: Lane) -> None:
+    """Said to be UTF-8."""
+    path = make(host.home / "a.zip", {"Web/é": b"x"})
+    assert both(host, damaged(path, path.read_bytes().rindex("é".encode()) + 1, 0x80))["error"] == "BackupInvalid"
+
+
+def test_a_long_answer(host: Lane) -> None:
+    """It travels packed."""
+    assert len(both(host, make(host.home / "a.zip", {f"Dashboards/{number}.dmadb.json": b"x" for number in range(100)}))["entries"]) == 100
+
+
+def test_a_large_entry_and_a_date_that_never_was(host: Lane) -> None:
+    """Both are extracted; the file without a date has that of now."""
+    (host.home / "agent").mkdir()
+    path = make(host.home / "a.zip", {"Web/large": TEXT * 40, "Web/small": b"x"})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\1\2")
+    data[at + 14 : at + 16] = b"\0\0"
+    path.write_bytes(data)
+    status = host.run(spec(host, path, mtime="keep"), "p1")
+    assert status.state == "done", status.error
+    assert staged(host, "p1") == {"Web/large": TEXT * 40, "Web/small": b"x"}
+    assert time.time() - (host.home / "work" / "staging" / "p1" / "Web" / "small").stat().st_mtime < 86400
