@@ -24,6 +24,15 @@ def machine(site: WindowsSite, name: str) -> PlayedMachine:
     return found
 
 
+def pair(site: WindowsSite, first: str, second: str) -> None:
+    """Makes two agents the machines of a Failover pair: they share an id, in their own file and in what the others list."""
+    ids = [f'id="{site.cluster.agent(name).id}"' for name in (first, second)]
+    for agent in site.agents:
+        for name in ("DMS.xml", "DataMiner.xml"):
+            path = agent.root / name
+            path.write_bytes(path.read_bytes().replace(ids[1].encode(), ids[0].encode()))
+
+
 def elsewhere(site: WindowsSite) -> dict[str, Any]:
     """The upgrade with a package on the controller."""
     package = site.cluster.package(NEW)
@@ -69,10 +78,12 @@ def test_package_from_a_web_server_that_has_another_one(make_windows_site: MakeW
 
 
 def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindowsSite) -> None:
-    """One after the other, each back with its web API before the next goes; then the upgrade."""
-    site = make_windows_site(agents=3)
-    for name in ("DMA1", "DMA3"):
-        site.cluster.set_state(name, pending_reboot=PENDING)
+    """One after the other, each back with its web API before the next goes, the machines of a Failover pair without one between; then the upgrade."""
+    site = make_windows_site(agents=3, failover=True)
+    pair(site, "DMA1", "DMA3")
+    for agent in site.agents:
+        site.cluster.set_state(agent.name, pending_reboot=PENDING)
+        machine(site, agent.name).web_slow = 2.0
     denied = site.play("upgrade_web", variables=site.target())
     assert denied.rc != 0
     assert "dataminer_allow_reboot=true" in denied.messages("DMA1")[0]
@@ -83,8 +94,10 @@ def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindows
     run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
 
     assert run.rc == 0, run.text
-    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 1, 2]
-    assert machine(site, "DMA1").boots[1] < machine(site, "DMA3").boots[1] - 1
+    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 2, 2]
+    first, last, second = (machine(site, agent.name) for agent in site.agents)
+    assert first.web_up[0] < second.boots[1] < second.web_up[0] < last.boots[1]
+    assert first.web_up[0] > first.boots[1] + 2
     assert site.webs() == {"DMA1": NEW, "DMA2": NEW, "DMA3": NEW}
 
 
