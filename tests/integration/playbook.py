@@ -9,9 +9,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +180,22 @@ class Site:
         """The web version of each agent's machine, such as 10.5.9."""
         states = {agent.name: cluster.state(agent.name) for cluster in self.clusters for agent in cluster.agents}
         return {name: ".".join(state["web"].split("-")[0].split(".")[:3]) for name, state in states.items()}
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The address of a web server that serves a folder, and what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            asked.append(str(args[1]))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
 
 
 def target(cluster: Cluster, version: str = "10.5.9", **more: object) -> dict[str, object]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playbook import Run, Site, installs
+from playbook import Run, Site, installs, serving
 
 NEW = "10.5.9"
 
@@ -27,18 +24,9 @@ def wanted(site: Site) -> dict[str, Any]:
 
 @pytest.fixture
 def server(site: Site) -> Iterator[tuple[str, list[str]]]:
-    """The address of a web server that serves the controller's folder, and what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *args: Any) -> None:
-            asked.append(str(args[1]))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site.dir)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+    """A web server that serves the controller's folder."""
+    with serving(site.dir) as served:
+        yield served
 
 
 def staged(site: Site) -> dict[str, bytes]:
@@ -82,6 +70,22 @@ def test_half_a_package_is_brought_again(site: Site, wanted: dict[str, Any]) -> 
     (folder / package.name).write_bytes(package.read_bytes()[:-1])
 
     finished(site, site.play("upgrade_web", "--skip-tags", "verify", variables=wanted), package.read_bytes())
+
+
+def test_half_a_package_is_not_installed_when_the_phase_that_brings_it_is_left_out(site: Site, wanted: dict[str, Any]) -> None:
+    """Only that phase knows whether a file of that name is whole."""
+    package = Path(wanted["dataminer_package"])
+    for agent in site.agents:
+        (agent.work_dir / "packages").mkdir(parents=True)
+        (agent.work_dir / "packages" / package.name).write_bytes(package.read_bytes()[:-1])
+
+    run = site.play("upgrade_web", "--skip-tags", "package", variables=wanted)
+
+    assert run.rc != 0
+    assert "Start the install" not in run.tasks
+    (said,) = run.messages("DMA1")
+    assert "Stopped after the phase package" in said
+    assert "Run the whole playbook, without --tags and --skip-tags" in said
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from conftest import MakeWindowsSite
-from playbook import installs
+from playbook import installs, serving
 from played import WindowsSite
 from simulator.windows.files import PREFIX
 from simulator.windows.machine import PlayedMachine
@@ -63,6 +64,46 @@ def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None
     again = site.play("upgrade_web", variables=wanted)
     assert (again.rc, again.changed) == (0, 0), again.text
     assert modules(site, "DMA1") == ["win_stat"]
+
+
+def half_there(site: WindowsSite, package: Path) -> Path:
+    """Where a copy that was cut has left the beginning of a package."""
+    folder = site.agents[0].work_dir / "packages"
+    folder.mkdir(parents=True)
+    (folder / package.name).write_bytes(package.read_bytes()[:-1])
+    return folder / package.name
+
+
+def test_package_from_a_web_server(make_windows_site: MakeWindowsSite) -> None:
+    """Without a SHA-256 nobody knows whether what is there is whole: it is brought again."""
+    site = make_windows_site(agents=1)
+    wanted = {**elsewhere(site), "dataminer_package_from": "agent"}
+    package = Path(str(wanted["dataminer_package"]))
+    there = half_there(site, package)
+
+    with serving(site.dir) as (address, asked):
+        run = site.play("upgrade_web", variables={**wanted, "dataminer_package": f"{address}/{quote(package.name)}"})
+
+    assert run.rc == 0, run.text
+    assert len(asked) == 1
+    assert there.read_bytes() == package.read_bytes()
+    assert site.webs() == {"DMA1": NEW}
+
+
+def test_package_from_a_share(make_windows_site: MakeWindowsSite) -> None:
+    """A UNC path, which the agent copies from by itself; what was cut before is brought again."""
+    site = make_windows_site(agents=1)
+    wanted = {**elsewhere(site), "dataminer_package_from": "agent"}
+    package = Path(str(wanted["dataminer_package"]))
+    there = half_there(site, package)
+    share = "\\" + str(package).replace("/", "\\")
+    assert share.startswith("\\\\")
+
+    run = site.play("upgrade_web", "--tags", "package", variables={**wanted, "dataminer_package": share})
+
+    assert run.rc == 0, run.text
+    assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_stat"]
+    assert there.read_bytes() == package.read_bytes()
 
 
 def test_package_from_a_web_server_that_has_another_one(make_windows_site: MakeWindowsSite) -> None:
