@@ -1,7 +1,7 @@
 # Everything there is to do in a checkout. Needed: Python 3.11 or later with venv, make, and a package index for pip.
 #
 #   make demo     watch a simulated cluster being upgraded and brought back
-#   make demo-winrm   the same over WinRM, against played Windows hosts; PWSH names a PowerShell engine, else pwsh on PATH is taken
+#   make demo-winrm   the same over WinRM, against played Windows hosts: under Wine by the engine PWSH_WINDOWS, else by PWSH or pwsh on PATH
 #   make test     everything that passes or fails; the last line counts it
 #   make lint     the linters and type checks only
 #   make lines    which lines of the PowerShell scripts no test runs; brings tests/conformance/missed.toml up to date

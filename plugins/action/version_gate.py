@@ -14,7 +14,7 @@ from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate import evaluate
-from ..module_utils.gate_host import restarts
+from ..module_utils.gate_host import restart_order
 from ..module_utils.gate_values import Gate, Request
 from ..module_utils.package import parse_package_name
 from ..module_utils.readiness import has_reached
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
         if told == variables.get("inventory_hostname"):
             display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
-        restart = [r.name for r in readings if r.name in view.here and r.state is not None and restarts(request, r.state)]
+        restart = list(restart_order(request, (reading for reading in readings if reading.name in view.here)))
         reached = [r.name for r in readings if r.name in view.here and r.state is not None and gate.target and has_reached(r.state, gate.target)]
         result.update(
             _told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart, reached=reached

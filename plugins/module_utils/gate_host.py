@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from .agent import AgentState, HostFacts
 from .gate_values import (
@@ -15,6 +16,7 @@ from .gate_values import (
     WORK,
     Case,
     Finding,
+    Reading,
     Request,
     Rule,
     denied,
@@ -91,6 +93,14 @@ def restarts(request: Request, state: AgentState) -> bool:
     at_work = state.job is not None or host.installer_busy or host.upgrade_running
     broken_off = any(journal in OPEN_JOURNAL_STATES for _run_id, journal in state.journals)
     return bool(host.pending_reboot) and not at_work and not broken_off
+
+
+def restart_order(request: Request, readings: Iterable[Reading]) -> tuple[str, ...]:
+    """Who is restarted, one after the other: the machines of a Failover pair, which share an id, follow each other."""
+    due = {reading.name: reading.state.cluster for reading in readings if reading.state is not None and restarts(request, reading.state)}
+    pairs = {name: (cluster.self_id if cluster.failover and cluster.self_id is not None else name) for name, cluster in due.items()}
+    met = list(pairs.values())
+    return tuple(sorted(due, key=lambda name: met.index(pairs[name])))
 
 
 def _pending_reboot(case: Case) -> Finding:

@@ -116,7 +116,7 @@ reached:
   type: list
   elements: str
 restart:
-  description: The agents that are to be restarted before anything else.
+  description: The agents that are to be restarted before anything else, in that order. The machines of a Failover pair follow each other.
   returned: always
   type: list
   elements: str

@@ -16,15 +16,18 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
+from ..module_utils.cluster import first_line
 from ..module_utils.errors import DataMinerError, InvalidInput
 from ..module_utils.permission import check_permission
 from ..module_utils.settings import SETTINGS, is_unset, unfit
+from .lost import connect_anew, is_refused
 from .windows_call import call_windows
 
 display = Display()
 NAMESPACE = "dataminer.web"
 SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
+GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
 
 def checked_arguments(args: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         if earlier:
             params["run_id"] = earlier["job"]["run_id"]
         begun = said = time.monotonic()
-        outcome = self._again(params) if earlier else self._call(params)
+        outcome = self._again(params, earlier["job"]) if earlier else self._call(params)
         while params.get("wait") and not outcome.get("failed") and outcome.get("finished") is False:
             job = outcome["job"]
             if time.monotonic() - begun > params["timeout"]:
@@ -112,19 +115,21 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             if time.monotonic() - said > SAY_EVERY:
                 said = time.monotonic()
                 display.display(f"  {self._agent()}: {job['progress'] or job['state']}")
-            outcome = self._again({**params, "run_id": job["run_id"]})
+            outcome = self._again({**params, "run_id": job["run_id"]}, job)
         return outcome
 
-    def _again(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         """One more look at a running job. A lost connection says nothing about the job: connect anew and look again."""
-        for attempt in range(LOST_CONNECTIONS):
+        for attempt in range(1, LOST_CONNECTIONS + 1):
             try:
                 return self._call(params)
-            except AnsibleConnectionFailure:
-                if attempt == LOST_CONNECTIONS - 1:
-                    raise
-                display.warning(f"{self._agent()}: connection lost, the job goes on; connecting again")
-                self._connection.reset()
+            except AnsibleConnectionFailure as error:
+                why = first_line(error.__cause__ or error)
+                # a password that is refused again and again locks the account
+                if attempt == LOST_CONNECTIONS or is_refused(error):
+                    raise AnsibleConnectionFailure(_left_alone(job, attempt, why)) from error
+                display.warning(f"{self._agent()}: connection lost, the job goes on; connecting again ({attempt} of {LOST_CONNECTIONS - 1}): {why}")
+                connect_anew(self._connection)
                 time.sleep(params["poll_interval"])
         raise AssertionError("unreachable")
 
@@ -137,9 +142,15 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         return result
 
 
+def _left_alone(job: dict[str, Any], times: int, why: str) -> str:
+    return (
+        f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. "
+        f"{GOES_ON}: make the agent reachable, then run the playbook again and it follows this job"
+    )
+
+
 def _too_long(job: dict[str, Any], timeout: int) -> str:
     return (
-        f"The {job['kind']} job {job['run_id']} hasn't ended after {timeout} s. "
-        f"It goes on by itself on the agent: {job['progress'] or job['state']}. "
-        "Nothing is lost: run the playbook again and it follows this job; set dataminer_timeout to wait longer"
+        f"The {job['kind']} job {job['run_id']} hasn't ended after {timeout} s. Last progress: {job['progress'] or job['state']}. "
+        f"{GOES_ON}: run the playbook again and it follows this job; set dataminer_timeout to wait longer"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -18,19 +18,36 @@ from ..module_utils.case_info import agent_info
 from ..module_utils.case_restore import restore
 from ..module_utils.case_upgrade import upgrade
 from ..module_utils.cases import guarded
+from ..module_utils.errors import InvalidInput
+from .lost import connect_anew, is_lost, is_refused
 from .windows_host import WindowsHost
 
 display = Display()
 CASES: dict[str, Callable[..., dict[str, Any]]] = {"agent_info": agent_info, "backup": backup, "restore": restore, "upgrade": upgrade}
 MODULE = "ansible.windows.win_powershell"
-TRANSPORTS = ("winrm", "pypsrp", "psrpcore", "requests", "urllib3", "httpcore")
 ATTEMPTS = 2
+_GOES_ON = "jobs that run there go on by themselves"
+_SILENT = f"The agent doesn't answer, asked {ATTEMPTS} times; {_GOES_ON}. Make it reachable, then run the playbook again"
+_REFUSED = f"The agent refuses the log-on, which isn't tried again; {_GOES_ON}. Correct user or password, then run the playbook again"
 
 
 def call_windows(action: ActionBase, module: str, params: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-    """The result of the module of that name."""
+    """The result of the module of that name. Raises InvalidInput where the agent is to be worked on as a user of another system."""
+    _check_become(action)
     host = WindowsHost(_executor(action, variables), params["work_dir"], ahead=_ahead(module, params))
     return guarded(CASES[module], host, params, check=action._task.check_mode, wait=float(params.get("poll_interval") or 0))
+
+
+def _check_become(action: ActionBase) -> None:
+    """ansible.cfg, the environment or AWX may ask for sudo on every host."""
+    become = action._connection.become
+    if become is not None and become.name.rpartition(".")[2] != "runas":
+        raise InvalidInput(
+            "Windows can't become another user by " + become.name,
+            found=f"become: true, become_method: {become.name}",
+            needed="no become, or runas",
+            remedy="set ansible_become: false for the Windows agents in the inventory; it wins over ansible.cfg, ANSIBLE_BECOME and AWX",
+        )
 
 
 def _ahead(module: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -47,20 +64,14 @@ def _executor(action: ActionBase, variables: dict[str, Any]) -> Callable[[str, d
             try:
                 return dict(action._execute_module(module_name=MODULE, module_args=args, task_vars=variables))
             except Exception as error:
-                if not _is_lost(error):
+                if not is_lost(error):
                     raise
-                if attempt == ATTEMPTS or isinstance(error, AnsibleAuthenticationFailure):
-                    raise error if isinstance(error, AnsibleConnectionFailure) else AnsibleConnectionFailure(f"connection lost: {error}") from error
+                if is_refused(error):
+                    raise AnsibleConnectionFailure(f"{_REFUSED}: {error}") from error
+                if attempt == ATTEMPTS:
+                    raise AnsibleConnectionFailure(f"{_SILENT}: {error}") from error
                 display.vv(f"connection lost, connecting again: {error}")
-                action._connection.reset()
+                connect_anew(action._connection)
         raise AssertionError("unreachable")
 
     return execute
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Whether the transport failed, and not what was asked of it. Connection plugins let errors of their libraries through."""
-    if isinstance(error, AnsibleConnectionFailure):
-        return True
-    cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
-    return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS, script_text
 from harness import EngineMissing, posix_engine
+from test_reboot_command import COMMAND
 
 pytestmark = pytest.mark.powershell
 CULTURE = re.compile(r"\.(StartsWith|EndsWith)\((?![^()]*(\([^()]*\)[^()]*)*\[StringComparison\]::)")
@@ -41,6 +42,13 @@ def test_script_fits_windows_powershell(name: str, tmp_path: Path) -> None:
     whole = tmp_path / f"{name}.ps1"
     whole.write_text(script_text(name), encoding="utf-8")
     done = check(whole)
+    assert (done.returncode, done.stdout.strip()) == (0, "1 scripts, 0 problems"), done.stdout + done.stderr
+
+
+def test_question_after_a_restart_fits_windows_powershell(tmp_path: Path) -> None:
+    question = tmp_path / "question.ps1"
+    question.write_text(COMMAND, encoding="utf-8")
+    done = check(question)
     assert (done.returncode, done.stdout.strip()) == (0, "1 scripts, 0 problems"), done.stdout + done.stderr
 
 

@@ -112,9 +112,9 @@ def _until_closed(lane: str, make: Callable[[], Engines]) -> Iterator[Engines]:
 
 @pytest.fixture
 def make_windows_site(tmp_path: Path, engines: Engines) -> Iterator[MakeWindowsSite]:
-    """Creates a cluster of played Windows hosts, whose paths are those of this machine. Two agents as those of `make_site`, unless told otherwise."""
+    """Creates clusters of played Windows hosts, as `make_site` does; their paths are those of this machine."""
     with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(windows_site(tmp_path, tmp_path / "controller", engines, **options))
+        yield lambda *several, **options: stack.enter_context(windows_site(tmp_path, tmp_path / "controller", engines, *several, **options))
     shutil.rmtree(tmp_path)
 
 

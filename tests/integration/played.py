@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import zipfile
 from collections import Counter
@@ -48,6 +49,12 @@ class WindowsSite(Site):
         known = {script_text(path.stem): path.stem for path in SCRIPTS.glob("*.ps1")}
         return [known.get(call.args.get("script", ""), call.name) for call in self.host(name).calls]
 
+    def tell(self, **variables: object) -> None:
+        """Variables that the inventory has for every host."""
+        inventory = json.loads(self.inventory.read_text("utf-8"))
+        inventory["dataminer"]["vars"] |= variables
+        self.inventory.write_text(json.dumps(inventory), "utf-8")
+
     def forget(self) -> None:
         """Counts from nothing again."""
         for name in self.played.agents:
@@ -90,15 +97,22 @@ def settled(agent: Agent) -> bool:
 
 @contextmanager
 def windows_site(
-    home: Path, controller: Path, engines: Engines, *, connection: str = "winrm", patience: int = 20, **options: object
+    home: Path,
+    controller: Path,
+    engines: Engines,
+    *several: dict[str, object],
+    connection: str = "winrm",
+    patience: int = 20,
+    **options: object,
 ) -> Iterator[WindowsSite]:
-    """One cluster below `home`, played until the block ends; its jobs have ended then, and its hosts have refused nothing."""
-    cluster = create_cluster(home / "cluster", **{**USUAL, **options})  # type: ignore[arg-type]
+    """A cluster below `home` or, for a list of options, several, played until the block ends: all jobs have ended then, no host refused"""
+    wanted: list[dict[str, Any]] = [{**USUAL, **options, **own} for own in several or ({},)]
+    clusters = [create_cluster(home / f"cluster{number}", **one) for number, one in enumerate(wanted)]
     controller.mkdir(exist_ok=True)
     inventory = controller / "inventory.yml"
-    where = {"native": wine.native, "local": wine.local, "tools": wine.tools(engines)} if engines.windows else {}
-    with play([cluster], inventory, engines, connection=connection, patience=patience, **where) as played:
-        site = WindowsSite(dir=controller, inventory=inventory, clusters=(cluster,), played=played, windows=engines.windows)
+    where = wine.places(engines) if engines.windows else {}
+    with play(clusters, inventory, engines, connection=connection, patience=patience, **where) as played:
+        site = WindowsSite(dir=controller, inventory=inventory, clusters=tuple(clusters), played=played, windows=engines.windows)
         yield site
         for agent in site.agents:
             until(lambda agent=agent: settled(agent), what=f"the end of all jobs on {agent.name}")

@@ -71,6 +71,22 @@ def test_half_a_package_is_brought_again(site: Site, wanted: dict[str, Any]) -> 
     finished(site, site.play("upgrade_web", "--skip-tags", "verify", variables=wanted), package.read_bytes())
 
 
+def test_half_a_package_is_not_installed_when_the_phase_that_brings_it_is_left_out(site: Site, wanted: dict[str, Any]) -> None:
+    """Only that phase knows whether a file of that name is whole."""
+    package = Path(wanted["dataminer_package"])
+    for agent in site.agents:
+        (agent.work_dir / "packages").mkdir(parents=True)
+        (agent.work_dir / "packages" / package.name).write_bytes(package.read_bytes()[:-1])
+
+    run = site.play("upgrade_web", "--skip-tags", "package", variables=wanted)
+
+    assert run.rc != 0
+    assert "Start the install" not in run.tasks
+    (said,) = run.messages("DMA1")
+    assert "Stopped after the phase package" in said
+    assert "Run the whole playbook, without --tags and --skip-tags" in said
+
+
 @pytest.mark.parametrize("given", [True, False])
 def test_from_a_web_server(site: Site, wanted: dict[str, Any], server: tuple[str, list[str]], given: bool) -> None:
     """It is asked for once by each agent; an agent that runs the target needs none."""

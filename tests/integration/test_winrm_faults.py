@@ -1,73 +1,165 @@
-"""An upgrade over WinRM in which one call goes wrong, each in turn: nothing is lost, and running again finishes."""
+"""Calls over WinRM that go wrong: nothing is lost, no installer runs twice, and running again finishes.
+
+Every agent is a cluster of its own with a fault of its own, so that one run of a playbook covers many.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import pytest
 from conftest import MakeWindowsSite
 from playbook import Run, installs, own_backups, until
 from played import WindowsSite, content_of, settled
+from simulator.cluster import Agent
 from simulator.content import APPS
 from simulator.windows.faults import Fault
+from simulator.windows.payload import ModuleCall
 
 pytestmark = pytest.mark.powershell
 
 OLD, NEW = "10.5.6", "10.5.9"
-CALLS = 8  # of an upgrade of one agent; test_every_call_is_in_the_matrix counts them
-# what goes wrong, at which request of the call, and whether the host has done its work by then
-WAYS = {
-    "dropped before the call": {"kind": "drop", "verb": "Command"},
-    "dropped while it runs": {"kind": "drop", "verb": "Receive"},
-    "answer lost": {"kind": "drop", "verb": "Receive", "late": True},
-    "503 before the call": {"kind": "503", "verb": "Command"},
-    "503 instead of the answer": {"kind": "503", "verb": "Receive", "late": True},
-    "401 instead of the answer": {"kind": "401", "verb": "Receive", "late": True},
-    "no shell": {"kind": "503", "verb": "Create"},
-    "half of the script": {"kind": "drop", "verb": "Send"},
+SECONDS = 600  # at most, of a run on many agents
+# how a call is lost, and whether the host had carried it out by then
+LOST: dict[str, dict[str, Any]] = {
+    "dropped": {"kind": "drop", "verb": "Receive", "late": True},
+    "503": {"kind": "503", "verb": "Command"},
+    "twice_at_once": {"kind": "drop", "verb": "Receive"},
 }
-# the loss of an answer at every call, the other ways in turn
-MATRIX = [(number, way) for number in range(1, CALLS + 1) for way in ("answer lost", list(WAYS)[number % len(WAYS)])]
 
 
-def small(make: MakeWindowsSite) -> WindowsSite:
-    """One agent with little on it."""
-    return make(agents=1, apps=APPS[2:4], vendor_backups=0, patience=2)
+def told(key: str, value: str) -> Callable[[ModuleCall], bool]:
+    """A call of a script with that parameter."""
+    return lambda call: (call.args.get("parameters") or {}).get(key) == value
 
 
-def upgrade(site: WindowsSite) -> Run:
-    """Polls that wait long: then the number of calls doesn't hang on how quick the machine is."""
-    return site.play("upgrade_web", variables=site.target(dataminer_poll_interval=15))
+# the last call whose work is done before the agent is silent, to whatever is asked: each leaves it in another state
+SILENT_AFTER: dict[str, dict[str, Any]] = {
+    "verify": {"kind": "drop", "ran": told("kind", "verify")},
+    "install": {"kind": "503", "ran": told("kind", "install")},
+    "prepare": {"kind": "drop", "ran": told("kind", "prepare")},
+    "commit": {"kind": "401", "ran": told("kind", "commit")},
+    "release": {"kind": "drop", "ran": told("word", "release")},
+}
 
 
-def test_every_call_is_in_the_matrix(make_windows_site: MakeWindowsSite) -> None:
-    site = small(make_windows_site)
+def clusters(make: MakeWindowsSite, names: Iterable[str], *, web: str, **options: object) -> WindowsSite:
+    """A cluster of one small agent for each name; both have it."""
+    several = [{"name": name, "agents": [name], "first_id": number} for number, name in enumerate(names, 1)]
+    return make(*several, apps=APPS[2:4], web=web, patience=3, **options)
 
-    run = upgrade(site)
+
+def play(site: WindowsSite, playbook: str, version: str, **variables: object) -> Run:
+    """On all agents at once. Each poll waits for the end of its job, so that there are few."""
+    told = site.target(version, dataminer_poll_interval=15, **variables)
+    return site.begin(playbook, "--forks", "20", variables=told).finish(SECONDS)
+
+
+def states(site: WindowsSite) -> dict[str, Any]:
+    """Each agent's machine."""
+    return {agent.name: cluster.state(agent.name) for cluster in site.clusters for agent in cluster.agents}
+
+
+def closed(agent: Agent) -> bool:
+    """No restore is open: the web server runs for good."""
+    found = [json.loads(path.read_text("utf-8"))["state"] for path in (agent.work_dir / "jobs").glob("*/journal.json")]
+    return set(found) <= {"released", "undone"}
+
+
+def lose_every_call(site: WindowsSite) -> None:
+    for agent in site.agents:
+        site.host(agent.name).faults.plan(Fault(spares=True, **LOST[agent.name]))
+
+
+def was_lost_at_every_call(site: WindowsSite, scripts: set[str]) -> None:
+    """Each call came twice, lost first and carried out then, and all these scripts were among them."""
+    for agent in site.agents:
+        host = site.host(agent.name)
+        assert [where.call for where in host.faults.happened] == list(range(1, host.begun, 2)), agent.name
+        assert host.begun % 2 == 0, agent.name
+        assert scripts <= set(site.scripts(agent.name)), agent.name
+
+
+def test_upgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite) -> None:
+    """The loss costs nothing: what was lost is sent again, and what was done already isn't done twice."""
+    site = clusters(make_windows_site, LOST, web=OLD, vendor_backups=0)
+    contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
+    lose_every_call(site)
+
+    run = play(site, "upgrade_web", NEW)
 
     assert run.rc == 0, run.text
-    calls = site.scripts("DMA1")
-    assert CALLS - 2 <= len(calls) <= CALLS, f"CALLS should be {len(calls)}: {calls}"
+    was_lost_at_every_call(site, {"scan", "start"})
+    assert site.webs() == dict.fromkeys(LOST, NEW)
+    for agent in site.agents:
+        assert len(installs(agent)) == 1
+        (backup,) = own_backups(agent)
+        assert content_of(agent.backup_dir / backup) == contents[agent.name]
+        assert not list(agent.backup_dir.glob("*.partial"))
 
 
-@pytest.mark.parametrize(("number", "way"), sorted(set(MATRIX)))
-def test_fault(make_windows_site: MakeWindowsSite, number: int, way: str) -> None:
-    site = small(make_windows_site)
-    (agent,) = site.agents
-    host, content = site.host("DMA1"), site.cluster.digest("DMA1")
-    host.faults.plan(Fault(call=number, **WAYS[way]))  # type: ignore[arg-type]
+def gone_back(site: WindowsSite) -> None:
+    """The old version, by one install, with the old content, and a web server that runs."""
+    assert site.webs() == {agent.name: OLD for agent in site.agents}
+    for agent in site.agents:
+        assert len(installs(agent, OLD)) == 2, "one that the simulator made up, one that was run"
+        assert closed(agent), agent.name
+        assert states(site)[agent.name]["services"]["W3SVC"] == "Running"
 
-    run = upgrade(site)
 
-    assert run.rc == 0 or not host.faults.pending, run.text
-    until(lambda: settled(agent), what="the end of all jobs")
-    assert len(installs(agent)) <= 1
-    assert site.webs()["DMA1"] == (NEW if installs(agent) else OLD)
-    assert content in [site.cluster.digest("DMA1"), *(content_of(agent.backup_dir / name) for name in own_backups(agent))]
-    host.faults.clear()
+def restored(site: WindowsSite, wanted: Mapping[str, Mapping[str, str]]) -> None:
+    for cluster in site.clusters:
+        for agent in cluster.agents:
+            now = cluster.digest(agent.name)
+            assert {path for path, digest in wanted[agent.name].items() if now.get(path) != digest} == set(), agent.name
 
-    again = upgrade(site)
+
+def before_the_upgrade(site: WindowsSite) -> dict[str, dict[str, str]]:
+    """What each agent's oldest backup holds, which is of before the upgrade."""
+    zips = {agent.name: min(agent.vendor_backup_dir.glob("*.zip"), key=lambda path: path.stat().st_mtime) for agent in site.agents}
+    return {name: content_of(path) for name, path in zips.items()}
+
+
+def test_downgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite) -> None:
+    """From the choice of the backup to the release of the web server."""
+    site = clusters(make_windows_site, ("dropped", "503"), web=NEW, five_from=OLD)
+    wanted = before_the_upgrade(site)
+    lose_every_call(site)
+
+    run = play(site, "downgrade_restore", OLD)
+
+    assert run.rc == 0, run.text
+    was_lost_at_every_call(site, {"scan", "start", "signal"})
+    gone_back(site)
+    restored(site, wanted)
+
+
+def test_agents_that_fall_silent_during_a_downgrade(make_windows_site: MakeWindowsSite) -> None:
+    """What was begun ends by itself, the web servers come back without anybody, and running again finishes all of them."""
+    site = clusters(make_windows_site, SILENT_AFTER, web=NEW, five_from=OLD)
+    wanted = before_the_upgrade(site)
+    for name, fault in SILENT_AFTER.items():
+        site.host(name).faults.plan(Fault(verb="Receive", late=True, lasting=True, **fault))
+
+    run = play(site, "downgrade_restore", OLD, dataminer_restore_deadline=2)
+
+    assert run.rc != 0
+    assert [name for name in SILENT_AFTER if site.host(name).faults.pending] == []
+    assert {name: run.recap[name]["unreachable"] for name in SILENT_AFTER} == dict.fromkeys(SILENT_AFTER, 1)
+    for name, fault in SILENT_AFTER.items():
+        (said,) = run.messages(name)
+        assert ("refuses the log-on" if fault["kind"] == "401" else "doesn't answer") in said
+        assert "jobs that run there go on by themselves" in said
+    for agent in site.agents:
+        until(lambda agent=agent: settled(agent) and closed(agent), what=f"the end of all jobs on {agent.name}")
+    assert {name: state["services"]["W3SVC"] for name, state in states(site).items()} == dict.fromkeys(SILENT_AFTER, "Running")
+    for name in SILENT_AFTER:
+        site.host(name).faults.clear()
+
+    again = play(site, "downgrade_restore", OLD)
 
     assert again.rc == 0, run.text + again.text
-    assert site.webs() == {"DMA1": NEW}
-    assert len(installs(agent)) == 1
-    assert content in [content_of(agent.backup_dir / name) for name in own_backups(agent)]
-    assert not list(agent.backup_dir.glob("*.partial"))
+    gone_back(site)
+    restored(site, wanted)

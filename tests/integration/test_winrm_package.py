@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from conftest import MakeWindowsSite
+from conftest import MakeWindowsSite, WebServer
 from playbook import installs
 from played import WindowsSite
 from simulator.windows.files import PREFIX
@@ -22,6 +23,15 @@ def machine(site: WindowsSite, name: str) -> PlayedMachine:
     found = site.host(name).commands
     assert isinstance(found, PlayedMachine)
     return found
+
+
+def pair(site: WindowsSite, first: str, second: str) -> None:
+    """Makes two agents the machines of a Failover pair: they share an id, in their own file and in what the others list."""
+    ids = [f'id="{site.cluster.agent(name).id}"' for name in (first, second)]
+    for agent in site.agents:
+        for name in ("DMS.xml", "DataMiner.xml"):
+            path = agent.root / name
+            path.write_bytes(path.read_bytes().replace(ids[1].encode(), ids[0].encode()))
 
 
 def elsewhere(site: WindowsSite) -> dict[str, Any]:
@@ -56,6 +66,45 @@ def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None
     assert modules(site, "DMA1") == ["win_stat"]
 
 
+def half_there(site: WindowsSite, package: Path) -> Path:
+    """Where a copy that was cut has left the beginning of a package."""
+    folder = site.agents[0].work_dir / "packages"
+    folder.mkdir(parents=True)
+    (folder / package.name).write_bytes(package.read_bytes()[:-1])
+    return folder / package.name
+
+
+def test_package_from_a_web_server(make_windows_site: MakeWindowsSite, web_server: WebServer) -> None:
+    """Without a SHA-256 nobody knows whether what is there is whole: it is brought again."""
+    site = make_windows_site(agents=1)
+    wanted = {**elsewhere(site), "dataminer_package_from": "agent"}
+    package = Path(str(wanted["dataminer_package"]))
+    there = half_there(site, package)
+
+    run = site.play("upgrade_web", variables={**wanted, "dataminer_package": f"{web_server(site.dir)}/{quote(package.name)}"})
+
+    assert run.rc == 0, run.text
+    assert len(web_server.asked) == 1
+    assert there.read_bytes() == package.read_bytes()
+    assert site.webs() == {"DMA1": NEW}
+
+
+def test_package_from_a_share(make_windows_site: MakeWindowsSite) -> None:
+    """A UNC path, which the agent copies from by itself; what was cut before is brought again."""
+    site = make_windows_site(agents=1)
+    wanted = {**elsewhere(site), "dataminer_package_from": "agent"}
+    package = Path(str(wanted["dataminer_package"]))
+    there = half_there(site, package)
+    share = "\\" + str(package).replace("/", "\\")
+    assert share.startswith("\\\\")
+
+    run = site.play("upgrade_web", "--tags", "package", variables={**wanted, "dataminer_package": share})
+
+    assert run.rc == 0, run.text
+    assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_stat"]
+    assert there.read_bytes() == package.read_bytes()
+
+
 def test_package_from_a_web_server_that_has_another_one(make_windows_site: MakeWindowsSite) -> None:
     site = make_windows_site(agents=1)
     wanted = {**elsewhere(site), "dataminer_package_from": "agent", "dataminer_package_sha256": "0" * 64}
@@ -69,10 +118,12 @@ def test_package_from_a_web_server_that_has_another_one(make_windows_site: MakeW
 
 
 def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindowsSite) -> None:
-    """One after the other, each back with its web API before the next goes; then the upgrade."""
-    site = make_windows_site(agents=3)
-    for name in ("DMA1", "DMA3"):
-        site.cluster.set_state(name, pending_reboot=PENDING)
+    """One after the other, each back with its web API before the next goes, the machines of a Failover pair without one between; then the upgrade."""
+    site = make_windows_site(agents=3, failover=True)
+    pair(site, "DMA1", "DMA3")
+    for agent in site.agents:
+        site.cluster.set_state(agent.name, pending_reboot=PENDING)
+        machine(site, agent.name).web_slow = 2.0
     denied = site.play("upgrade_web", variables=site.target())
     assert denied.rc != 0
     assert "dataminer_allow_reboot=true" in denied.messages("DMA1")[0]
@@ -83,8 +134,10 @@ def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindows
     run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
 
     assert run.rc == 0, run.text
-    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 1, 2]
-    assert machine(site, "DMA1").boots[1] < machine(site, "DMA3").boots[1] - 1
+    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 2, 2]
+    first, last, second = (machine(site, agent.name) for agent in site.agents)
+    assert first.web_up[0] < second.boots[1] < second.web_up[0] < last.boots[1]
+    assert first.web_up[0] > first.boots[1] + 2
     assert site.webs() == {"DMA1": NEW, "DMA2": NEW, "DMA3": NEW}
 
 

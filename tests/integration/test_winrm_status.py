@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import MakeWindowsSite
+from playbook import jobs, own_backups
 from played import needs
 from simulator import edits
 from simulator.windows.faults import Fault
@@ -74,6 +75,7 @@ def test_wrong_password(make_windows_site: MakeWindowsSite) -> None:
     assert run.rc != 0
     assert run.recap["DMA2"]["failed"] == 1
     assert "the specified credentials were rejected by the server" in run.text
+    assert "Correct user or password" in run.said
     assert run.verdicts()["DMA2"] == "UNREACHABLE"
     assert "10.5.6 (CU0)" in run.summary
     assert not site.host("DMA2").calls
@@ -104,15 +106,37 @@ def test_operation_timeouts(make_windows_site: MakeWindowsSite, verb: str) -> No
 
 
 def test_inherited_become(make_windows_site: MakeWindowsSite) -> None:
-    """ansible.cfg or AWX may set `become: sudo` for everything; Windows has no sudo. A clear failure, nothing sent, no hang."""
-    site = make_windows_site()
+    """ansible.cfg or AWX may ask for sudo on all hosts; Windows has none. Told clearly, with nothing sent; what it says to do is enough."""
+    site = make_windows_site(agents=1)
+    inherited = {"ANSIBLE_BECOME": "true"}
 
-    run = site.play("cluster_status", env={"ANSIBLE_BECOME": "true"})
+    run = site.play("cluster_status", env=inherited)
 
     assert run.rc != 0
-    assert "sudo" in run.text
-    assert "runas" in run.text
+    for part in ("Windows can't become another user by sudo", "Needed: no become", "ansible_become: false"):
+        assert part.lower() in run.said.lower()
     assert not site.host("DMA1").calls
+
+    site.tell(ansible_become=False)
+    again = site.play("cluster_status", env=inherited)
+
+    assert again.rc == 0, again.text
+    assert again.verdicts() == {"DMA1": "in step"}
+
+
+def test_read_timeout(make_windows_site: MakeWindowsSite) -> None:
+    """The host does what it is asked and says nothing, until the client gives up: sent again, the call finds the job that it began."""
+    site = make_windows_site(agents=1, patience=2)
+    site.tell(ansible_winrm_read_timeout_sec=4)
+    host, (agent,) = site.host("DMA1"), site.agents
+    host.faults.plan(Fault(kind="silent", verb="Receive", late=True, ran=lambda call: (call.args.get("parameters") or {}).get("kind") == "backup"))
+
+    run = site.play("backup_web")
+
+    assert not host.faults.pending
+    assert run.rc == 0, run.text
+    assert len(jobs(agent, "backup")) == len(own_backups(agent)) == 1
+    assert site.rounds("DMA1")["start"] == 2
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demo: a simulated cluster of three agents, upgraded and brought back by the real ansible-playbook.
 
-`python tests/simulator/demo.py [--winrm] [FOLDER]`; the folder is made anew and stays for you to look around. With `--winrm` the agents are
-reached as Windows hosts are, over WinRM, and the scripts run in a PowerShell engine.
+`python tests/simulator/demo.py [--winrm] [--agents N] [FOLDER]`; the folder is made anew and stays for you to look around. With `--winrm` the agents
+are reached as Windows hosts are, over WinRM, and the scripts run in a PowerShell engine: in the Windows that Wine plays where PWSH_WINDOWS names one
+for it, else on this machine.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -21,78 +27,93 @@ sys.path.insert(0, str(TESTS))
 
 from simulator.cluster import Cluster, create_cluster
 from simulator.schema import readable
-from simulator.windows.demo import over_winrm, told
+from simulator.windows.demo import found_engines, home, native, over_winrm, told
 from simulator.windows.engines import EngineMissing, Engines
 
 OLD, NEW = "10.5.6", "10.5.9"
+Native = Callable[[Path], str]
 
 
 def main(argv: list[str]) -> int:
     """Runs the whole story; the exit status of the first step that fails, else 0, or 2 when it can't begin."""
-    folders = [Path(word).resolve() for word in argv if word != "--winrm"]
-    folder = folders[0] if folders else ROOT / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
-    if folder.exists():
-        print(f"demo: {folder} exists. Name a folder that doesn't, or none", file=sys.stderr)
-        return 2
-    if "--winrm" not in argv:
-        return tell(created(folder))
+    options = _options(argv)
+    folder = Path(options.folder or ROOT / f"demo-{time.strftime('%Y%m%d-%H%M%S')}").resolve()
     try:
-        engines = Engines.posix()
+        engines, which = found_engines() if options.winrm else (None, "")
     except EngineMissing as error:
         print(f"demo: {error}. Install PowerShell 7, or name an engine: PWSH=/path/to/pwsh make demo-winrm", file=sys.stderr)
         return 2
-    return tell_over_winrm(created(folder), engines)
+    folder = home(folder, engines) if engines else folder
+    if folder.exists():
+        print(f"demo: {folder} exists. Name a folder that doesn't, or none", file=sys.stderr)
+        return 2
+    say(f"A simulated cluster of {options.agents} agents, in {folder}")
+    cluster = create_cluster(folder, agents=options.agents, server=OLD, packages=(NEW, OLD), install_seconds=1.0)
+    return tell_over_winrm(cluster, engines, which) if engines else tell(cluster, str)
 
 
-def created(folder: Path) -> Cluster:
-    say(f"A simulated cluster of three agents, in {folder}")
-    return create_cluster(folder, server=OLD, packages=(NEW, OLD), install_seconds=1.0)
+def _options(argv: list[str]) -> argparse.Namespace:
+    assert __doc__
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--winrm", action="store_true", help="reach the agents as Windows hosts are")
+    parser.add_argument("--agents", type=int, default=3)
+    return parser.parse_args(argv)
 
 
-def tell_over_winrm(cluster: Cluster, engines: Engines) -> int:
+def tell_over_winrm(cluster: Cluster, engines: Engines, which: str) -> int:
     with over_winrm(cluster, engines) as played:
         ports = ", ".join(f"{name} on port {one.server.port}" for name, one in played.agents.items())
-        print(f"Played as Windows hosts that speak WinRM: {ports}. Their scripts run in {engines.command[0]}")
-        status = tell(cluster)
+        print(f"Played as Windows hosts that speak WinRM: {ports}.\nTheir scripts run in {which}")
+        status = tell(cluster, partial(native, engines=engines))
         print("\nOver the wire:", *(f"  {line}" for line in told(played)), sep="\n")
     return status
 
 
-def tell(cluster: Cluster) -> int:
-    before = show(cluster, f"All three run web {OLD}. Their content:")
+def tell(cluster: Cluster, native: Native) -> int:
+    before = show(cluster, f"All run web {OLD}. Their content:")
     for story in (upgrade, back):
-        if status := story(cluster):
+        if status := story(cluster, native):
             print(f"\nThe demo stopped: the playbook ended with status {status}. What it printed is above.", file=sys.stderr)
             return status
     end(cluster, before)
     return 0
 
 
-def upgrade(cluster: Cluster) -> int:
+def upgrade(cluster: Cluster, native: Native) -> int:
     say(f"Upgrade the web apps to {NEW}: gate all, back up all, install on all, prove that all agree")
-    status = play(cluster, "upgrade_web.yml", dataminer_package=cluster.package(NEW))
+    status = play(cluster, "upgrade_web.yml", dataminer_package=native(cluster.package(NEW)))
     if status == 0:
         show(cluster, f"Migrated: every file carries its new version, and web {OLD} can no longer read it:")
     return status
 
 
-def back(cluster: Cluster) -> int:
+def back(cluster: Cluster, native: Native) -> int:
     say(f"Something is wrong with {NEW}: go back to {OLD}, with the content of before the upgrade")
-    return play(cluster, "downgrade_restore.yml", dataminer_target_version=OLD, dataminer_package=cluster.package(OLD))
+    return play(cluster, "downgrade_restore.yml", dataminer_target_version=OLD, dataminer_package=native(cluster.package(OLD)))
 
 
 def play(cluster: Cluster, playbook: str, **variables: object) -> int:
     """Prints the command as a person would type it, and runs it."""
     path = ROOT / "playbooks" / playbook
-    given = [word for name, value in variables.items() for word in ("-e", f"{name}='{value}'")]
+    given = [word for name, value in variables.items() for word in ("-e", _assigned(name, value))]
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(path), "-i", str(cluster.inventory), *given]
-    print("$ ansible-playbook", *(f'"{word}"' if " " in word else word for word in command[1:]), "\n", flush=True)
+    print("$ ansible-playbook", *(_typed(word) for word in command[1:]), "\n", flush=True)
     settings = {
         "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
         "ANSIBLE_HOME": str(cluster.inventory.parent / "ansible"),
         "ANSIBLE_DEPRECATION_WARNINGS": "false",
     }
     return subprocess.run(command, env={**os.environ, **settings}, check=False).returncode
+
+
+def _assigned(name: str, value: object) -> str:
+    """A variable for `-e`: as JSON where it has backslashes, which Ansible would take for the beginning of something else."""
+    return json.dumps({name: value}) if "\\" in str(value) else f"{name}='{value}'"
+
+
+def _typed(word: str) -> str:
+    return shlex.quote(word) if '"' in word else f'"{word}"' if " " in word else word
 
 
 def show(cluster: Cluster, text: str) -> dict[str, dict[str, str]]:

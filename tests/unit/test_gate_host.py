@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
-from ansible_collections.dataminer.web.plugins.module_utils.gate_host import restarts
-from gate_agents import installed, job, judge, package, request, row, state, verdict
+from ansible_collections.dataminer.web.plugins.module_utils.gate_host import restart_order, restarts
+from gate_agents import cluster, installed, job, judge, package, reading, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 GB = 10**9
@@ -80,6 +80,18 @@ def test_a_pending_reboot_may_be_seen_to_by_this_run(purpose: str) -> None:
     assert verdict(gate, "pending-reboot") is WARN
     assert "this run restarts the agent" in row(gate, "pending-reboot").remedy
     assert restarts(request(purpose, allow_reboot=True), state(host=PENDING))
+
+
+def test_the_machines_of_a_pair_are_restarted_one_right_after_the_other() -> None:
+    """Others keep their place; those with nothing pending, or not read, have none."""
+    ids, twins = {"a1": 7, "a2": 2, "a3": 9, "a4": 2, "a5": 7}, ("a1", "a3", "a5")
+    found = [
+        reading(name, replace(state(host=PENDING), cluster=cluster(number, f"10.0.0.{name[1]}", failover=name in twins)))
+        for name, number in ids.items()
+    ]
+    order = restart_order(request(allow_reboot=True), [*found, reading("a6", state()), reading("a7", None, "unreachable")])
+    assert order == ("a1", "a5", "a2", "a3", "a4")
+    assert restart_order(request(), found) == ()
 
 
 @pytest.mark.parametrize(

@@ -218,12 +218,20 @@ def test_gone_and_back(served: Served) -> None:
         (Fault(kind="drop", verb="Send"), [2]),
         (Fault(kind="drop", verb="Send", call=2), []),
         (Fault(kind="drop", late=True), []),
+        (Fault(kind="drop", spares=True), [1, 4]),
+        (Fault(kind="drop", verb="Send", lasting=True), [2, 3, 4]),
+        (Fault(kind="drop", ran=lambda call: call.name == "win_stat"), [3]),
     ],
 )
 def test_where_a_fault_hits(fault: Fault, hits: list[int]) -> None:
     faults = Faults()
     faults.plan(fault)
-    path = [Where(request=1, call=1, verb="Create"), Where(request=2, call=1, verb="Send"), Where(request=3, call=2, verb="Create")]
+    path = [
+        Where(request=1, call=1, verb="Create"),
+        Where(request=2, call=1, verb="Send"),
+        Where(request=3, call=2, verb="Create", ran=ModuleCall(name="win_stat", args={}, internal={})),
+        Where(request=4, call=3, verb="Receive"),
+    ]
 
     assert [where.request for where in path if faults.take(where, late=False)] == hits
 

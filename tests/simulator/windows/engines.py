@@ -12,9 +12,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "conformance"))
 
-from harness import Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
+from harness import Engine, EngineFailed, EngineMissing, posix_engine, windows_engine, wine_prefix
 
-__all__ = ["EngineMissing", "Engines", "wine_prefix"]
+__all__ = ["EngineFailed", "EngineMissing", "Engines", "wine_prefix"]
 
 _PROGRAM = "[CmdletBinding(SupportsShouldProcess)] param() $Ansible.Result = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName"
 

@@ -6,25 +6,36 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-# "gone": from then on nobody listens on the port, until the host comes back
-Kind = Literal["drop", "503", "401", "timeout", "gone"]
+from .payload import ModuleCall
+
+# "gone": from then on nobody listens on the port, until the host comes back; "silent": no answer, for as long as the client waits for one
+Kind = Literal["drop", "503", "401", "timeout", "gone", "silent"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """A request: which one of the host (from 1), its WS-Man verb, and the number of the call it belongs to (from 1; a Create belongs to the next)."""
+    """A request: which one of the host (from 1), its WS-Man verb, and the number of the call it belongs to (from 1; a Create belongs to the next).
+
+    `ran` is the module call that the host carried out last.
+    """
 
     request: int
     call: int
     verb: str
+    ran: ModuleCall | None = None
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """One thing that goes wrong, `times` in a row, where everything that is given fits; `late`: only after the request was carried out."""
+    """One thing that goes wrong, `times` in a row, where everything that is given fits; `late`: only after the request was carried out.
+
+    `ran` judges the module call that the host carried out last. `lasting`: from then on at every request. `spares`: not the call after one that was
+    hit, which is the same one sent again.
+    """
 
     kind: Kind
     request: int | None = None
@@ -32,16 +43,29 @@ class Fault:
     verb: str | None = None
     late: bool = False
     times: int = 1
+    ran: Callable[[ModuleCall], bool] | None = None
+    lasting: bool = False
+    spares: bool = False
+    hit: int | None = None
 
-    def at(self, where: Where) -> bool:
-        wanted = ((self.request, where.request), (self.call, where.call), (self.verb, where.verb))
-        return self.times > 0 and all(value is None or value == found for value, found in wanted)
+    def strikes(self, where: Where, *, late: bool) -> bool:
+        if self.lasting and self.hit is not None:
+            return True
+        wanted = ((self.request, where.request), (self.call, where.call), (self.verb, where.verb), (self.late, late))
+        if any(value is not None and value != found for value, found in wanted):
+            return False
+        if self.ran is not None and (where.ran is None or not self.ran(where.ran)):
+            return False
+        if self.spares:
+            return self.hit is None or where.call > self.hit + 1
+        return self.times > 0
 
 
 class Faults:
-    """The faults of one host that are still to come."""
+    """The faults of one host that are still to come, and where some have `happened`."""
 
     def __init__(self) -> None:
+        self.happened: list[Where] = []
         self._planned: list[Fault] = []
         self._lock = threading.Lock()
 
@@ -50,16 +74,19 @@ class Faults:
             self._planned.extend(faults)
 
     def clear(self) -> None:
+        """Nothing goes wrong any more, and nothing did."""
         with self._lock:
             self._planned.clear()
+            self.happened.clear()
 
     def take(self, where: Where, *, late: bool) -> Kind | None:
         """What goes wrong here; that one has happened then."""
         with self._lock:
-            found = next((fault for fault in self._planned if fault.late == late and fault.at(where)), None)
+            found = next((fault for fault in self._planned if fault.strikes(where, late=late)), None)
             if found is None:
                 return None
-            found.times -= 1
+            found.times, found.hit = found.times - 1, where.call
+            self.happened.append(where)
             return found.kind
 
     @property

@@ -9,7 +9,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .faults import Faults, Where
@@ -74,6 +74,10 @@ class PlayedHost:
             where = Where(request=len(self.requests) + 1, call=self.begun + (verb == "Create"), verb=verb)
             self.requests.append(Seen(where=where, size=size))
         return where
+
+    def by_now(self, where: Where) -> Where:
+        """The same request once it was carried out: with the module call that the host ran last."""
+        return replace(where, ran=self.calls[-1] if self.calls else None)
 
     def execute(self, line: str, stdin: bytes) -> Output:
         """Runs a command line with its input, to its end."""

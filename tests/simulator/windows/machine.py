@@ -26,13 +26,16 @@ _DARK = 1.0  # seconds for which a host that restarts isn't there
 class PlayedMachine:
     """`home` is the simulated agent's; `native` and `local` turn paths of this machine into the host's and back; `line` is cut while it restarts.
 
-    A `stubborn` one asks for another reboot after each.
+    A `stubborn` one asks for another reboot after each. `boots` tells when it started, `web_up` when its web API first answered after each restart:
+    `web_slow` seconds later than the rest of it.
     """
 
     def __init__(self, home: Path, native: Callable[[Path], str], local: Callable[[str], Path]) -> None:
         self.home, self.native, self.local = home, native, local
         self.boots: list[float] = [time.time()]
         self.stubborn = False
+        self.web_slow = 0.0
+        self.web_up: list[float] = []
         self.line: tuple[Callable[[], None], Callable[[], None]] = (lambda: None, lambda: None)
 
     def __call__(self, command: Command) -> Output | None:
@@ -54,9 +57,17 @@ class PlayedMachine:
         if "shutdown.exe /r" in text:
             threading.Thread(target=self._restart, daemon=True).start()
             return Output(0, json.dumps({"stdout": "", "stderr": "", "rc": 0}))
-        if "GetDataMinerAPIVersion" in text:
-            return Output(0 if state.load(self.home)["services"].get(state.WEB_SERVER) == "Running" else 1)
+        if "/API/v1/Json.asmx/GetDataMinerAPIVersion" in text:
+            return self._web_api()
         return None
+
+    def _web_api(self) -> Output:
+        """The question of the role reboot."""
+        if time.time() < self.boots[-1] + self.web_slow or state.load(self.home)["services"].get(state.WEB_SERVER) != "Running":
+            return Output(1, stderr="The web API doesn't answer")
+        if len(self.web_up) < len(self.boots) - 1:
+            self.web_up.append(time.time())
+        return Output(0)
 
     def _restart(self) -> None:
         time.sleep(0.3)  # the answer is on its way

@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not host.knows(self.headers.get("Authorization")):
             return 401, ""
         done = self._carried_out(request, len(raw))
-        return self._trouble(request, host.faults.take(where, late=True)) or done
+        return self._trouble(request, host.faults.take(host.by_now(where), late=True)) or done
 
     def _trouble(self, request: Request, kind: Kind | None) -> tuple[int, str] | None:
         """A fault on demand as an answer; None for none."""
@@ -75,7 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if kind == "gone":
             self.server.played.leave()
-        if kind in ("gone", "drop"):
+        if kind == "silent":
+            self.connection.recv(1)  # nothing comes until the client closes
+        if kind in ("gone", "drop", "silent"):
             raise Dropped
         if kind == "timeout":
             return 500, wsman.fault(request, WsmanFault(TIMED_OUT, "The operation timed out, as it was told to."))

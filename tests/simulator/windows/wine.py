@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 from ..cluster import Agent
 from .engines import Engines, wine_prefix
@@ -54,6 +55,11 @@ def native(path: Path) -> str:
 def local(path: str) -> Path:
     """Where a path of drive C: is on this machine."""
     return drive_c() / PureWindowsPath(path).relative_to("C:/").as_posix()
+
+
+def places(engines: Engines) -> dict[str, Any]:
+    """What `cluster.play` needs to know of agents there."""
+    return {"native": native, "local": local, "tools": tools(engines)}
 
 
 def tools(engines: Engines) -> Callable[[Agent], dict[str, object]]:

@@ -1,0 +1,37 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections that are lost: what counts as that, and how they are made anew."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.connection import ConnectionBase
+from ansible.utils.display import Display
+
+display = Display()
+TRANSPORTS = ("winrm", "pypsrp", "psrpcore", "requests", "urllib3", "httpcore")
+_REFUSALS = ("credentials were rejected", "failed to authenticate", "permission denied")  # of winrm, psrp, ssh
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the transport failed, and not what was asked of it. Connection plugins let errors of their libraries through."""
+    if isinstance(error, AnsibleConnectionFailure):
+        return True
+    cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
+    return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the log-on was refused. Trying that again and again locks the account."""
+    return isinstance(error, AnsibleAuthenticationFailure) or any(words in str(error).lower() for words in _REFUSALS)
+
+
+def connect_anew(connection: ConnectionBase) -> None:
+    """Forgets the connection. Plugins connect at once, and fail at once where nobody answers: that is for the next call to find."""
+    try:
+        connection.reset()
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        display.vv(f"connection not made anew yet: {error}")

@@ -1,0 +1,117 @@
+"""How an action follows a job: what it says meanwhile, when it gives up, and what it says then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure
+from ansible_collections.dataminer.web.plugins.plugin_utils import action
+from ansible_collections.dataminer.web.plugins.plugin_utils.action import AgentAction
+
+LINE = "installing for 40 s: 12:00:01 Migrating dashboards"
+DONE = {"changed": True, "finished": True}
+
+
+def running(progress: str = LINE) -> dict[str, Any]:
+    job = {"run_id": "install-1", "kind": "install", "state": "running", "progress": progress}
+    return {"changed": True, "finished": False, "job": job}
+
+
+class Played(AgentAction):
+    """An action on an agent that answers as it is told, each answer after some seconds; the last one stays."""
+
+    def __init__(self, answers: list[Any], clock: list[float]) -> None:
+        self.answers, self.clock, self.asked, self.resets = answers, clock, [], 0  # type: ignore[var-annotated]
+        self.down = False
+        self.variables = {"inventory_hostname": "DMA1"}
+        self._connection = SimpleNamespace(reset=self._reset)
+
+    def _reset(self) -> None:
+        self.resets += 1
+        if self.down:
+            raise AnsibleConnectionFailure("nobody listens")
+
+    def _call(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(params.get("run_id"))
+        self.clock[0] += 10
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+
+Make = Callable[..., Played]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is printed."""
+    lines: list[str] = []
+    monkeypatch.setattr(action, "display", SimpleNamespace(display=lines.append, warning=lines.append))
+    return lines
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Iterator[Make]:
+    clock = [0.0]
+    monkeypatch.setattr(action, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: None))
+    yield lambda *answers: Played(list(answers), clock)
+
+
+def follow(played: Played, earlier: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return played._followed({"wait": True, "timeout": 2700, "poll_interval": 5, "follow": earlier, **more})
+
+
+def test_a_long_job_is_told_of_every_now_and_then(make: Make, said: list[str]) -> None:
+    """With what it is at: for an install, the last line of the installer's log. A job that has no words yet has a state."""
+    played = make(running(), running(), running("installing for 50 s: Restarting"), running(""), running(""), DONE)
+    assert follow(played, running()) == DONE
+    assert said == ["  DMA1: installing for 40 s: 12:00:01 Migrating dashboards", "  DMA1: running"]
+    assert played.asked == ["install-1"] * 6
+
+
+def test_a_short_job_says_nothing(make: Make, said: list[str]) -> None:
+    assert follow(make(DONE), running()) == DONE
+    assert said == []
+
+
+def test_a_job_that_takes_too_long_is_left_alone(make: Make) -> None:
+    result = follow(make(running()), running(), timeout=35)
+    assert result["failed"]
+    for part in ("install job install-1 hasn't ended after 35 s", LINE, "goes on by itself", "run the playbook again", "dataminer_timeout"):
+        assert part in result["msg"]
+
+
+def test_a_lost_connection_is_made_anew(make: Make, said: list[str]) -> None:
+    """Told with its reason and how often it will be tried."""
+    lost = AnsibleConnectionFailure("no route to host\nmore")
+    played = make(lost, lost, DONE)
+    assert follow(played, running()) == DONE
+    assert played.resets == 2
+    assert said[1] == "DMA1: connection lost, the job goes on; connecting again (2 of 9): no route to host"
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_an_agent_that_stays_away_is_given_up(make: Make, said: list[str], down: bool) -> None:
+    """Not before it was tried often enough: plugins that connect when they are reset fail there already."""
+    played = make(AnsibleConnectionFailure("no route to host"))
+    played.down = down
+    with pytest.raises(AnsibleConnectionFailure) as error:
+        follow(played, running())
+    assert len(said) == 9
+    for part in ("lost (10x)", "install job install-1", "no route to host", "goes on by itself", "nothing is lost", "run the playbook again"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "error", [AnsibleAuthenticationFailure("no"), AnsibleConnectionFailure("basic: the specified credentials were rejected by the server")]
+)
+def test_a_refused_password_is_not_tried_again(make: Make, said: list[str], error: Exception) -> None:
+    """It would lock the account."""
+    played = make(error)
+    with pytest.raises(AnsibleConnectionFailure, match=rf"lost \(1x\).*{error}.*goes on by itself"):
+        follow(played, running())
+    assert (len(played.asked), said) == (1, [])
