@@ -14,7 +14,7 @@ from harness import ON_WINDOWS, Engine
 from test_job_verify import make, spec
 from test_services import library
 
-FUNCTIONS = library("files", "json", "setup", "values", "jobs", "locks", "job", "holder")
+FUNCTIONS = library("files", "json", "setup", "values", "jobs", "locks", "job", "native", "holder")
 HEAD = "[CmdletBinding(SupportsShouldProcess)] param($a)\n" + FUNCTIONS + "\n$script:job = @{ folder = $null; spec = @{ retry_seconds = 0.3 } }\n"
 
 

@@ -22,6 +22,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/native.ps1"
 . "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/workers.ps1"
 . "$PSScriptRoot/lib/digests.ps1"
@@ -34,6 +35,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/backup.ps1"
 . "$PSScriptRoot/lib/rows.ps1"
 . "$PSScriptRoot/lib/cleanup.ps1"
+. "$PSScriptRoot/lib/flush.ps1"
 . "$PSScriptRoot/lib/extract.ps1"
 
 function Invoke-JobWork($spec) {

@@ -18,6 +18,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/jobs.ps1"
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/job.ps1"
+. "$PSScriptRoot/lib/native.ps1"
 . "$PSScriptRoot/lib/holder.ps1"
 . "$PSScriptRoot/lib/programs.ps1"
 . "$PSScriptRoot/lib/service.ps1"

@@ -90,6 +90,8 @@ function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string
     try {
         $functions = 'Export-Batch', 'Export-Entry', 'Write-Staged', 'Test-There', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
         Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
+        # Before the rows that tell of them are: after a power cut a file that was verified isn't full of zeros.
+        Sync-File $staging @(foreach ($file in $files) { $file.staged })
         Close-Rows $writer
     }
     finally { $writer.text.Dispose() }
@@ -146,14 +148,10 @@ function Export-Entry($shared, $mine, $member) {
     return $sha256
 }
 
-# On the disk before the rows that tell of it are: after a power cut a file that was verified isn't full of zeros. Gives what $write gives.
+# Gives what $write gives.
 function Write-Staged($member, [scriptblock]$write) {
     $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
-    try {
-        & $write $target
-        $target.Flush($true)
-    }
-    finally { $target.Dispose() }
+    try { & $write $target } finally { $target.Dispose() }
 }
 
 # Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Which programs hold a file, as the Restart Manager of Windows knows it. Needs setup.ps1 and the functions of files.ps1.
+Which programs hold a file, as the Restart Manager of Windows knows it. Needs setup.ps1, native.ps1, job.ps1 and the
+functions of files.ps1.
 
 .DESCRIPTION
     Get-HeldText $path     'held by SLXyz (process 123)', or 'another program holds the file' where nothing tells which
@@ -51,25 +52,14 @@ function Get-HolderName([byte[]]$rows, [int]$count) {
     }
 }
 
-# Its functions as a type made at run time: Windows PowerShell would compile C# with a compiler that writes to the disk.
 function Get-RestartManager {
-    $known = [AppDomain]::CurrentDomain.GetData('dataminer.web restart manager')
-    if ($null -ne $known) { return $known }
-    $assembly = [Reflection.Emit.AssemblyBuilder]::DefineDynamicAssembly([Reflection.AssemblyName]::new('dataminer.web'), [Reflection.Emit.AssemblyBuilderAccess]::Run)
-    $type = $assembly.DefineDynamicModule('dataminer.web').DefineType('RestartManager', [Reflection.TypeAttributes]'Public, Class')
-    $number = [uint32]
-    $answer = $number.MakeByRefType()
-    Add-Native $type 'RmStartSession' @($answer, $number, [Text.StringBuilder])
-    Add-Native $type 'RmRegisterResources' @($number, $number, [string[]], $number, [IntPtr], $number, [IntPtr])
-    Add-Native $type 'RmGetList' @($number, $answer, $answer, [byte[]], $answer)
-    Add-Native $type 'RmEndSession' @($number)
-    $made = $type.CreateType()
-    [AppDomain]::CurrentDomain.SetData('dataminer.web restart manager', $made)
-    return $made
-}
-
-function Add-Native($type, [string]$name, [Type[]]$parameters) {
-    $method = $type.DefinePInvokeMethod($name, 'rstrtmgr.dll', [Reflection.MethodAttributes]'Public, Static, PinvokeImpl', [Reflection.CallingConventions]::Standard,
-        [int], $parameters, [Runtime.InteropServices.CallingConvention]::Winapi, [Runtime.InteropServices.CharSet]::Unicode)
-    $method.SetImplementationFlags([Reflection.MethodImplAttributes]::PreserveSig)
+    return Get-Native 'RestartManager' {
+        param($type)
+        $number = [uint32]
+        $answer = $number.MakeByRefType()
+        Add-Native $type 'rstrtmgr.dll' 'RmStartSession' ([int]) @($answer, $number, [Text.StringBuilder])
+        Add-Native $type 'rstrtmgr.dll' 'RmRegisterResources' ([int]) @($number, $number, [string[]], $number, [IntPtr], $number, [IntPtr])
+        Add-Native $type 'rstrtmgr.dll' 'RmGetList' ([int]) @($number, $answer, $answer, [byte[]], $answer)
+        Add-Native $type 'rstrtmgr.dll' 'RmEndSession' ([int]) @($number)
+    }
 }

@@ -4,13 +4,13 @@
 <#
 .SYNOPSIS
 What every job script shares: the lock, its spec, progress, log and end. Needs files.ps1, json.ps1, setup.ps1,
-values.ps1, jobs.ps1 and locks.ps1, in this order, and holder.ps1 after it.
+values.ps1, jobs.ps1 and locks.ps1, in this order, native.ps1 and holder.ps1 after it.
 
 .DESCRIPTION
 A job script is one text that runs in a process of its own:
 
     param([string]$folder)                                 the job's folder, jobs\<run id>
-    (the lines that name lib/files.ps1, json, setup, values, jobs, locks, job and holder, in this order, then its own)
+    (the lines that name lib/files.ps1, json, setup, values, jobs, locks, job, native and holder, in this order, then its own)
     function Invoke-JobWork($spec) { ...; return [ordered]@{ ... } }     the result, without `about`
     Start-JobWork $folder
 

@@ -1,0 +1,57 @@
+# Copyright: (c) dataminer.web contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+<#
+.SYNOPSIS
+Many files put on the disk at once. Needs setup.ps1, native.ps1, job.ps1, workers.ps1 and the functions of files.ps1.
+
+.DESCRIPTION
+To wait for each file by itself takes minutes where there are ten thousands: their volume is asked instead, which administrators may.
+#>
+
+# Whatever was written to the volume of the folder is on the disk; otherwise, and where that can't be had, at least these files are.
+function Sync-File([string]$folder, [string[]]$paths) {
+    if (Sync-Volume $folder) { return }
+    $batches = @(for ($i = 0; $i -lt $paths.Length; $i += 64) { , $paths[$i..([Math]::Min($i + 64, $paths.Length) - 1)] })
+    if ($batches.Length) { Invoke-Worker @('Sync-Batch') $null $batches { } }
+}
+
+# A worker.
+function Sync-Batch($shared, $mine, $batch) {
+    foreach ($path in $batch) {
+        if (-not [IO.File]::Exists($path)) { continue }
+        $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Write, [IO.FileShare]'ReadWrite, Delete', 1)
+        try { $stream.Flush($true) } finally { $stream.Dispose() }
+    }
+}
+
+# Whether the system did it.
+function Sync-Volume([string]$folder) {
+    try {
+        if ($onWindows) { return Sync-WindowsVolume (Get-ShownPath $folder) }
+        $native = Get-Native 'Unix' { param($type) Add-Native $type 'libc' 'sync' ([void]) @() }
+        $native::sync()
+        return $true
+    }
+    catch {
+        Write-Log "the volume can't be flushed: $($_.Exception.GetBaseException().Message)"
+        return $false
+    }
+}
+
+# By its own name: a volume may be mounted in a folder of another.
+function Sync-WindowsVolume([string]$folder) {
+    $native = Get-Native 'Volumes' {
+        param($type)
+        Add-Native $type 'kernel32.dll' 'GetVolumePathNameW' ([int]) @([string], [Text.StringBuilder], [uint32])
+        Add-Native $type 'kernel32.dll' 'GetVolumeNameForVolumeMountPointW' ([int]) @([string], [Text.StringBuilder], [uint32])
+        Add-Native $type 'kernel32.dll' 'CreateFileW' ([Microsoft.Win32.SafeHandles.SafeFileHandle]) @([string], [uint32], [uint32], [IntPtr], [uint32], [uint32], [IntPtr])
+        Add-Native $type 'kernel32.dll' 'FlushFileBuffers' ([int]) @([Microsoft.Win32.SafeHandles.SafeFileHandle])
+    }
+    $root = [Text.StringBuilder]::new(1024)
+    $name = [Text.StringBuilder]::new(64)
+    if (-not $native::GetVolumePathNameW($folder, $root, 1024)) { return $false }
+    if (-not $native::GetVolumeNameForVolumeMountPointW($root.ToString(), $name, 64)) { return $false }
+    $handle = $native::CreateFileW($name.ToString().TrimEnd([char]'\'), 0x40000000, 3, [IntPtr]::Zero, 3, 0, [IntPtr]::Zero)    # to write, shared with all, if it exists
+    try { return -not $handle.IsInvalid -and [bool]$native::FlushFileBuffers($handle) } finally { $handle.Dispose() }
+}

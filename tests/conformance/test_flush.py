@@ -1,0 +1,43 @@
+"""What was extracted is on the disk before the rows that tell of it are."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
+from conftest import LANES, Lane
+from harness import Engine
+from test_held import HEAD
+from test_job_backup import FILES, fill
+from test_job_prepare import spec, staged
+from test_job_verify import make
+from test_services import library
+
+ASKED = "function Sync-Volume([string]$folder) {"
+NOTED = """
+    $rows = [IO.File]::Exists([IO.Path]::Combine($job.folder, 'rows.txt'))
+    $found = [IO.Directory]::GetFiles($folder, '*', [IO.SearchOption]::AllDirectories).Length
+    [IO.File]::AppendAllText([IO.Path]::Combine($job.folder, 'flushed.txt'), "$found $rows")
+    if (ANSWER) { return $false }
+"""
+
+
+@pytest.mark.parametrize("host", LANES[1:], indirect=True)
+@pytest.mark.parametrize("able", [True, False])
+def test_all_is_flushed_before_the_rows_are_written(host: Lane, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once by the volume, and one by one where the system doesn't do that."""
+    note = NOTED.replace("ANSWER", "$false" if able else "$true")
+    text = windows_host.script_text("job_prepare")
+    assert text.count(ASKED) == 1
+    monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(ASKED, ASKED + note)))
+    fill(host, {"Dashboards/Overview.dmadb.json": b"migrated"})
+    status = host.run(spec(host, make(host.home / "a.zip", FILES)), "p1")
+    assert status.state == "done", status.error
+    assert staged(host, "p1") == FILES
+    assert (host.home / "work" / "jobs" / "p1" / "flushed.txt").read_text("utf-8") == f"{len(FILES)} False"
+
+
+def test_the_system_flushes_a_volume(powershell: Engine) -> None:
+    """On Windows administrators may ask for that."""
+    script = HEAD + library("workers", "flush") + "\n$Ansible.Result = Sync-Volume ([IO.Path]::GetTempPath())"
+    answer = powershell.execute(script, {}, 2)
+    assert (answer["failed"], answer["result"]) == (False, True), answer["error"]
