@@ -149,7 +149,7 @@ def _begin_from(host: Host, args: Args, plan: Plan, seen: dict[str, Any]) -> Job
 
 
 def _begin(host: Host, args: Args, planned: Start, scan: dict[str, Any]) -> JobStatus:
-    basis = Basis(request=scan_request(args), parts={name: scan["basis"][name] for name in planned.parts})
+    basis = Basis(request=scan_request(args), parts={name: scan["basis"].get(name, "") for name in planned.parts})
     return host.start(planned.spec, run_id_of(args, planned.spec["kind"]), basis)
 
 
