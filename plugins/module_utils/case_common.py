@@ -108,7 +108,7 @@ class Start:
     parts: tuple[str, ...]
 
 
-Plan = Callable[[AgentState], Start | JobStatus | Result]
+Plan = Callable[[AgentState], Start | JobStatus | Result]  # pylint: disable=unsupported-binary-operation
 
 
 def begin(host: Host, args: Args, plan: Plan) -> JobStatus | Result:

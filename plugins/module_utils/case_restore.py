@@ -225,7 +225,8 @@ def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
         return Start(spec=_prepare_spec(args, chosen, backup_spec(state, args, purpose="safety")[0]), parts=CONTENT_PARTS)
 
     begun = begin(host, args, plan)
-    assert isinstance(begun, JobStatus)  # it plans nothing else
+    if not isinstance(begun, JobStatus):  # it plans nothing else
+        raise JobFailed("The preparation wasn't started", found=str(begun), remedy="run the playbook again")
     return begun
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from .agent import AgentState, HostFacts, VersionFact
@@ -18,7 +19,7 @@ FAIL: Literal["fail"] = "fail"
 NEWS: Literal["news"] = "news"
 Severity = Literal["fail", "news"]
 
-MODULES = {"GQI DxM": "DataMiner GQI", "Web DcM": "DataMiner Web"}
+MODULES: Mapping[str, str] = MappingProxyType({"GQI DxM": "DataMiner GQI", "Web DcM": "DataMiner Web"})
 """What a module's DisplayName begins with: inferred, the vendor documents no names. The default of dataminer_module_names."""
 
 WEB_PROCESSES = ("W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web")

@@ -20,7 +20,8 @@ from .local_swap import SHOWN, Swap
 from .local_zip import in_order
 
 Step = Callable[[], object]
-Way = tuple[str, Step | None]  # what becomes of a file, and how
+Way = tuple[str, Step | None]  # pylint: disable=unsupported-binary-operation
+"""What becomes of a file, and how."""
 
 
 class WayBack:
