@@ -25,8 +25,8 @@ options:
     choices: [upgrade, downgrade, backup, status]
   path:
     description:
-      - Where on the controller to write them, and what. C(.html) makes a self-contained page for people, C(.json) the facts for programs;
-        a folder (one that exists, or a path that ends in C(/)) gets both, under names with purpose and time.
+      - Where on the controller to write them, and what. V(.html) makes a self-contained page for people, V(.json) the facts for programs;
+        a folder (one that exists, or a path that ends in V(/)) gets both, under names with purpose and time.
     type: path
 """
 
