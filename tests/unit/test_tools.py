@@ -432,6 +432,24 @@ def test_the_list_of_missed_lines_is_brought_up_to_date(tmp_path):
     assert script_lines.problems(lines, new) == ['a.ps1:4: missed, without a reason: say "a"']
 
 
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_line_that_some_runs_reach_may_be_reached_or_not(tmp_path, ran):
+    lines, reasons = [line(1, "x", ran=ran), line(2, "y", ran=True)], [replace(reason("x", why="a race"), at_times=True)]
+    assert script_lines.problems(lines, reasons) == []
+    assert script_lines.updated(lines, reasons) == reasons
+    script_lines.write_reasons(tmp_path / "missed.toml", reasons)
+    assert script_lines.read_reasons(tmp_path / "missed.toml") == reasons
+    gone = [replace(reason("z", why="a race"), at_times=True)]
+    assert script_lines.problems([line(1, "x", ran=True)], gone) == ["a.ps1 f: not missed, or not there, but with a reason: z"]
+
+
+def test_a_few_unexplained_lines_are_told_and_many_fail():
+    few = script_lines.problems([line(number) for number in range(script_lines.FEW)], [])
+    assert len(few) == script_lines.FEW
+    assert script_lines.faults(few) == ()
+    assert script_lines.faults([*few, "one more"])
+
+
 def test_lines_of_all_processes_count_together(tmp_path):
     (tmp_path / "index.json").write_text('[["a.ps1", 1, "", "x"], null, ["a.ps1", 3, "f", "y"], ["a.ps1", 4, "f", "z"]]')
     (tmp_path / "powershell.lane").touch()
