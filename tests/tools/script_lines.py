@@ -7,7 +7,8 @@
     python tests/tools/script_lines.py --update   and the list of missed lines brought up to date: stale entries go, new ones wait for their reasons
 
 The list is tests/conformance/missed.toml. It names functions and texts, no numbers of lines: those move. Missed lines that it doesn't explain, and
-entries that explain nothing, are told; more than a few of them are a failure. tests/conformance/lines.py tells how lines are counted. Standard library only.
+entries that explain nothing, are told; more than a few of them are a failure. tests/conformance/lines.py tells how lines are counted. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def read_reasons(path: Path) -> list[Reason]:
 
 
 def faults(found: Sequence[str]) -> Sequence[str]:
-    """Those problems that are failures: which lines a race between processes reaches differs from run to run, so a few unexplained ones are only told."""
+    """Those problems that are failures. Which lines a race between processes reaches differs from run to run, so a few are only told."""
     return found if len(found) > FEW else ()
 
 

@@ -474,6 +474,7 @@ def test_lines_are_judged_where_both_engines_ran(run, monkeypatch, counted, pass
         (folder / "windows.lane").touch()
         (folder / "one").write_bytes(counted)
     monkeypatch.setattr(script_lines, "FOLDER", folder)
+    monkeypatch.setattr(script_lines, "FEW", 0)
     monkeypatch.setattr(script_lines, "LIST", run.temp / "missed.toml")
     script_lines.LIST.write_text("")
     found = steps.coverage_step(run, run.logs / "coverage.log")
