@@ -99,7 +99,8 @@ def _attach(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus | N
     if holder is None or holder["run_id"] == "unknown" or store.ended(holder["run_id"]):
         return None
     if holder["run_id"] == run_id or (holder["kind"], holder["work"]) == (spec["kind"], work_of(spec)):
-        return store.status(holder["run_id"], attached=True)
+        status = store.status(holder["run_id"], attached=True)
+        return None if status.state == "absent" else status
     raise store.busy(spec["kind"])
 
 

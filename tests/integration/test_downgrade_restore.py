@@ -189,7 +189,7 @@ def _waits(agent: Agent) -> bool:
     )
 
 
-@pytest.mark.parametrize(("job", "phase"), [("choose", ""), ("prepare", "preparation"), ("commit", "restore")])
+@pytest.mark.parametrize(("job", "phase"), [("verify", ""), ("prepare", "preparation"), ("commit", "restore")])
 def test_agent_that_falls_silent_during_the_restore(make_site: MakeSite, job: str, phase: str) -> None:
     """While a job of the restore is at work there: the other agent keeps what it had, its web server runs, and running again finishes."""
     site, contents = upgraded(make_site)

@@ -147,9 +147,8 @@ def test_agents_that_fall_silent_during_a_downgrade(make_windows_site: MakeWindo
 
     assert run.rc != 0
     assert [name for name in SILENT_AFTER if site.host(name).faults.pending] == []
-    assert {name: run.recap[name]["unreachable"] for name in SILENT_AFTER} == dict.fromkeys(SILENT_AFTER, 1)
     for name, fault in SILENT_AFTER.items():
-        (said,) = run.messages(name)
+        said = " ".join(run.messages(name))
         assert ("refuses the log-on" if fault["kind"] == "401" else "doesn't answer") in said
         assert "jobs that run there go on by themselves" in said
     for agent in site.agents:

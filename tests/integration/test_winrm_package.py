@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +33,12 @@ def pair(site: WindowsSite, first: str, second: str) -> None:
         for name in ("DMS.xml", "DataMiner.xml"):
             path = agent.root / name
             path.write_bytes(path.read_bytes().replace(ids[1].encode(), ids[0].encode()))
+    addresses = {agent.name: f"10.11.12.{number}" for number, agent in enumerate(site.agents, 1)}
+    others = {first: addresses[second], second: addresses[first]}
+    for agent in site.agents:
+        path = agent.root / "DMS.xml"
+        twin = f'<Agent ip="{others[agent.name]}"/>'.encode() if agent.name in others else b""
+        path.write_bytes(re.sub(rb'<Agent ip="10\.11\.12\.1\d\d"/>', twin, path.read_bytes()))
 
 
 def elsewhere(site: WindowsSite) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) 
         (journal,) = (agent.work_dir / "jobs").glob("*/journal.json")
         assert '"released"' in journal.read_text("utf-8")
     # read, chosen, installed, prepared (planned anew after the install), committed, released, read
-    assert [site.rounds(name) for name in contents] == [{"scan": 2, "start": 5, "signal": 1}] * 2
+    assert [site.rounds(name) for name in contents] == [{"scan": 3, "start": 4, "signal": 1}] * 2
     again = site.play("downgrade_restore", variables=site.target(OLD))
     assert again.rc == 0, again.text
     assert again.changed == 0

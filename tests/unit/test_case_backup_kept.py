@@ -80,6 +80,16 @@ def test_without_one_a_new_one_is_made_and_says_what_it_is_worth(agent: Agent) -
     assert any("half migrated" in note for note in told["notes"])
 
 
+def test_while_the_install_is_at_work_nothing_is_read(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A controller that was killed comes back: no other job is let in, and the backup was read before the install began."""
+    scan = agent.host.scan
+    work = {"run_id": "i1", "kind": "install", "owner": "me", "started": "2026-11-24T04:15:00Z", "work": "w"}
+    monkeypatch.setattr(agent.host, "scan", lambda request: {**scan(request), "job": work})
+    told = agent.backup()
+    assert (told["changed"], told["finished"], told["backup"]["kept"]) == (False, True, True)
+    assert "job" not in told
+
+
 def test_check_mode_reads_nothing_and_starts_nothing(agent: Agent) -> None:
     jobs = sorted((agent.home / "work" / "jobs").iterdir())
     told = agent.backup(check=True)

@@ -19,7 +19,7 @@ from .. import state
 from .host import Output
 from .payload import Command
 
-_REMOVE = re.compile(r"^Remove-Item '((?:[^']|'')+)' -Force(?: -Recurse)?;?")
+_REMOVE = re.compile(r"^(?:Set-StrictMode -Version Latest\s+)?Remove-Item '((?:[^']|'')+)' -Force(?: -Recurse)?;?")
 _DARK = 1.0  # seconds for which a host that restarts isn't there
 
 
