@@ -153,11 +153,6 @@ def _content(run: AgentRun, *, check: bool) -> str | None:
     return f"{changed} of {len(after)} items changed" if changed else f"{len(after)} items, unchanged"
 
 
-def cluster_text(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool, names: Names = DEFAULT_NAMES) -> str:
-    """Everything the end of a run says of one cluster, one paragraph below the other."""
-    return "\n\n".join(cluster_paragraphs(name, runs, purpose=purpose, check=check, names=names))
-
-
 def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, check: bool, names: Names = DEFAULT_NAMES) -> list[str]:
     """The title, the table, what failed, differs and is to be noted, what is left to do, and at last the one sentence it comes to."""
     told = list(runs)

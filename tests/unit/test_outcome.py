@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, Process
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
-from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_text, failed_phase, is_good, summarise
+from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_paragraphs, failed_phase, is_good, summarise
 from ansible_collections.dataminer.web.plugins.module_utils.status import facts, status_text
 from gate_agents import NOW, cluster, installed, package, state
 
@@ -32,7 +32,7 @@ def run(name: str = "DMA1", before: AgentState | None = BEFORE, after: AgentStat
 
 
 def text(*runs: AgentRun, purpose: str = "upgrade", check: bool = False) -> str:
-    return cluster_text("pluto", runs, purpose=purpose, check=check)
+    return "\n\n".join(cluster_paragraphs("pluto", runs, purpose=purpose, check=check))
 
 
 def test_an_agent_that_was_upgraded() -> None:
@@ -145,7 +145,7 @@ def test_a_process_that_was_restarted_beside_the_web_server_is_named() -> None:
     assert "Processes (DMA1): restarted beside the web server: SLNet" in text(run(before=before, after=after))
     assert "Processes" not in text(run(before=before, after=after), check=True)
     all_web = Names(modules={}, web_processes=["slnet.exe", "w3svc"])
-    said = cluster_text("pluto", [run(before=before, after=after)], purpose="upgrade", check=False, names=all_web)
+    said = "\n\n".join(cluster_paragraphs("pluto", [run(before=before, after=after)], purpose="upgrade", check=False, names=all_web))
     assert "Processes (DMA1): no process beside the web server restarted" in said
 
 
