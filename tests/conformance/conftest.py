@@ -37,7 +37,13 @@ HERE = ("posix", pytest.param("powershell", marks=pytest.mark.powershell))
 LANES = (*HERE, pytest.param("windows", marks=pytest.mark.windows))
 OPEN_ALONE = """
 [CmdletBinding(SupportsShouldProcess)] param([string]$path)
-[AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
+for ($i = 0; ; $i++) {
+    try {
+        [AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
+        break
+    }
+    catch { if ($i -ge 300) { throw } [Threading.Thread]::Sleep(10) }    # the job that is watched may have it open at this moment
+}
 """
 PROGRAM = "[CmdletBinding(SupportsShouldProcess)] param() $Ansible.Result = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName"
 KILL = """
