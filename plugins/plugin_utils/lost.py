@@ -11,12 +11,20 @@ from ansible.utils.display import Display
 
 display = Display()
 TRANSPORTS = ("winrm", "pypsrp", "psrpcore", "requests", "urllib3", "httpcore")
-_REFUSALS = ("credentials were rejected", "failed to authenticate", "permission denied")  # of winrm, psrp, ssh
+# of winrm, of psrp, and of ssh, which also says "Permission denied" of the controller's own files
+_REFUSALS = (
+    "credentials were rejected",
+    "failed to authenticate",
+    "permission denied (",
+    "permission denied, please",
+    "too many authentication failures",
+)
+_SHARED = "controlpersist broken pipe"  # ssh's connection for several calls, gone twice in a row: no AnsibleConnectionFailure
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the transport failed, and not what was asked of it. Connection plugins let errors of their libraries through."""
-    if isinstance(error, AnsibleConnectionFailure):
+    if isinstance(error, AnsibleConnectionFailure) or _SHARED in str(error).lower():
         return True
     cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
     return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS
