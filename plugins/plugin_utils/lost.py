@@ -36,10 +36,14 @@ def is_refused(error: BaseException) -> bool:
 
 
 def connect_anew(connection: ConnectionBase) -> None:
-    """Forgets the connection. Plugins connect at once, and fail at once where nobody answers: that is for the next call to find."""
+    """Forgets the connection. Plugins connect at once, and fail at once where nobody answers: that is for the next call to find.
+
+    psrp keeps what it couldn't open, and would go on with that: closed, it connects when it is needed.
+    """
     try:
         connection.reset()
     except Exception as error:
         if not is_lost(error):
             raise
         display.vv(f"connection not made anew yet: {error}")
+        connection.close()
