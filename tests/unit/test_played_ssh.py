@@ -76,12 +76,13 @@ def test_words_in_quotes(reached: Reached) -> None:
     assert reached.call(re.sub(r" (\S+)$", r" '\1'", line("padding"))).returncode == 0
 
 
-def test_a_command_without_input(reached: Reached) -> None:
+@pytest.mark.parametrize("form", ["Remove-Item '{}' -Force -Recurse;", "Remove-Item {}\\. -Force -Recurse"], ids=["quoted", "plain"])
+def test_a_command_without_input(reached: Reached, form: str) -> None:
     """Ansible gives a terminal then; nobody types, and nothing waits."""
     folder = reached.folder / "Temp"
     folder.mkdir()
     ours, theirs = os.openpty()
-    text = f"PowerShell -NoProfile -EncodedCommand {encoded(f'''Remove-Item '{folder}' -Force -Recurse;''')}"
+    text = f"PowerShell -NoProfile -EncodedCommand {encoded(form.format(folder))}"
     own = ["-o", f"Port={reached.server.port}", "-o", f"IdentityFile={reached.key}", "-o", f"User={reached.host.user}", "-o", "ConnectTimeout=10"]
 
     done = subprocess.run([reached.programs["ansible_ssh_executable"], *own, "127.0.0.1", text], stdin=theirs, timeout=60, check=False)

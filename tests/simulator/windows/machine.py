@@ -19,7 +19,8 @@ from .. import state
 from .host import Output
 from .payload import SFTP_PUT, Command
 
-_REMOVE = re.compile(r"^(?:Set-StrictMode -Version Latest\s+)?Remove-Item '((?:[^']|'')+)' -Force(?: -Recurse)?;?")
+# ansible-core 2.21 quotes only what isn't plain
+_REMOVE = re.compile(r"^(?:Set-StrictMode -Version Latest\s+)?Remove-Item (?:'((?:[^']|'')+)'|([^'\s]\S*)) -Force(?: -Recurse)?;?")
 _DARK = 1.0  # seconds for which a host that restarts isn't there
 
 
@@ -48,7 +49,7 @@ class PlayedMachine:
             return self._sftp(command)
         removed = _REMOVE.match(command.text)
         if removed:
-            shutil.rmtree(self.local(removed[1].replace("''", "'")), ignore_errors=True)
+            shutil.rmtree(self.local(removed[2] or removed[1].replace("''", "'")), ignore_errors=True)
             return Output(0)
         return self._power(command.text)
 
