@@ -11,12 +11,20 @@ from ansible.utils.display import Display
 
 display = Display()
 TRANSPORTS = ("winrm", "pypsrp", "psrpcore", "requests", "urllib3", "httpcore")
-_REFUSALS = ("credentials were rejected", "failed to authenticate", "permission denied")  # of winrm, psrp, ssh
+# of winrm, of psrp, and of ssh, which also says "Permission denied" of the controller's own files
+_REFUSALS = (
+    "credentials were rejected",
+    "failed to authenticate",
+    "permission denied (",
+    "permission denied, please",
+    "too many authentication failures",
+)
+_SHARED = "controlpersist broken pipe"  # ssh's connection for several calls, gone twice in a row: no AnsibleConnectionFailure
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the transport failed, and not what was asked of it. Connection plugins let errors of their libraries through."""
-    if isinstance(error, AnsibleConnectionFailure):
+    if isinstance(error, AnsibleConnectionFailure) or _SHARED in str(error).lower():
         return True
     cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
     return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS
@@ -28,10 +36,14 @@ def is_refused(error: BaseException) -> bool:
 
 
 def connect_anew(connection: ConnectionBase) -> None:
-    """Forgets the connection. Plugins connect at once, and fail at once where nobody answers: that is for the next call to find."""
+    """Forgets the connection. Plugins connect at once, and fail at once where nobody answers: that is for the next call to find.
+
+    psrp keeps what it couldn't open, and would go on with that: closed, it connects when it is needed.
+    """
     try:
         connection.reset()
     except Exception as error:
         if not is_lost(error):
             raise
         display.vv(f"connection not made anew yet: {error}")
+        connection.close()

@@ -21,7 +21,7 @@ from simulator.windows import wine
 from simulator.windows.cluster import PlayedSite, play
 from simulator.windows.engines import Engines
 from simulator.windows.host import PlayedHost
-from simulator.windows.server import PlayedServer
+from simulator.windows.listener import Listener
 
 USUAL: dict[str, Any] = {"agents": 2, "server": "10.5.4", "web": "10.5.6", "install_seconds": 0, "packages": ()}
 
@@ -37,7 +37,7 @@ class WindowsSite(Site):
     def host(self, name: str) -> PlayedHost:
         return self.played.host(name)
 
-    def server(self, name: str) -> PlayedServer:
+    def server(self, name: str) -> Listener:
         return self.played.server(name)
 
     def native(self, path: Path) -> str:

@@ -27,7 +27,7 @@ class Played(AgentAction):
         self.answers, self.clock, self.asked, self.resets = answers, clock, [], 0  # type: ignore[var-annotated]
         self.down = False
         self.variables = {"inventory_hostname": "DMA1"}
-        self._connection = SimpleNamespace(reset=self._reset)
+        self._connection = SimpleNamespace(reset=self._reset, close=lambda: None)
 
     def _reset(self) -> None:
         self.resets += 1

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from played_calls import ARGS, NAME, manifest, stdin
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader
+from ansible_collections.dataminer.web.plugins.plugin_utils.lost import connect_anew, is_lost
+from played_calls import ARGS, NAME, encoded, manifest, stdin
 from simulator.windows.faults import Fault
 from simulator.windows.host import PlayedHost
 from simulator.windows.payload import ModuleCall
@@ -22,6 +25,8 @@ from pypsrp.host import PSHost, PSHostUserInterface
 from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp.wsman import WSMan
 from requests.exceptions import ConnectionError as NoConnection
+
+BOOTSTRAP = "bootstrap\nof Ansible"
 
 
 def echo(call: ModuleCall) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def client(server: PlayedServer, *, password: str | None = None, seconds: int = 
     )
 
 
-def call(wsman: WSMan, script: str = "bootstrap\nof Ansible", given: bytes | None = None) -> PowerShell:
+def call(wsman: WSMan, script: str = BOOTSTRAP, given: bytes | None = None) -> PowerShell:
     with RunspacePool(wsman, host=PSHost(None, None, False, "Test", None, PSHostUserInterface(), None)) as pool:
         shell = PowerShell(pool)
         shell.add_script(script)
@@ -70,7 +75,7 @@ def test_long_call_is_asked_for_again(server: PlayedServer) -> None:
     slow = stdin(manifest({**ARGS, "parameters": {"seconds": 1.5}})).decode().split("\n")
     with RunspacePool(client(server, seconds=1)) as pool:
         shell = PowerShell(pool)
-        shell.add_script("bootstrap\nof Ansible")
+        shell.add_script(BOOTSTRAP)
         shell.invoke(input=slow)
 
     assert json.loads(shell.output[0])["changed"] is False
@@ -96,3 +101,31 @@ def test_dropped_connection(server: PlayedServer) -> None:
     with pytest.raises(NoConnection):
         call(client(server))
     assert not server.host.calls
+
+
+# Ansible's own connection
+
+
+@pytest.fixture
+def connection(server: PlayedServer) -> Iterator[Any]:
+    made = connection_loader.get("psrp", PlayContext(), None)
+    own = {"remote_addr": "127.0.0.1", "port": server.port, "remote_user": server.host.user, "remote_password": server.host.password}
+    made.set_options(direct={**own, "protocol": "http", "auth": "basic", "message_encryption": "never"})
+    yield made
+    made.close()
+
+
+def test_a_connection_made_anew_where_nobody_answers(server: PlayedServer, connection: Any) -> None:
+    """The plugin keeps what it couldn't open. The next call connects, or says that it can't."""
+    command = f"PowerShell -NoProfile -NonInteractive -ExecutionPolicy Unrestricted -EncodedCommand {encoded(BOOTSTRAP)}"
+    assert connection.exec_command(command, stdin())[0] == 0
+    server.leave()
+
+    connect_anew(connection)
+
+    with pytest.raises(Exception, match="Failed to connect to the host via PSRP") as error:
+        connection.exec_command(command, stdin())
+    assert is_lost(error.value)
+    connect_anew(connection)
+    server.come_back()
+    assert connection.exec_command(command, stdin())[0] == 0

@@ -18,9 +18,11 @@ from ..cluster import Agent, Cluster
 from .engines import Engines
 from .files import FileModules, Local
 from .host import PlayedHost
+from .listener import Listener
 from .machine import PlayedMachine
 from .modules import PlayedModules
 from .server import PlayedServer
+from .ssh import PlayedSsh, install
 
 CONNECTIONS: dict[str, dict[str, str]] = {
     "winrm": {"ansible_connection": "winrm", "ansible_winrm_scheme": "http", "ansible_winrm_transport": "basic"},
@@ -30,6 +32,7 @@ CONNECTIONS: dict[str, dict[str, str]] = {
         "ansible_psrp_auth": "basic",
         "ansible_psrp_message_encryption": "never",
     },
+    "ssh": {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},
 }
 Native = Callable[[Path], str]
 
@@ -46,7 +49,7 @@ class PlayedAgent:
     cluster: Cluster
     agent: Agent
     host: PlayedHost
-    server: PlayedServer
+    server: Listener
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class PlayedSite:
     def host(self, name: str) -> PlayedHost:
         return self.agents[name].host
 
-    def server(self, name: str) -> PlayedServer:
+    def server(self, name: str) -> Listener:
         return self.agents[name].server
 
     @property
@@ -91,11 +94,12 @@ def play(
             for agent in cluster.agents:
                 machine = PlayedMachine(agent.home, native, local)
                 host = PlayedHost(agent.name, PlayedModules(engines, _facts(agent), FileModules(local)), machine)
-                server = PlayedServer(host)
+                server = PlayedSsh(host) if connection == "ssh" else PlayedServer(host)
                 machine.line = (server.leave, server.come_back)
                 played[agent.name] = PlayedAgent(cluster, agent, host, server)
         site = PlayedSite(inventory, played)
-        _write_inventory(site, {**CONNECTIONS[connection], **_patience(connection, patience)}, native, tools or _tools)
+        programs = install(inventory.with_suffix(".programs")) if connection == "ssh" else {}
+        _write_inventory(site, {**CONNECTIONS[connection], **programs, **_patience(connection, patience)}, native, tools or _tools)
         yield site
     finally:
         for one in played.values():
@@ -103,7 +107,9 @@ def play(
 
 
 def _patience(connection: str, seconds: int) -> dict[str, Any]:
-    """Both libraries give up reading somewhat later than the operation's own time."""
+    """Both libraries give up reading somewhat later than the operation's own time; ssh once nothing has come for that long."""
+    if connection == "ssh":
+        return {"ansible_ssh_common_args": f"-o ServerAliveInterval={seconds} -o ServerAliveCountMax=1"}
     names = {"winrm": ("ansible_winrm_operation_timeout_sec", "ansible_winrm_read_timeout_sec")}
     own, reading = names.get(connection, ("ansible_psrp_operation_timeout", "ansible_psrp_read_timeout"))
     return {own: seconds, reading: seconds + 10}
@@ -119,7 +125,7 @@ def _tools(agent: Agent) -> dict[str, object]:
 
 def _write_inventory(site: PlayedSite, connection: dict[str, Any], native: Native, tools: Callable[[Agent], dict[str, object]]) -> None:
     """In JSON, which is YAML, too: passwords and backslashes need no further thought."""
-    hosts = {name: {**_address(one), **_places(one, native), **tools(one.agent)} for name, one in site.agents.items()}
+    hosts = {name: {**_address(site, one), **_places(one, native), **tools(one.agent)} for name, one in site.agents.items()}
     variables = {**connection, "ansible_host": "127.0.0.1"}
     text = json.dumps({"dataminer": {"vars": variables, "hosts": hosts}}, ensure_ascii=False, indent=1)
     partial = site.inventory.with_suffix(f".{os.getpid()}")
@@ -127,8 +133,13 @@ def _write_inventory(site: PlayedSite, connection: dict[str, Any], native: Nativ
     partial.replace(site.inventory)
 
 
-def _address(one: PlayedAgent) -> dict[str, Any]:
-    return {"ansible_port": one.server.port, "ansible_user": one.host.user, "ansible_password": one.host.password}
+def _address(site: PlayedSite, one: PlayedAgent) -> dict[str, Any]:
+    where = {"ansible_port": one.server.port, "ansible_user": one.host.user}
+    if not isinstance(one.server, PlayedSsh):
+        return {**where, "ansible_password": one.host.password}
+    key = site.inventory.with_name(f"{one.host.name}.key")
+    key.write_text(one.host.password, "utf-8")
+    return {**where, "ansible_ssh_private_key_file": str(key)}
 
 
 def _places(one: PlayedAgent, native: Native) -> dict[str, str]:

@@ -67,6 +67,10 @@ class PlayedHost:
         """Whether a header logs on; like a host without a domain over http, it takes Basic only."""
         return authorization == "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
+    def admits(self, user: str, secret: str) -> bool:
+        """Whether a password, or what a key is played by, logs on."""
+        return (user, secret) == (self.user, self.password)
+
     def arrived(self, verb: str, size: int) -> Where:
         """Counts a request."""
         with self._lock:

@@ -14,6 +14,7 @@ from typing import Any
 
 SEPARATOR = b"\n\0\0\0\0\n"  # between the bootstrap's own parameters, the manifest and further input
 MODULE_WRAPPER = "module_wrapper.ps1"
+SFTP_PUT = "sftp put"  # the action of a command that stands for a file sent by sftp
 _ENCODED = re.compile(r"-EncodedCommand (\S+)$")
 
 

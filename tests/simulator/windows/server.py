@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
-import threading
 import uuid
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from . import wsman
 from .faults import Kind
 from .host import PlayedHost
+from .listener import Accepting, Listener
 from .shells import CmdShell, Shell
 from .wsman import CMD_SHELL, NO_SHELL, POWERSHELL, TIMED_OUT, TOO_LARGE, UNSUPPORTED, Request, WsmanFault
 
@@ -31,17 +30,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # with delayed acknowledgements it costs 40 ms a request
     wbufsize = -1  # header and body in one segment
-    server: _Server
+    server: Accepting
 
     def log_message(self, *args: Any) -> None:
         """Says nothing: the host counts by itself."""
 
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections.add(self.connection)
-
     def finish(self) -> None:
-        self.server.connections.discard(self.connection)
         with contextlib.suppress(OSError):
             super().finish()
 
@@ -103,51 +97,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
+class PlayedServer(Listener):
+    """A played host that speaks WS-Man. Shells outlive connections, as on Windows."""
 
-    def __init__(self, played: PlayedServer, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.played = played
-        self.connections: set[socket.socket] = set()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; anything else is a mistake in here, and is to be seen."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, ConnectionError):
-            self.played.host.refused.append(f"{type(error).__name__}: {error}")
-            super().handle_error(request, client_address)
-
-
-class PlayedServer:
-    """A played host on a port of its own, for as long as it isn't closed. Shells outlive connections, as on Windows."""
+    handler = _Handler
 
     def __init__(self, host: PlayedHost) -> None:
-        self.host = host
         self.shells: dict[str, Shell] = {}
-        self.port = 0
-        self._server: _Server | None = None
-        self.come_back()
-
-    def come_back(self) -> None:
-        """Listens again, on the port it had."""
-        if self._server is None:
-            self._server = _Server(self, self.port)
-            self.port = self._server.server_port
-            threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def leave(self) -> None:
-        """Closes the port and every connection; shells and what runs in them stay."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.shutdown()
-        server.server_close()
-        for connection in tuple(server.connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        super().__init__(host)
 
     def carry_out(self, request: Request) -> str:
         """The body of the answer; raises WsmanFault."""

@@ -1,0 +1,93 @@
+"""Played Windows hosts over ssh, with Windows PowerShell as the shell there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import MakeWindowsSite
+from faulty import clusters, play, reach_again, told
+from playbook import installs, own_backups
+from played import content_of
+from simulator.windows.faults import Fault
+
+pytestmark = pytest.mark.powershell
+
+OLD, NEW = "10.5.6", "10.5.9"
+
+
+@pytest.mark.each_core
+def test_status_and_upgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
+    """Read-only first; a package sent from the controller, a backup of what was there, one install; then nothing.
+
+    This is also the canary for the form in which this ansible-core sends calls and files over ssh.
+    """
+    site = make_windows_site(connection="ssh", agents=1)
+    (agent,) = site.agents
+    before, content = site.trees(), site.cluster.digest(agent.name)
+
+    status = site.play("cluster_status")
+
+    assert status.rc == 0, status.text
+    assert status.verdicts() == {"DMA1": "in step"}
+    assert site.trees() == before
+    assert site.scripts("DMA1") == ["scan"]
+
+    package = site.cluster.package(NEW).rename(site.dir / site.cluster.package(NEW).name)
+    wanted = {"dataminer_target_version": NEW, "dataminer_package": str(package), "dataminer_package_from": "controller"}
+    run = site.play("upgrade_web", variables=wanted)
+
+    assert run.rc == 0, run.text
+    assert site.webs() == {"DMA1": NEW}
+    assert [seen.size for seen in site.host("DMA1").requests if seen.where.verb == "Put"] == [package.stat().st_size]
+    assert (agent.work_dir / "packages" / package.name).read_bytes() == package.read_bytes()
+    assert len(installs(agent)) == 1
+    (backup,) = own_backups(agent)
+    assert content_of(agent.backup_dir / backup) == content
+
+    trees = site.trees()
+    again = site.play("upgrade_web", variables=wanted)
+
+    assert (again.rc, again.changed) == (0, 0), again.text
+    assert again.verdicts() == {"DMA1": "unchanged"}
+    assert site.trees() == trees
+
+
+# how the answer to the start of the install is lost, once, or with all that follow
+LOST: dict[str, dict[str, Any]] = {
+    "dropped": {"kind": "drop"},
+    "silent": {"kind": "silent"},
+    "for_good": {"kind": "drop", "lasting": True},
+    "refused": {"kind": "401", "lasting": True},
+}
+SAID = {
+    "for_good": ("The agent doesn't answer, asked 2 times; jobs that run there go on by themselves", "closed by remote host"),
+    "refused": ("The agent refuses the log-on, which isn't tried again; jobs that run there go on by themselves", "Permission denied (publickey"),
+}
+
+
+def test_connections_lost_during_an_upgrade(make_windows_site: MakeWindowsSite) -> None:
+    """ssh ends with 255. Sent again, a call finds the job that it began; an agent that stays away ends its job, and running again finishes it."""
+    site = clusters(make_windows_site, LOST, connection="ssh", patience=2, web=OLD, vendor_backups=0)
+    contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
+    for name, fault in LOST.items():
+        site.host(name).faults.plan(Fault(late=True, ran=told("kind", "install"), **fault))
+
+    run = play(site, "upgrade_web", NEW)
+
+    assert run.rc != 0
+    assert {name: len(site.host(name).faults.happened) for name in LOST} == {"dropped": 1, "silent": 1, "for_good": 2, "refused": 1}
+    assert {name for name, row in run.recap.items() if row["failed"] or row["unreachable"]} == set(SAID), run.text
+    for name, parts in SAID.items():
+        said = " ".join(run.messages(name))
+        assert [part for part in parts if part not in said] == []
+    reach_again(site)
+
+    again = play(site, "upgrade_web", NEW)
+
+    assert again.rc == 0, run.text + again.text
+    assert site.webs() == dict.fromkeys(LOST, NEW)
+    for agent in site.agents:
+        assert len(installs(agent)) == 1
+        (backup,) = own_backups(agent)
+        assert content_of(agent.backup_dir / backup) == contents[agent.name]

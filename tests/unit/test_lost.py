@@ -1,0 +1,81 @@
+"""What counts as a lost connection, and as a refused log-on, in the words of each connection."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+import requests
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.connection.ssh import AnsibleControlPersistBrokenPipeError
+from ansible_collections.dataminer.web.plugins.plugin_utils.lost import is_lost, is_refused
+
+SENT = 'Data could not be sent to remote host "dma1". Make sure this host can be reached over ssh: '
+
+
+def caused(cause: Exception) -> AnsibleError:
+    error = AnsibleError("The module failed")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AnsibleConnectionFailure(SENT + "Connection to dma1 closed by remote host."),
+        AnsibleControlPersistBrokenPipeError("Data could not be sent because of ControlPersist broken pipe: mux_client_hello_exchange"),
+        requests.exceptions.ReadTimeout("Read timed out."),
+        ConnectionResetError("reset"),
+        TimeoutError("timed out"),
+        caused(ConnectionResetError("reset")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_lost_connection(error: Exception) -> None:
+    assert is_lost(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AnsibleError("Unable to execute ssh command line on a controller due to: No such file or directory"),
+        caused(ValueError("no JSON")),
+        subprocess.SubprocessError("no"),
+    ],
+    ids=["no_ssh_here", "another_cause", "another_error"],
+)
+def test_what_was_asked_failed(error: Exception) -> None:
+    assert not is_lost(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "basic: the specified credentials were rejected by the server",
+        "Failed to authenticate the user svc with negotiate",
+        SENT + "svc@dma1: Permission denied (publickey,password,keyboard-interactive).",
+        SENT + "Permission denied, please try again.",
+        SENT + "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures",
+    ],
+)
+def test_a_refused_log_on(text: str) -> None:
+    assert is_refused(AnsibleConnectionFailure(text))
+
+
+def test_a_refused_password() -> None:
+    """sshpass tells by its exit status."""
+    assert is_refused(AnsibleAuthenticationFailure("Invalid/incorrect password:"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Could not create directory '/home/runner/.ssh' (Permission denied).\r\nConnection to dma1 closed by remote host.",
+        "hostkeys_foreach failed for /root/.ssh/known_hosts: Permission denied\r\nTimeout, server dma1 not responding.",
+        "client_loop: send disconnect: Broken pipe",
+        "ssh: connect to host dma1 port 22: Connection refused",
+    ],
+)
+def test_what_ssh_says_of_the_controller_is_no_refusal(text: str) -> None:
+    """A connection that was lost would count as refused, and not be made anew."""
+    assert not is_refused(AnsibleConnectionFailure(SENT + text))
