@@ -37,6 +37,14 @@ class Place:
         return stat.S_ISLNK(self.about.st_mode)
 
 
+def check_file(path: str, place: Place) -> None:
+    """Raises `Refused` for what isn't an ordinary file at `path`."""
+    if place.is_file:
+        return
+    found = "a link" if place.is_link else "a folder" if place.is_folder else "a special file"
+    raise Refused(f"{path} is in the way", found=found, needed="an ordinary file or nothing", remedy="move it away and run again")
+
+
 class Places:
     """Finds many paths below one root. Each folder is looked up once, so an object serves for one pass over the content and no longer."""
 

@@ -18,7 +18,7 @@ from .local_backup import check_space, make_backup
 from .local_cleanup import forget_preparations
 from .local_files import remove_tree, sha256_file, write_all
 from .local_jobs import Job
-from .local_places import Place, Places
+from .local_places import Place, Places, check_file
 from .local_rows import CREATE, REPLACE, ROWS, SAME, Row, write_rows
 from .local_verify import Pair, entry_bytes, safe_entries
 from .local_zip import ZipReader, batches, drained, in_order
@@ -128,8 +128,6 @@ class _Stage:
 
 
 def _check_replaceable(path: str, place: Place, device: int) -> None:
-    if not place.is_file:
-        found = "a link" if place.is_link else "a folder" if place.is_folder else "a special file"
-        raise Refused(f"{path} is in the way", found=found, needed="an ordinary file or nothing", remedy="move it away")
+    check_file(path, place)
     if place.about.st_dev != device:
         raise Refused(f"{path} is on another volume", needed="content and working folder on one volume", remedy="set dataminer_work_dir")

@@ -21,10 +21,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import ChangedMeanwhile, NoSuchJob, Refused
+from .errors import ChangedMeanwhile, NoSuchJob
 from .local_files import read_json, sha256_file, write_json
 from .local_jobs import Job
-from .local_places import Places
+from .local_places import Places, check_file
 from .local_rows import CREATE, REPLACE, ROWS, SAME, Row, read_rows, write_rows
 from .local_store import MADE
 from .local_zip import batches, in_order
@@ -238,8 +238,7 @@ def _as_it_is(row: Row, places: Places, made: set[str]) -> Row:
         target = places.target(row.path)
         made.update(_missing(target, places))
         return Row(CREATE, row.size, row.sha256, row.path, target)
-    if not place.is_file:
-        raise Refused(f"{place.path} is in the way", needed="an ordinary file or nothing", remedy="move it away and run again")
+    check_file(row.path, place)
     return Row(REPLACE, row.size, row.sha256, row.path, places.relative(place))
 
 

@@ -139,8 +139,8 @@ def test_a_folder_where_a_file_should_go(restore: Restore) -> None:
     (restore.root / OVERVIEW).mkdir()
     status = restore.lane.run(restore.commit_spec(), "c1")
     error = status.error or {}
-    assert (error["type"], error["needed"]) == ("Refused", "an ordinary file or nothing")
-    assert error["message"].endswith("is in the way")
+    assert (error["type"], error["message"]) == ("Refused", f"{OVERVIEW} is in the way")
+    assert (error["found"], error["needed"]) == ("a folder", "an ordinary file or nothing")
     assert (restore.state(), restore.calls()) == ("undone", ["stop W3SVC", "start W3SVC"])
 
 

@@ -61,7 +61,7 @@ function Invoke-Attempt($spec, [string]$partial) {
     $total = [long]0
     foreach ($file in $list.files) { $total += $file.size }
     Assert-Content $list.files $total
-    Assert-Reach @(foreach ($file in $list.files) { $file.full })
+    Assert-Reach @(foreach ($file in $list.files) { $file.path }) $root
     Assert-Space (Get-LongPath $spec['dest_dir']) ([Math]::Max($total, [long]$spec['free_needed']))
     Set-Progress @{ text = 'backing up'; files = 0; bytes = 0; total_files = $list.files.Count; total_bytes = $total }
     $made = Write-Zip $list.files $partial ([int]$spec['level'])

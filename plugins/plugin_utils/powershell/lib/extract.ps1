@@ -23,46 +23,44 @@ function Get-ChosenFile([string]$zip, $spec) {
     if ((Get-NamesDigest @(foreach ($file in $files) { $file.name })) -cne $spec['names_sha256']) {
         Stop-With 'BackupInvalid' "$(Get-ShownPath $zip) holds other names than were checked" '' '' 'run again'
     }
-    $include = $null
-    if ($null -ne $spec['include']) { $include = [Collections.Generic.HashSet[string]]::new([string[]]@($spec['include']), [StringComparer]::Ordinal) }
+    Set-RestorePath $files
+    if ($null -ne $spec['include']) {
+        $include = [Collections.Generic.HashSet[string]]::new([string[]]@($spec['include']), [StringComparer]::Ordinal)
+        $files = @(foreach ($file in $files) { if (Test-Included $file.path $include) { $file } })
+    }
     $bytes = [long]0
-    $chosen = @(foreach ($file in $files) {
-            $file.path = Get-RestorePath $file.name
-            if ($null -ne $include -and -not (Test-Included $file.path $include)) { continue }
-            $bytes += $file.size
-            $file
-        })
-    Assert-Reach @(foreach ($file in $chosen) { Get-LongestPlace $file.path })
+    foreach ($file in $files) { $bytes += $file.size }
+    Assert-Reach @(foreach ($file in $files) { $file.path }) (Get-LongestFolder)
     Assert-Space $job.work ([Math]::Max($bytes, [long]$spec['free_needed']))
-    return , $chosen
+    return , $files
 }
 
-# Of the places that a file will have: in the staging folder, in the content, and in what is kept of it.
-function Get-LongestPlace([string]$path) {
+# Of those that a file will be in: the staging folder, the content, and what is kept of it.
+function Get-LongestFolder {
     $folders = @([IO.Path]::Combine($job.work, 'quarantine', $job.run_id), (Get-LongPath $job.spec['root']))
-    $base = $folders[[int]($folders[1].Length -gt $folders[0].Length)]
-    return $base + [IO.Path]::DirectorySeparatorChar + $path.Replace([char]'/', [IO.Path]::DirectorySeparatorChar)
+    return $folders[[int]($folders[1].Length -gt $folders[0].Length)]
 }
 
 # As the core does it: lines in the order of UTF-16 code units.
 function Get-NamesDigest([string[]]$names) {
-    $hash = [Security.Cryptography.SHA256]::Create()
     $sorted = [string[]]@($names)
     [Array]::Sort([Array]$sorted, [Collections.IComparer][StringComparer]::Ordinal)
-    foreach ($name in $sorted) {
-        $data = [Text.Encoding]::UTF8.GetBytes("$name`n")
-        [void]$hash.TransformBlock($data, 0, $data.Length, $null, 0)
-    }
-    [void]$hash.TransformFinalBlock([byte[]]::new(0), 0, 0)
-    return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
+    $lines = [Text.StringBuilder]::new()
+    foreach ($name in $sorted) { [void]$lines.Append($name).Append([char]10) }
+    $hash = [Security.Cryptography.SHA256]::Create()
+    return [BitConverter]::ToString($hash.ComputeHash([Text.Encoding]::UTF8.GetBytes($lines.ToString()))).Replace('-', '').ToLowerInvariant()
 }
 
 # With / only, its root spelt as we spell it.
-function Get-RestorePath([string]$name) {
-    $path = $name.Replace('\', '/')
-    $first, $rest = $path.Split([char[]]'/', 2)
-    foreach ($root in $roots) { if ($root -eq $first) { return "$root/$rest" } }
-    return $path
+function Set-RestorePath([object[]]$files) {
+    $spelt = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::OrdinalIgnoreCase)
+    foreach ($root in $roots) { $spelt[$root] = $root }
+    foreach ($file in $files) {
+        $path = $file.name.Replace('\', '/')
+        $cut = $path.IndexOf([char]'/')
+        if ($cut -gt 0 -and $spelt.ContainsKey($path.Substring(0, $cut))) { $path = $spelt[$path.Substring(0, $cut)] + $path.Substring($cut) }
+        $file.path = $path
+    }
 }
 
 function Test-Included([string]$path, $include) {
@@ -77,18 +75,11 @@ function Test-Included([string]$path, $include) {
 # file that changes before the commit is restored with the others.
 function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string]$root, [bool]$keepTimes) {
     Remove-Tree $staging
-    [void][IO.Directory]::CreateDirectory($staging)
-    $folders = [Collections.Generic.HashSet[string]]::new([StringComparer]::OrdinalIgnoreCase)
-    $places = New-Places $root
-    foreach ($file in $files) {
-        $file.staged = $staging + [IO.Path]::DirectorySeparatorChar + $file.path.Replace([char]'/', [IO.Path]::DirectorySeparatorChar)
-        $folder = [IO.Path]::GetDirectoryName($file.staged)
-        if ($folders.Add($folder)) { [void][IO.Directory]::CreateDirectory($folder) }
-        Set-Place $file $places
-    }
+    Set-Staged $files $staging
+    Set-Target $files $root
     $writer = New-RowWriter ([IO.Path]::Combine($job.folder, 'rows.txt'))
     try {
-        $functions = 'Export-Batch', 'Export-Entry', 'Write-Staged', 'Test-There', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
+        $functions = 'Export-Batch', 'Export-Long', 'Test-There', 'Test-OtherStart', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
         Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
         # Before the rows that tell of them are: after a power cut a file that was verified isn't full of zeros.
         Sync-File $staging @(foreach ($file in $files) { $file.staged })
@@ -98,72 +89,89 @@ function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string
     return $writer.count
 }
 
-# What the file will replace.
-function Set-Place($file, $places) {
-    $cut = $file.path.LastIndexOf([char]'/')
-    $parent = $file.path.Substring(0, [Math]::Max($cut, 0))
-    $folder = Find-Folder $places $parent
-    $entry = $(if ($folder) { Find-Listed (Get-Listing $places $folder) $file.path.Substring($cut + 1) })
-    $file.action = 'create'
-    $file.there = ''
-    if ($null -eq $entry) {
-        $file.target = "$(Get-Spelt $places $parent)/$($file.path.Substring($cut + 1))".TrimStart([char]'/')
-        return
+# Where each file will wait; the folders are made.
+function Set-Staged([object[]]$files, [string]$staging) {
+    $separator = [IO.Path]::DirectorySeparatorChar
+    $made = [Collections.Generic.HashSet[string]]::new([StringComparer]::OrdinalIgnoreCase)
+    [void][IO.Directory]::CreateDirectory($staging)
+    foreach ($file in $files) {
+        $file.staged = $staging + $separator + $file.path.Replace([char]'/', $separator)
+        $folder = $file.staged.Substring(0, $file.staged.LastIndexOf($separator))
+        if ($made.Add($folder)) { [void][IO.Directory]::CreateDirectory($folder) }
     }
-    if (-not (Test-File $entry)) {
-        $what = $(if (Test-Link $entry) { 'a link' } else { 'a folder' })
-        Stop-With 'Refused' "$($file.path) is in the way" $what 'an ordinary file or nothing' 'move it away'
-    }
-    $file.action = 'replace'
-    $file.target = $entry.FullName.Substring($places.root.Length + 1).Replace([IO.Path]::DirectorySeparatorChar, [char]'/')
-    if ($entry.Length -eq $file.size) { $file.there = $entry.FullName }
 }
 
-# A worker.
+# What each file will replace.
+function Set-Target([object[]]$files, [string]$root) {
+    $found = Find-File (New-Places $root) @(foreach ($file in $files) { $file.path })
+    for ($i = 0; $i -lt $files.Length; $i++) {
+        $file = $files[$i]
+        $entry = $found.entries[$i]
+        $file.target = $found.targets[$i]
+        $file.action = $(if ($null -eq $entry) { 'create' } else { 'replace' })
+        $file.there = $(if ($null -ne $entry -and $entry.Length -eq $file.size) { $entry.FullName } else { '' })
+    }
+}
+
+# A worker. What is done for every file stands here, for to call a function costs as much as to write a small file.
 function Export-Batch($shared, $mine, $batch) {
     if (-not $mine['file']) {
         $mine['hash'] = [Security.Cryptography.SHA256]::Create()
+        $mine['start'] = [byte[]]::new(512)
         $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
     }
-    $digests = [string[]]::new($batch.Length)
-    for ($i = 0; $i -lt $batch.Length; $i++) { $digests[$i] = Export-Entry $shared $mine $batch[$i] }
-    return @{ members = $batch; digests = $digests; held = $mine['held'] }
+    $create, $write, $alone = [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None
+    foreach ($member in $batch) {
+        $data = $null
+        if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { $sha256 = Export-Long $shared $mine $member }
+        else {
+            $data = Read-PackedEntry $shared $mine $member
+            $sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
+            $target = [IO.FileStream]::new($member.staged, $create, $write, $alone, 1)
+            try { $target.Write($data, 0, $data.Length) } finally { $target.Dispose() }
+        }
+        try { $again = [BitConverter]::ToString($mine['hash'].ComputeHash([IO.File]::ReadAllBytes($member.staged))).Replace('-', '').ToLowerInvariant() }
+        catch [IO.IOException] { $again = Get-FileSum $shared $mine $member.staged }    # too large, or a virus scanner looks at what was just written
+        if ($again -cne $sha256) {
+            throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
+        }
+        if ($member.there -and (Test-There $shared $mine $member $data $sha256)) { $member.action = 'same' }
+        if ($shared.keep_times) { Set-KeptTime $member }
+        $member.sha256 = $sha256
+    }
+    return @{ members = $batch; held = $mine['held'] }
 }
 
-# The SHA-256 of what was extracted.
-function Export-Entry($shared, $mine, $member) {
-    if ($member.packed -gt 8388608 -or $member.size -gt 8388608) {
-        $sha256 = Write-Staged $member { param($target) Read-LongEntry $shared $mine $member $target }
-    }
-    else {
-        $data = Read-PackedEntry $shared $mine $member
-        $sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
-        [void](Write-Staged $member { param($target) $target.Write($data, 0, $data.Length) })
-    }
-    if ((Get-FileSum $shared $mine $member.staged) -cne $sha256) {
-        throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
-    }
-    if (Test-There $shared $mine $member $sha256) { $member.action = 'same' }
-    if ($shared.keep_times) { Set-KeptTime $member }
-    return $sha256
-}
-
-# Gives what $write gives.
-function Write-Staged($member, [scriptblock]$write) {
+# A large file in pieces; gives its SHA-256.
+function Export-Long($shared, $mine, $member) {
     $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
-    try { & $write $target } finally { $target.Dispose() }
+    try { return Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
 }
 
-# Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
-function Test-There($shared, $mine, $member, [string]$sha256) {
-    if (-not $member.there) { return $false }
-    try { return (Get-FileSum $shared $mine $member.there) -ceq $sha256 }
+# Whether the content holds these bytes, of which the start tells mostly. A file that vanished since is another one: the commit looks again. One that
+# stays held is remembered.
+function Test-There($shared, $mine, $member, $data, [string]$sha256) {
+    try {
+        if ($null -ne $data -and (Test-OtherStart $mine $member.there $data)) { return $false }
+        return (Get-FileSum $shared $mine $member.there) -ceq $sha256
+    }
     catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return $false }
     catch [IO.IOException] {
         if ($shared.held -notcontains $_.Exception.GetBaseException().HResult) { throw }
         $mine['held'] = $member.there
         return $false
     }
+}
+
+# Whether the first bytes of a file are others. Of one that can't be read now that isn't known.
+function Test-OtherStart($mine, [string]$path, [byte[]]$data) {
+    $start = $mine['start']
+    try {
+        $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
+        try { $got = $stream.Read($start, 0, $start.Length) } finally { $stream.Dispose() }
+    }
+    catch [IO.IOException] { return $false }
+    return $got -gt $data.Length -or [BitConverter]::ToString($start, 0, $got) -cne [BitConverter]::ToString($data, 0, $got)
 }
 
 function Set-KeptTime($member) {
@@ -196,11 +204,8 @@ function Add-Extracted($writer, $answer) {
         $shown = Get-ShownPath $answer.held
         Stop-With 'JobFailed' "$shown can't be read, so nothing was prepared" (Get-HeldText $answer.held) 'content that may be read' 'close the program that holds it, then run again'
     }
+    Add-Row $writer $answer.members
     $bytes = [long]0
-    for ($i = 0; $i -lt $answer.members.Length; $i++) {
-        $member = $answer.members[$i]
-        $bytes += $member.size
-        Add-Row $writer @{ action = $member.action; size = $member.size; sha256 = $answer.digests[$i]; path = $member.path; target = $member.target }
-    }
+    foreach ($member in $answer.members) { $bytes += $member.size }
     Add-Progress $answer.members.Length $bytes
 }

@@ -10,6 +10,7 @@ Each folder is listed once, so what New-Places gives serves for one pass over th
 #>
 
 $listingsKept = 256
+$reparsePoint = [IO.FileAttributes]::ReparsePoint
 
 function New-Places([string]$root) {
     $folders = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::Ordinal)
@@ -17,25 +18,29 @@ function New-Places([string]$root) {
     return @{ root = $root; folders = $folders; listings = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal) }
 }
 
-# The entries of a folder by their name, and by what Windows takes it for: of several the first in the common order.
+# The entries of a folder by their name.
 function Get-Listing($places, [string]$folder) {
     $listing = $null
     if ($places.listings.TryGetValue($folder, [ref]$listing)) { return $listing }
     if ($places.listings.Count -ge $listingsKept) { $places.listings.Clear() }
     $exact = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
-    $folded = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::OrdinalIgnoreCase)
-    foreach ($entry in (Get-Sorted @(foreach ($entry in ($found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos())) { $entry.Name }) $found)) {
-        $exact[$entry.Name] = $entry
-        if (-not $folded.ContainsKey($entry.Name)) { $folded[$entry.Name] = $entry }
-    }
-    $listing = @{ exact = $exact; folded = $folded }
+    foreach ($entry in [IO.DirectoryInfo]::new($folder).GetFileSystemInfos()) { $exact[$entry.Name] = $entry }
+    $listing = @{ exact = $exact; folded = $null }
     $places.listings[$folder] = $listing
     return $listing
 }
 
+# The entry of that name, or one that Windows takes for it: of several the first in the common order.
 function Find-Listed($listing, [string]$name) {
     $entry = $null
-    if ($listing.exact.TryGetValue($name, [ref]$entry) -or $listing.folded.TryGetValue($name, [ref]$entry)) { return $entry }
+    if ($listing.exact.TryGetValue($name, [ref]$entry)) { return $entry }
+    if ($null -eq $listing.folded) {
+        $listing.folded = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::OrdinalIgnoreCase)
+        foreach ($entry in (Get-Sorted @($listing.exact.Keys) @($listing.exact.Values))) {
+            if (-not $listing.folded.ContainsKey($entry.Name)) { $listing.folded[$entry.Name] = $entry }
+        }
+    }
+    if ($listing.folded.TryGetValue($name, [ref]$entry)) { return $entry }
     return $null
 }
 
@@ -61,4 +66,49 @@ function Get-Spelt($places, [string]$path) {
     while ($known -and -not (Find-Folder $places $known)) { $known = $known.Substring(0, [Math]::Max($known.LastIndexOf([char]'/'), 0)) }
     $found = (Find-Folder $places $known).Substring($places.root.Length).TrimStart([IO.Path]::DirectorySeparatorChar)
     return ($found.Replace([IO.Path]::DirectorySeparatorChar, [char]'/') + $path.Substring($known.Length)).TrimStart([char]'/')
+}
+
+# Where ordinary files are or will be: @{ targets; entries }, paths as the disk spells them, and null for a file that isn't there. $absent, a set, gets
+# the folders that aren't. Files of a folder mostly come together: what is known of it is asked for once.
+function Find-File($places, [string[]]$paths, $absent = $null) {
+    $targets = [string[]]::new($paths.Length)
+    $entries = [object[]]::new($paths.Length)
+    for ($i = 0; $i -lt $paths.Length; $i++) {
+        $path = $paths[$i]
+        $cut = $path.LastIndexOf([char]'/')
+        $parent = $path.Substring(0, [Math]::Max($cut, 0))
+        if (-not $i -or -not $parent.Equals($last)) {
+            $last = $parent
+            $folder = Find-Folder $places $parent
+            $listing = $null
+            if ($folder) { $listing = Get-Listing $places $folder }
+            $spelt = Get-Spelt $places $parent
+            if (-not $folder -and $null -ne $absent) { Add-Absent $places $spelt $absent }
+            if ($spelt) { $spelt += '/' }
+        }
+        $name = $path.Substring($cut + 1)
+        $entry = $null
+        if ($listing) {
+            $entry = $listing.exact[$name]
+            if ($null -eq $entry) { $entry = Find-Listed $listing $name }
+        }
+        if ($null -eq $entry) { $targets[$i] = $spelt + $name; continue }
+        if ($entry -is [IO.DirectoryInfo] -or ($entry.Attributes -band $reparsePoint)) { Assert-File $entry $path }
+        $targets[$i] = $spelt + $entry.Name
+        $entries[$i] = $entry
+    }
+    return @{ targets = $targets; entries = $entries }
+}
+
+function Add-Absent($places, [string]$folder, $absent) {
+    while ($folder -and -not (Find-Folder $places $folder)) {
+        [void]$absent.Add($folder)
+        $folder = $folder.Substring(0, [Math]::Max($folder.LastIndexOf([char]'/'), 0))
+    }
+}
+
+function Assert-File([IO.FileSystemInfo]$entry, [string]$path) {
+    if (Test-File $entry) { return }
+    $what = $(if (Test-Link $entry) { 'a link' } else { 'a folder' })
+    Stop-With 'Refused' "$path is in the way" $what 'an ordinary file or nothing' 'move it away and run again'
 }

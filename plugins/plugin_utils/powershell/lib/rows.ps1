@@ -9,22 +9,23 @@ The files of a prepared restore, kept as lines of a text and read one by one: no
 A row is @{ action; size; sha256; path; target }: `path` as in the backup, `target` as the disk spells it, both relative to the root with `/`; the
 action is create, replace, or same where the disk holds these bytes already. No path holds a control character.
 
-    $writer = New-RowWriter $path;  Add-Row $writer $row;  Close-Rows $writer       durable, under its name when all are there;
+    $writer = New-RowWriter $path;  Add-Row $writer $rows;  Close-Rows $writer      durable, under its name when all are there;
                                                                                    $writer.count: how many files they swap
-    Read-Row $path | ForEach-Object { ... }                                         streams
-    Read-RowBatch $path { param([object[]]$rows) ... }                              the same by batches
+    Read-RowBatch $path { param([object[]]$rows) ... }                              streams, many at a time
 #>
 
-$rowBatch = 2048
+$rowBatch = 8192
 
 function New-RowWriter([string]$path) {
     $stream = [IO.FileStream]::new("$path.partial", [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None)
     return @{ path = $path; stream = $stream; text = [IO.StreamWriter]::new($stream, [Text.UTF8Encoding]::new($false)); count = 0 }
 }
 
-function Add-Row($writer, $row) {
-    $writer.text.Write("$($row.action)`t$($row.size)`t$($row.sha256)`t$($row.path)`t$($row.target)`n")
-    if ($row.action -cne 'same') { $writer.count++ }
+function Add-Row($writer, [object[]]$rows) {
+    foreach ($row in $rows) {
+        $writer.text.Write("$($row.action)`t$($row.size)`t$($row.sha256)`t$($row.path)`t$($row.target)`n")
+        if ($row.action -cne 'same') { $writer.count++ }
+    }
 }
 
 function Close-Rows($writer) {
@@ -32,17 +33,6 @@ function Close-Rows($writer) {
     $writer.stream.Flush($true)
     $writer.text.Dispose()
     Move-Over "$($writer.path).partial" $writer.path
-}
-
-function ConvertTo-Row([string]$line) {
-    $parts = $line.Split([char]9)
-    return @{ action = $parts[0]; size = [long]$parts[1]; sha256 = $parts[2]; path = $parts[3]; target = $parts[4] }
-}
-
-function Read-Row([string]$path) {
-    $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
-    try { while ($null -ne ($line = $reader.ReadLine())) { ConvertTo-Row $line } }
-    finally { $reader.Dispose() }
 }
 
 # How many files the backup holds, and how many of them are swapped.
@@ -64,7 +54,8 @@ function Read-RowBatch([string]$path, [scriptblock]$handle) {
     $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
     try {
         while ($null -ne ($line = $reader.ReadLine())) {
-            $batch.Add((ConvertTo-Row $line))
+            $parts = $line.Split([char]9)
+            $batch.Add(@{ action = $parts[0]; size = [long]$parts[1]; sha256 = $parts[2]; path = $parts[3]; target = $parts[4] })
             if ($batch.Count -lt $rowBatch) { continue }
             & $handle $batch.ToArray()
             $batch.Clear()

@@ -9,8 +9,11 @@ The files of one prepared restore, and the way there. Needs files.ps1, values.ps
 A file that is replaced goes to replaced\<run> in the same step of Windows (ReplaceFile) in which the new one takes its place, with its access rights,
 so that at every moment the old and the new one both exist somewhere, and each step may be broken off and repeated.
 $swap.touched: files may have been moved; $swap.resumed: by an earlier commit. $swap.count files are swapped, of $swap.files that the backup holds.
+ReplaceFile is always given a name for what it takes away, $swap.discarded where nobody wants it: without one it may leave that in the content.
 #>
 
+$separator = [IO.Path]::DirectorySeparatorChar
+$moveBatch = 64            # files
 $shownFiles = 10
 $unread = '?'              # in place of a digest
 $cantRead = 'another program keeps it from being read'
@@ -21,6 +24,7 @@ function New-Swap($commit) {
     $swap = @{ run = $run; folder = $folder; root = (Get-LongPath $job.spec['root']); touched = $false; made = @(); patience = 10000 }
     if ($null -ne $job.spec['retry_seconds']) { $swap.patience = 1000 * [double]$job.spec['retry_seconds'] }
     foreach ($name in 'staging', 'replaced', 'quarantine', 'conflicts') { $swap[$name] = [IO.Path]::Combine($job.work, $name, $run) }
+    $swap.discarded = [IO.Path]::Combine($folder, 'discarded')
     if (-not $run -or -not [IO.File]::Exists([IO.Path]::Combine($folder, 'rows.txt'))) {
         Stop-With 'NoSuchJob' "No restore stands prepared as $run" 'none, or a later one took its place' 'a prepared restore' 'prepare it first (state: prepared)'
     }
@@ -41,14 +45,17 @@ function New-Swap($commit) {
 function Get-RowsPath($swap) { return [IO.Path]::Combine($swap.folder, $(if ($swap.touched) { 'begun.txt' } else { 'rows.txt' })) }
 
 function Join-Below([string]$base, [string]$path) {
-    return $base + [IO.Path]::DirectorySeparatorChar + $path.Replace([char]'/', [IO.Path]::DirectorySeparatorChar)
+    return $base + $separator + $path.Replace([char]'/', $separator)
 }
 
 # Before anything is touched: every file stands ready.
 function Assert-Staged($swap) {
     if ($swap.touched) { return }
     $missing = [Collections.Generic.List[string]]::new()
-    Read-Row (Get-RowsPath $swap) | ForEach-Object { if (-not [IO.File]::Exists((Join-Below $swap.staging $_.path))) { $missing.Add($_.path) } }
+    Read-RowBatch (Get-RowsPath $swap) {
+        param([object[]]$rows)
+        foreach ($row in $rows) { if (-not [IO.File]::Exists($swap.staging + $separator + $row.path.Replace([char]'/', $separator))) { $missing.Add($row.path) } }
+    }
     if (-not $missing.Count) { return }
     $shown = $missing.GetRange(0, [Math]::Min($missing.Count, $shownFiles)) -join ', '
     Stop-With 'NoSuchJob' "The restore prepared as $($swap.run) isn't complete any more" "$($missing.Count) files are gone: $shown" '' 'prepare it again'
@@ -64,7 +71,8 @@ function Start-Swap($swap) {
         Read-RowBatch ([IO.Path]::Combine($swap.folder, 'rows.txt')) {
             param([object[]]$rows)
             $same = Test-Same $swap $rows
-            for ($i = 0; $i -lt $rows.Length; $i++) { Add-Row $writer $(if ($same[$i]) { $rows[$i] } else { Get-RowAsItIs $rows[$i] $places $made }) }
+            Set-RowAsItIs @(for ($i = 0; $i -lt $rows.Length; $i++) { if (-not $same[$i]) { $rows[$i] } }) $places $made
+            Add-Row $writer $rows
         }
         Close-Rows $writer
     }
@@ -109,44 +117,66 @@ function Get-PatientDigest($swap, [string[]]$paths) {
     }
 }
 
-# The row for what is there now: a file may have come or gone since the restore was prepared.
-function Get-RowAsItIs($row, $places, $made) {
-    $cut = $row.path.LastIndexOf([char]'/')
-    $parent = $row.path.Substring(0, [Math]::Max($cut, 0))
-    $folder = Find-Folder $places $parent
-    $entry = $(if ($folder) { Find-Listed (Get-Listing $places $folder) $row.path.Substring($cut + 1) })
-    if ($null -eq $entry) {
-        $spelt = Get-Spelt $places $parent
-        for ($above = $spelt; $above -and -not (Find-Folder $places $above); $above = $above.Substring(0, [Math]::Max($above.LastIndexOf([char]'/'), 0))) {
-            [void]$made.Add($above)
-        }
-        $target = "$spelt/$($row.path.Substring($cut + 1))".TrimStart([char]'/')
-        return @{ action = 'create'; size = $row.size; sha256 = $row.sha256; path = $row.path; target = $target }
+# Makes of each row that of what is there now: a file may have come or gone since the restore was prepared.
+function Set-RowAsItIs([object[]]$rows, $places, $made) {
+    $found = Find-File $places @(foreach ($row in $rows) { $row.path }) $made
+    for ($i = 0; $i -lt $rows.Length; $i++) {
+        $rows[$i].action = $(if ($null -eq $found.entries[$i]) { 'create' } else { 'replace' })
+        $rows[$i].target = $found.targets[$i]
     }
-    if (-not (Test-File $entry)) {
-        Stop-With 'Refused' "$(Get-ShownPath $entry.FullName) is in the way" '' 'an ordinary file or nothing' 'move it away and run again'
-    }
-    $target = $entry.FullName.Substring($places.root.Length + 1).Replace([IO.Path]::DirectorySeparatorChar, [char]'/')
-    return @{ action = 'replace'; size = $row.size; sha256 = $row.sha256; path = $row.path; target = $target }
 }
 
-# Puts every staged file in its place; gives how many files it moved now.
+# Puts every staged file in its place, on all cores; gives how many files it moved now.
 function Move-Forward($swap) {
-    $moved = 0
-    Read-Row (Get-RowsPath $swap) | ForEach-Object {
-        $staged = Join-Below $swap.staging $_.path
-        if ($_.action -cne 'same' -and [IO.File]::Exists($staged)) {
-            Move-In $swap $staged $_
-            $moved++
-            Add-Progress 1 $_.size
+    $tally = @{ moved = 0 }
+    $shared = @{ root = $swap.root + $separator; staging = $swap.staging + $separator; replaced = $swap.replaced + $separator; now = $swap.now; separator = $separator }
+    Read-RowBatch (Get-RowsPath $swap) {
+        param([object[]]$rows)
+        $batches = @(for ($i = 0; $i -lt $rows.Length; $i += $moveBatch) { , $rows[$i..([Math]::Min($i + $moveBatch, $rows.Length) - 1)] })
+        Invoke-Worker @('Move-Batch') $shared $batches {
+            param($answer)
+            foreach ($row in $answer.left) { Move-In $swap $row }
+            $tally.moved += $answer.moved + $answer.left.Count
+            Add-Progress ($answer.moved + $answer.left.Count) $answer.bytes
         }
     }
-    return $moved
+    return $tally.moved
 }
 
-function Move-In($swap, [string]$staged, $row) {
+# A worker: replaces what can be replaced without further ado, and gives what is left for Move-In. To call a function costs as much as to move a file.
+function Move-Batch($shared, $mine, $batch) {
+    $left = [Collections.Generic.List[object]]::new()
+    $moved = 0
+    $bytes = [long]0
+    $readOnly = [IO.FileAttributes]::ReadOnly
+    foreach ($row in $batch) {
+        $path = $row.path.Replace([char]'/', $shared.separator)
+        $staged = $shared.staging + $path
+        if ($row.action -ceq 'same' -or -not [IO.File]::Exists($staged)) { continue }
+        $bytes += $row.size
+        if ($shared.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
+        $plain = $false
+        if ($row.action -ceq 'replace') {
+            $target = $shared.root + $row.target.Replace([char]'/', $shared.separator)
+            $kept = $shared.replaced + $path
+            $folder = $kept.Substring(0, $kept.LastIndexOf($shared.separator))
+            try {
+                if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
+                if (-not ([IO.File]::GetAttributes($target) -band $readOnly)) {
+                    [IO.File]::Replace($staged, $target, $kept, $true)
+                    $plain = $true
+                }
+            }
+            catch [IO.IOException], [UnauthorizedAccessException] { $plain = $false }
+        }
+        if ($plain) { $moved++ } else { $left.Add($row) }
+    }
+    return @{ moved = $moved; left = $left; bytes = $bytes }
+}
+
+function Move-In($swap, $row) {
+    $staged = Join-Below $swap.staging $row.path
     $target = Join-Below $swap.root $row.target
-    if ($swap.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
     if ($row.action -ceq 'replace') { Move-InPlaceOf $staged $target (Join-Below $swap.replaced $row.path); return }
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
     $there = [IO.FileInfo]::new($target)
@@ -154,7 +184,7 @@ function Move-In($swap, [string]$staged, $row) {
     # A file that is moved keeps the access rights of the folder it comes from; one that takes another's place gets those of the other.
     Invoke-OnFile $target {
         if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }
-        [IO.File]::Replace($staged, $target, [NullString]::Value, $true)
+        [IO.File]::Replace($staged, $target, $swap.discarded, $true)
     }
 }
 
@@ -211,7 +241,7 @@ function Get-WrongFile($swap) {
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
         $read = @(foreach ($row in $rows) { if ($swap.resumed -or $row.action -cne 'same') { $row } })
-        $digests = Get-PatientDigest $swap @(foreach ($row in $read) { Join-Below $swap.root $row.target })
+        $digests = Get-PatientDigest $swap @(foreach ($row in $read) { $swap.root + $separator + $row.target.Replace([char]'/', $separator) })
         for ($i = 0; $i -lt $read.Length; $i++) {
             if ($digests[$i] -cne $read[$i].sha256) { $wrong.Add($(if ($digests[$i] -ceq $unread) { "$($read[$i].path) ($cantRead)" } else { $read[$i].path })) }
         }

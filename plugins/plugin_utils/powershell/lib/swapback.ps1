@@ -65,7 +65,7 @@ function Undo-Row($swap, $row, [string]$found, [bool]$edited) {
         if ($edited -or $waiting) { return 'kept' }
         Move-Conflict $swap $target $row.path
     }
-    Restore-Kept $kept $target
+    Restore-Kept $kept $target $swap.discarded
     return 'put_back'
 }
 
@@ -109,21 +109,27 @@ function Get-Conflict($swap) {
 }
 
 # With a time of now, so that no synchronisation takes it for older than what it replaces.
-function Restore-Kept([string]$kept, [string]$target) {
+function Restore-Kept([string]$kept, [string]$target, [string]$discarded) {
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
     Invoke-OnFile $target {
         $before = [IO.File]::GetAttributes($kept)
-        $plain = [IO.FileAttributes]($before -band -bnot [IO.FileAttributes]::ReadOnly)
-        if ($before -ne $plain) { [IO.File]::SetAttributes($kept, $plain) }
-        [IO.File]::SetLastWriteTimeUtc($kept, [DateTime]::UtcNow)
-        if ([IO.File]::Exists($target)) {
-            $there = [IO.File]::GetAttributes($target)
-            if ($there -band [IO.FileAttributes]::ReadOnly) { [IO.File]::SetAttributes($target, $there -bxor [IO.FileAttributes]::ReadOnly) }
-            [IO.File]::Replace($kept, $target, [NullString]::Value, $true)
+        $locked = $before -band [IO.FileAttributes]::ReadOnly
+        if ($locked) { [IO.File]::SetAttributes($kept, $before -bxor [IO.FileAttributes]::ReadOnly) }
+        try { Move-Kept $kept $target $discarded }
+        catch {
+            if ($locked -and [IO.File]::Exists($kept)) { [IO.File]::SetAttributes($kept, $before) }
+            throw
         }
-        else { [IO.File]::Move($kept, $target) }
-        if ($before -ne $plain) { [IO.File]::SetAttributes($target, [IO.File]::GetAttributes($target) -bor [IO.FileAttributes]::ReadOnly) }
+        if ($locked) { [IO.File]::SetAttributes($target, [IO.File]::GetAttributes($target) -bor [IO.FileAttributes]::ReadOnly) }
     }
+}
+
+function Move-Kept([string]$kept, [string]$target, [string]$discarded) {
+    [IO.File]::SetLastWriteTimeUtc($kept, [DateTime]::UtcNow)
+    if (-not [IO.File]::Exists($target)) { [IO.File]::Move($kept, $target); return }
+    $there = [IO.File]::GetAttributes($target)
+    if ($there -band [IO.FileAttributes]::ReadOnly) { [IO.File]::SetAttributes($target, $there -bxor [IO.FileAttributes]::ReadOnly) }
+    [IO.File]::Replace($kept, $target, $discarded, $true)
 }
 
 function Undo-Leftover($swap, [string]$path) {

@@ -14,7 +14,7 @@ Whole JSON documents, files replaced by rename, errors of ours. Needs files.ps1,
     Write-JsonFile $path $value [$durable = $true]
     Write-FileBytes $path $bytes [$durable = $true]      replaces by rename; a durable one is on the disk when it returns
     Stop-With $type $message $found $needed $remedy      throws an error of ours; $type is a class of module_utils/errors.py
-    Assert-Reach $paths          refuses those that Windows can't reach, where it takes no long paths
+    Assert-Reach $paths $folder  refuses those that Windows can't reach below the folder, where it takes no long paths
     Get-OurError $record         an error of ours that an ErrorRecord holds, as a dictionary, or $null
     Remove-Tree $folder          a folder of our own, read-only files included; links go, what they lead to stays
 #>
@@ -120,9 +120,9 @@ function Get-OurError($record) {
 }
 
 # Before anything is written: where Windows takes no long paths, those that are too long are named.
-function Assert-Reach([string[]]$paths) {
+function Assert-Reach([string[]]$paths, [string]$folder) {
     if (-not $onWindows -or $longPaths) { return }
-    $long = @(foreach ($path in $paths) { if ($path.Length -gt $longestPath) { $path } })
+    $long = @(foreach ($path in $paths) { if ($folder.Length + 1 + $path.Length -gt $longestPath) { "$folder\$($path.Replace('/', '\'))" } })
     if (-not $long.Length) { return }
     $shown = @($long[0..([Math]::Min($long.Length, 10) - 1)]) -join ', '
     if ($long.Length -gt 10) { $shown += " and $($long.Length - 10) more" }
@@ -132,6 +132,8 @@ function Assert-Reach([string[]]$paths) {
 
 function Remove-Tree([string]$folder) {
     $top = [IO.DirectoryInfo]::new($folder)
+    if (-not $top.Exists) { return }
+    try { $top.Delete($true); return } catch [IO.IOException], [UnauthorizedAccessException] { $top.Refresh() }    # read-only files, which are slower to delete
     if (-not $top.Exists) { return }
     if (-not (Test-Link $top)) {
         foreach ($entry in $top.GetFileSystemInfos()) {
