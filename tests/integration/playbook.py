@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +22,9 @@ from simulator.cluster import Agent, Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
-CONNECTIONS = Path(__file__).parent / "connection_plugins"
+HERE = Path(__file__).parent
+BUILT_MODULES = Path(tempfile.mkdtemp(prefix="built-modules-"))
+atexit.register(shutil.rmtree, BUILT_MODULES, ignore_errors=True)
 ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
 TIMEOUT = 600.0  # seconds; the longest run takes half a minute on an idle machine
 
@@ -155,7 +160,11 @@ class Site:
             "ANSIBLE_REMOTE_TEMP": str(self.dir / "ansible" / "remote"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "0" if self.flaky else "1",
-            "ANSIBLE_CONNECTION_PLUGINS": str(CONNECTIONS),
+            "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
+            "ANSIBLE_CALLBACKS_ENABLED": "built_modules",
+            "BUILT_MODULES": str(BUILT_MODULES),
             "FLAKY_SWITCHES": str(self.dir),
             **more,
         }
