@@ -8,13 +8,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import shortcut
 from conftest import MakeSite
 from playbook import Run, Site, changed_paths, installs, target, until
+from shortcut import Contents
 from simulator import edits
 from simulator.cluster import Agent
 
 OLD, NEW = "10.5.6", "10.5.9"
-Contents = dict[str, dict[str, str]]
 
 
 def zip_digests(path: Path) -> dict[str, str]:
@@ -38,10 +39,7 @@ def zips(agent: Agent) -> list[Path]:
 def upgraded(make_site: MakeSite, **more: object) -> tuple[Site, Contents]:
     """A site after an upgrade by the collection, and the content it had before."""
     site = make_site(**more)
-    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
-    run = site.play("upgrade_web", variables=target(site.cluster, NEW))
-    assert run.rc == 0, run.text
-    return site, contents
+    return site, shortcut.upgraded(site, NEW)
 
 
 def back(site: Site, contents: Contents) -> None:
