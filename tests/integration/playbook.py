@@ -128,6 +128,21 @@ class Site:
         """The only, or first, cluster."""
         return self.clusters[0]
 
+    def named(self, name: str) -> Cluster:
+        """The cluster of that name."""
+        return next(cluster for cluster in self.clusters if cluster.name == name)
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name, in whichever cluster."""
+        return next(agent for agent in self.agents if agent.name == name)
+
+    def tell_agents_of(self, cluster: str, **variables: object) -> None:
+        """Variables that the inventory has for the agents of one cluster."""
+        folder = self.inventory.parent / "host_vars"
+        folder.mkdir(exist_ok=True)
+        for agent in self.named(cluster).agents:
+            (folder / f"{agent.name}.json").write_text(json.dumps(variables), "utf-8")
+
     @property
     def agents(self) -> tuple[Agent, ...]:
         return tuple(agent for cluster in self.clusters for agent in cluster.agents)
@@ -187,6 +202,19 @@ class Site:
         """The web version of each agent's machine, such as 10.5.9."""
         states = {agent.name: cluster.state(agent.name) for cluster in self.clusters for agent in cluster.agents}
         return {name: ".".join(state["web"].split("-")[0].split(".")[:3]) for name, state in states.items()}
+
+
+def scenarios(**several: dict[str, object]) -> list[dict[str, object]]:
+    """Options of `make_site` for one cluster a scenario, which bears its name: agents of the cluster `denied` are denied-1, denied-2. One run
+    of a playbook takes them all, each for itself.
+    """
+    made = []
+    for number, (name, options) in enumerate(several.items(), 1):
+        count = options.get("agents", 2)
+        assert isinstance(count, int)
+        agents = tuple(f"{name}-{index}" for index in range(1, count + 1))
+        made.append({"first_id": 100 * number + 11, "network": f"10.99.{number}", **options, "name": name, "agents": agents})
+    return made
 
 
 def target(cluster: Cluster, version: str = "10.5.9", **more: object) -> dict[str, object]:
