@@ -132,6 +132,9 @@ class Site:
         """The cluster of that name."""
         return next(cluster for cluster in self.clusters if cluster.name == name)
 
+    def cluster_of(self, agent: str) -> Cluster:
+        return next(cluster for cluster in self.clusters if agent in [one.name for one in cluster.agents])
+
     def agent(self, name: str) -> Agent:
         """The agent of that name, in whichever cluster."""
         return next(agent for agent in self.agents if agent.name == name)

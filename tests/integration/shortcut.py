@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.arguments import argument_spec
 from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup
 from ansible_collections.dataminer.web.plugins.module_utils.case_upgrade import upgrade
 from ansible_collections.dataminer.web.plugins.module_utils.cases import Case
+from ansible_collections.dataminer.web.plugins.module_utils.errors import DataMinerError
 from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 from playbook import Site
-from simulator.cluster import Agent
+from simulator.cluster import Agent, Cluster
 
 Contents = dict[str, dict[str, str]]
 
 
 def upgraded(site: Site, version: str) -> Contents:
-    """Backs every agent up and installs that version there, as `upgrade_web` does. The content of each agent before that."""
+    """Backs every agent up and installs that version there, as `upgrade_web` does; one that is told to fail does. What each agent held before."""
     contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
     for cluster in site.clusters:
         for agent in cluster.agents:
             backed_up(agent, before=version)
-            package = {"package": str(cluster.package(version)), "version": version, "installer": str(agent.installer)}
-            assert _finished("upgrade", upgrade, agent, **package)["changed"]
+            if cluster.state(agent.name)["fail_at"]:
+                with pytest.raises(DataMinerError, match="The installer ended with code 1"):
+                    _installed(cluster, agent, version)
+                continue
+            assert _installed(cluster, agent, version)["changed"]
             assert cluster.digest(agent.name) != contents[agent.name]
     return contents
+
+
+def _installed(cluster: Cluster, agent: Agent, version: str) -> dict[str, Any]:
+    package = str(cluster.package(version))
+    return _finished("upgrade", upgrade, agent, package=package, version=version, installer=str(agent.installer))
 
 
 def backed_up(agent: Agent, **options: object) -> dict[str, Any]:

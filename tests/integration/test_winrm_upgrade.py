@@ -116,6 +116,7 @@ def _half_way(site: WindowsSite) -> None:
     (said,) = run.messages("DMA2")
     for part in ("The installer ended with code 1", "told to fail at migration", "Needed: one of the codes 0", "run the playbook again"):
         assert part in said
+    assert "Prove that the agents of the cluster are in step" not in run.tasks
 
 
 def test_controller_killed_during_the_install(make_windows_site: MakeWindowsSite) -> None:
