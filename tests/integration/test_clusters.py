@@ -5,12 +5,10 @@ Where one fails at the install, see test_upgrade_web.py; where an agent of one i
 
 from __future__ import annotations
 
-import pytest
 from conftest import MakeSite
 from playbook import scenarios, target
 
 
-@pytest.mark.each_core
 def test_one_is_denied(make_site: MakeSite) -> None:
     """The other is upgraded; the denied one is untouched; the run as a whole has failed."""
     site = make_site(*scenarios(pluto={}, mars={}))
