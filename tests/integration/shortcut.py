@@ -17,10 +17,13 @@ from simulator.cluster import Agent, Cluster
 Contents = dict[str, dict[str, str]]
 
 
-def upgraded(site: Site, version: str) -> Contents:
-    """Backs every agent up and installs that version there, as `upgrade_web` does; one that is told to fail does. What each agent held before."""
-    contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
-    for cluster in site.clusters:
+def upgraded(site: Site, version: str, *names: str) -> Contents:
+    """Backs up every agent, or those of the clusters that are named, and installs that version there, as `upgrade_web` does; one that is told to fail
+    does. What each held before.
+    """
+    clusters = [site.named(name) for name in names] or site.clusters
+    contents = {agent.name: cluster.digest(agent.name) for cluster in clusters for agent in cluster.agents}
+    for cluster in clusters:
         for agent in cluster.agents:
             backed_up(agent, before=version)
             if cluster.state(agent.name)["fail_at"]:

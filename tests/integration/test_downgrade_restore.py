@@ -187,18 +187,17 @@ def test_some_apps_and_dashboards_only(make_site: MakeSite) -> None:
 
 def test_no_backup_of_the_target_and_a_damaged_one(make_site: MakeSite) -> None:
     """Found before anything is installed or restored anywhere; what there is gets listed."""
-    site = make_site(*scenarios(none={"agents": 1, "vendor_backups": 0}, damaged={}))
-    shortcut.upgraded(site, NEW)
-    none, damaged = site.agent("none-1"), site.agent("damaged-2")
-    for path in none.backup_dir.iterdir():
-        path.unlink()
-    (zip_path,) = damaged.backup_dir.glob("*.zip")
+    site = make_site(*scenarios(none={"agents": 1, "web": NEW, "vendor_backups": 0}, damaged={}))
+    shortcut.upgraded(site, NEW, "damaged")
+    (zip_path,) = site.agent("damaged-2").backup_dir.glob("*.zip")
     data = bytearray(zip_path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     zip_path.write_bytes(data)
+    for name, version in (("none", "10.5.5"), ("damaged", OLD)):
+        site.tell_agents_of(name, **target(site.named(name), version))
     contents = {agent.name: site.cluster_of(agent.name).digest(agent.name) for agent in site.agents}
 
-    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+    run = site.play("downgrade_restore")
 
     assert run.rc != 0
     assert {name: site.cluster_of(name).digest(name) for name in contents} == contents
