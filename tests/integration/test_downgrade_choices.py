@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import shortcut
 from conftest import MakeSite
-from playbook import TIMEOUT, changed_paths, own_backups, target
+from playbook import TIMEOUT, changed_paths, target
 from simulator import edits
 from simulator.cluster import Agent
 from test_downgrade_restore import NEW, OLD, code_of, five, zip_digests
@@ -21,8 +22,7 @@ def test_same_version_again_and_by_name(make_site: MakeSite) -> None:
     """Migration went wrong, no downgrade: left-overs go to quarantine, no safety copy; what is edited later is never overwritten silently."""
     site = make_site(agents=1, web=NEW)
     (agent,) = site.agents
-    assert site.play("backup_web").rc == 0
-    (backup,) = own_backups(agent)
+    backup = shortcut.backed_up(agent)["backup"]["name"]
     content = site.cluster.digest("DMA1")
     draft = edits.add_draft(site.cluster, "Satellite Booking")
     chosen: dict[str, object] = {
