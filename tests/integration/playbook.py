@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +22,9 @@ from simulator.cluster import Agent, Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
-CONNECTIONS = Path(__file__).parent / "connection_plugins"
+HERE = Path(__file__).parent
+BUILT_MODULES = Path(tempfile.mkdtemp(prefix="built-modules-"))
+atexit.register(shutil.rmtree, BUILT_MODULES, ignore_errors=True)
 ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
 TIMEOUT = 600.0  # seconds; the longest run takes half a minute on an idle machine
 
@@ -123,6 +128,24 @@ class Site:
         """The only, or first, cluster."""
         return self.clusters[0]
 
+    def named(self, name: str) -> Cluster:
+        """The cluster of that name."""
+        return next(cluster for cluster in self.clusters if cluster.name == name)
+
+    def cluster_of(self, agent: str) -> Cluster:
+        return next(cluster for cluster in self.clusters if agent in [one.name for one in cluster.agents])
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name, in whichever cluster."""
+        return next(agent for agent in self.agents if agent.name == name)
+
+    def tell_agents_of(self, cluster: str, **variables: object) -> None:
+        """Variables that the inventory has for the agents of one cluster."""
+        folder = self.inventory.parent / "host_vars"
+        folder.mkdir(exist_ok=True)
+        for agent in self.named(cluster).agents:
+            (folder / f"{agent.name}.json").write_text(json.dumps(variables), "utf-8")
+
     @property
     def agents(self) -> tuple[Agent, ...]:
         return tuple(agent for cluster in self.clusters for agent in cluster.agents)
@@ -155,7 +178,11 @@ class Site:
             "ANSIBLE_REMOTE_TEMP": str(self.dir / "ansible" / "remote"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "0" if self.flaky else "1",
-            "ANSIBLE_CONNECTION_PLUGINS": str(CONNECTIONS),
+            "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
+            "ANSIBLE_CALLBACKS_ENABLED": "built_modules",
+            "BUILT_MODULES": str(BUILT_MODULES),
             "FLAKY_SWITCHES": str(self.dir),
             **more,
         }
@@ -178,6 +205,19 @@ class Site:
         """The web version of each agent's machine, such as 10.5.9."""
         states = {agent.name: cluster.state(agent.name) for cluster in self.clusters for agent in cluster.agents}
         return {name: ".".join(state["web"].split("-")[0].split(".")[:3]) for name, state in states.items()}
+
+
+def scenarios(**several: dict[str, object]) -> list[dict[str, object]]:
+    """Options of `make_site` for one cluster a scenario, which bears its name: agents of the cluster `denied` are denied-1, denied-2. One run
+    of a playbook takes them all, each for itself.
+    """
+    made = []
+    for number, (name, options) in enumerate(several.items(), 1):
+        count = options.get("agents", 2)
+        assert isinstance(count, int)
+        agents = tuple(f"{name}-{index}" for index in range(1, count + 1))
+        made.append({"first_id": 100 * number + 11, "network": f"10.99.{number}", **options, "name": name, "agents": agents})
+    return made
 
 
 def target(cluster: Cluster, version: str = "10.5.9", **more: object) -> dict[str, object]:

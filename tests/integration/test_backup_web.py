@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import timedelta
 
 import pytest
+import shortcut
+from ansible_collections.dataminer.web.plugins.module_utils import case_backup
+from ansible_collections.dataminer.web.plugins.module_utils.case_common import now
 from conftest import MakeSite
-from playbook import Site, manifest_header, own_backups
+from playbook import Site, manifest_header, own_backups, scenarios
 from simulator import edits
+from simulator.cluster import Agent
 
 
-def test_six_backups_are_rotated_to_five(make_site: MakeSite) -> None:
+def test_six_backups_are_rotated_to_five(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest of ours goes, after the new one stands; what isn't a whole backup of ours neither counts nor goes."""
     site = make_site(agents=1)
     (agent,) = site.agents
@@ -19,35 +24,35 @@ def test_six_backups_are_rotated_to_five(make_site: MakeSite) -> None:
     with zipfile.ZipFile(foreign, "w") as archive:
         archive.writestr("beach.txt", "sand")
     partial.write_bytes(b"PK\x03\x04 half of")
+    earlier = []
+    for days in range(5, 0, -1):
+        monkeypatch.setattr(case_backup, "now", lambda days=days: now() - timedelta(days=days))
+        earlier.append(shortcut.backed_up(agent)["backup"]["name"])
 
-    runs = [site.play("backup_web") for _ in range(6)]
+    run = site.play("backup_web")
 
-    assert [run.rc for run in runs] == [0] * 6, runs[-1].text
+    assert run.rc == 0, run.text
     ours = [name for name in own_backups(agent) if name != foreign.name]
-    made = [next(name for name in ours if name in run.summary) for run in runs[1:]]
-    assert ours == made, "the five newest stay"
+    (made,) = (name for name in ours if name in run.summary)
+    assert ours == [*earlier[1:], made], "the five newest stay"
     assert foreign.exists()
     assert len(list(agent.backup_dir.glob("*.manifest"))) == 5
-    assert all(run.verdicts() == {"DMA1": "done"} for run in runs)
-    assert f"{ours[-1]}" in runs[-1].summary
-    assert "verified" in runs[-1].summary
+    assert run.verdicts() == {"DMA1": "done"}
+    assert "verified" in run.summary
+    _one_that_does_not_verify_never_counts(site, agent)
 
 
-@pytest.mark.each_core
-def test_a_backup_that_does_not_verify_never_counts(make_site: MakeSite) -> None:
-    """With one to keep, and the one that is there damaged: it isn't taken for one of ours, and says so."""
-    site = make_site(agents=1)
-    (agent,) = site.agents
-    assert site.play("backup_web").rc == 0
-    (first,) = own_backups(agent)
-    manifest = (agent.backup_dir / first).with_suffix(".manifest")
+def _one_that_does_not_verify_never_counts(site: Site, agent: Agent) -> None:
+    """With one to keep, and one that is damaged: it isn't taken for one of ours, and stays."""
+    damaged, *_others = [name for name in own_backups(agent) if name.startswith("web-backup_")]
+    manifest = (agent.backup_dir / damaged).with_suffix(".manifest")
     manifest.write_text(manifest.read_text("utf-8").replace('"agent":', '"agenT":', 1), "utf-8")
 
     run = site.play("backup_web", variables={"dataminer_backup_keep": 1})
 
     assert run.rc == 0, run.text
-    assert first in own_backups(agent)
-    assert len(own_backups(agent)) == 2
+    assert damaged in own_backups(agent)
+    assert len([name for name in own_backups(agent) if name.startswith("web-backup_")]) == 2
 
 
 def test_what_is_left_out_is_said(make_site: MakeSite) -> None:
@@ -75,23 +80,18 @@ def test_what_is_left_out_is_said(make_site: MakeSite) -> None:
     assert not [path for path in names if any(path.startswith(f"Applications/{folder}/") for folder in left_out)]
 
 
-def test_denied_while_an_upgrade_runs(site: Site) -> None:
+def test_denied_while_an_upgrade_runs_and_one_agent_too_full(make_site: MakeSite) -> None:
+    """An agent that can't be backed up fails the run; the other's backup is good all the same."""
+    site = make_site(*scenarios(upgrading={}, full={}))
+    upgrading = {agent.name for agent in site.named("upgrading").agents}
+    site.agent("full-2").backup_dir.write_text("a file where the folder should be", "utf-8")
     before = site.trees()
-    with site.cluster.upgrade_running("DMA2"):
+    with site.named("upgrading").upgrade_running("upgrading-2"):
         run = site.play("backup_web")
 
     assert run.rc != 0
-    assert site.trees() == before
-    assert "upgrade-running" in run.messages("DMA1")[0]
-
-
-def test_one_agent_too_full(site: Site) -> None:
-    """An agent that can't be backed up fails the run; the other's backup is good all the same."""
-    target = site.cluster.agent("DMA2")
-    target.backup_dir.write_text("a file where the folder should be", "utf-8")
-
-    run = site.play("backup_web")
-
-    assert run.rc != 0
-    assert len(own_backups(site.cluster.agent("DMA1"))) == 1
-    assert run.verdicts()["DMA2"].startswith("FAILED")
+    after = site.trees()
+    assert {name for name in before if after[name] == before[name]} >= upgrading
+    assert "upgrade-running" in run.messages("upgrading-1")[0]
+    assert len(own_backups(site.agent("full-1"))) == 1
+    assert run.verdicts("full")["full-2"].startswith("FAILED")

@@ -1,79 +1,42 @@
-"""Two clusters in one inventory: each is judged, changed and stopped on its own."""
+"""Two clusters in one inventory: each is judged, changed and stopped on its own.
+
+Where one fails at the install, see test_upgrade_web.py; where an agent of one is silent, test_unreachable.py.
+"""
 
 from __future__ import annotations
 
-import pytest
 from conftest import MakeSite
-from playbook import Site, installs, target
+from playbook import scenarios, target
 
 
-@pytest.fixture
-def two(make_site: MakeSite) -> Site:
-    """The clusters pluto (DMA1, DMA2) and mars (M1, M2)."""
-    return make_site({}, {"name": "mars", "agents": ("M1", "M2"), "first_id": 211, "network": "10.99.1"})
-
-
-@pytest.mark.each_core
-def test_one_is_denied(two: Site) -> None:
+def test_one_is_denied(make_site: MakeSite) -> None:
     """The other is upgraded; the denied one is untouched; the run as a whole has failed."""
-    pluto, mars = two.clusters
-    mars.set_state("M1", pending_reboot=["Windows Update"])
-    before = two.trees()
+    site = make_site(*scenarios(pluto={}, mars={}))
+    site.named("mars").set_state("mars-1", pending_reboot=["Windows Update"])
+    before = site.trees()
 
-    run = two.play("upgrade_web", variables=target(pluto))
+    run = site.play("upgrade_web", variables=target(site.cluster))
 
     assert run.rc != 0
-    assert two.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9", "M1": "10.5.6", "M2": "10.5.6"}
-    after = two.trees()
-    assert {name for name in before if after[name] == before[name]} == {"M1", "M2"}
+    assert site.webs() == {"pluto-1": "10.5.9", "pluto-2": "10.5.9", "mars-1": "10.5.6", "mars-2": "10.5.6"}
+    after = site.trees()
+    assert {name for name in before if after[name] == before[name]} == {"mars-1", "mars-2"}
     assert "Gate of cluster pluto: upgrade to 10.5.9 (CU0): ALLOWED" in run.text
     assert "Gate of cluster mars: upgrade to 10.5.9 (CU0): DENIED" in run.text
-    assert run.verdicts("pluto") == {"DMA1": "done", "DMA2": "done"}
+    assert run.verdicts("pluto") == {"pluto-1": "done", "pluto-2": "done"}
     assert set(run.verdicts("mars").values()) == {"denied by the gate, unchanged"}
     assert "Summary of cluster pluto" in run.summary
     assert "Summary of cluster mars" in run.summary
 
 
-def test_one_fails_at_the_install(two: Site) -> None:
-    """The other goes on to its end."""
-    pluto, mars = two.clusters
-    mars.set_state("M1", fail_at="prerequisites")
-
-    run = two.play("upgrade_web", variables=target(pluto))
-
-    assert run.rc != 0
-    assert two.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9", "M1": "10.5.6", "M2": "10.5.9"}
-    assert run.verdicts("pluto") == {"DMA1": "done", "DMA2": "done"}
-    assert run.verdicts("mars") == {"M1": "FAILED: install", "M2": "stopped after install: another agent failed"}
-    assert run.recap["DMA1"]["failed"] == run.recap["DMA2"]["failed"] == 0
-
-    again = two.play("upgrade_web", variables=target(pluto))
-
-    assert again.rc == 0, again.text
-    assert set(two.webs().values()) == {"10.5.9"}
-    assert [len(installs(agent)) for agent in two.agents] == [1, 1, 2, 1]
-
-
-def test_one_is_unreachable_at_the_backup(two: Site) -> None:
-    """Nothing is installed in that cluster, everything in the other."""
-    pluto, _mars = two.clusters
-    two.switch_off("M2", module="backup")
-
-    run = two.play("upgrade_web", variables=target(pluto))
-
-    assert run.rc != 0
-    assert two.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9", "M1": "10.5.6", "M2": "10.5.6"}
-    assert run.verdicts("pluto") == {"DMA1": "done", "DMA2": "done"}
-    assert run.verdicts("mars") == {"M1": "stopped after backup: another agent failed", "M2": "UNREACHABLE"}
-
-
-def test_agents_of_two_clusters_taken_for_one(two: Site) -> None:
+def test_agents_of_two_clusters_taken_for_one(make_site: MakeSite) -> None:
     """An inventory that doesn't tell the clusters apart is wrong, and DMS.xml proves it."""
-    two.inventory.write_text(two.inventory.read_text("utf-8").replace('dataminer_cluster: "mars"', 'dataminer_cluster: "pluto"'), "utf-8")
-    before = two.trees()
+    site = make_site(*scenarios(pluto={}, mars={"agents": 1}))
+    site.inventory.write_text(site.inventory.read_text("utf-8").replace('dataminer_cluster: "mars"', 'dataminer_cluster: "pluto"'), "utf-8")
+    before = site.trees()
 
-    run = two.play("upgrade_web", variables=target(two.cluster))
+    run = site.play("upgrade_web", variables=target(site.cluster))
 
     assert run.rc != 0
-    assert two.trees() == before
-    assert "M1: unlisted: found not in the DMS.xml of DMA1, DMA2" in run.messages("DMA1")[0]
+    assert site.trees() == before
+    assert "mars-1: unlisted: found not in the DMS.xml of pluto-1, pluto-2" in run.messages("pluto-1")[0]

@@ -4,49 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import shortcut
 from conftest import MakeSite
-from playbook import TIMEOUT, Site, changed_paths, jobs, own_backups, target, until
+from playbook import TIMEOUT, changed_paths, target
 from simulator import edits
 from simulator.cluster import Agent
-from test_downgrade_restore import NEW, OLD, back, code_of, five, upgraded, zip_digests
+from test_downgrade_restore import NEW, OLD, code_of, five, zip_digests
 
 WEB_SERVER = "W3SVC"
-
-
-def runs_web(site: Site, *names: str) -> bool:
-    return all(site.cluster.state(name)["services"][WEB_SERVER] == "Running" for name in names)
 
 
 def safety_copies(agent: Agent) -> list[Path]:
     return list((agent.work_dir / "safety").glob("*.zip"))
 
 
-def test_one_agent_fails_and_the_others_are_to_stop(make_site: MakeSite) -> None:
-    """dataminer_restore_on_failure=stop: they keep what was restored, start their web servers after the deadline, and running again finishes."""
-    site, contents = upgraded(make_site)
-    migrated = site.cluster.digest("DMA2")
-    site.cluster.set_state("DMA2", service_fails=["stop"])
-    variables = target(site.cluster, OLD, dataminer_restore_on_failure="stop", dataminer_restore_deadline=3)
-
-    run = site.play("downgrade_restore", variables=variables)
-
-    assert run.rc != 0
-    assert run.verdicts()["DMA2"].startswith("FAILED")
-    until(lambda: runs_web(site, "DMA1"), what="the web server, after the deadline")
-    assert changed_paths(contents["DMA1"], site.cluster.digest("DMA1")) == []
-    assert changed_paths(migrated, site.cluster.digest("DMA2")) == []
-    site.cluster.set_state("DMA2", service_fails=[])
-    again = site.play("downgrade_restore", variables=variables)
-    assert again.rc == 0, again.text
-    back(site, contents)
-
-
 def test_same_version_again_and_by_name(make_site: MakeSite) -> None:
     """Migration went wrong, no downgrade: left-overs go to quarantine, no safety copy; what is edited later is never overwritten silently."""
     site = make_site(agents=1, web=NEW)
     (agent,) = site.agents
-    assert site.play("backup_web").rc == 0
-    (backup,) = own_backups(agent)
+    backup = shortcut.backed_up(agent)["backup"]["name"]
     content = site.cluster.digest("DMA1")
     draft = edits.add_draft(site.cluster, "Satellite Booking")
     chosen: dict[str, object] = {
@@ -119,41 +95,4 @@ def test_limit(make_site: MakeSite) -> None:
     assert site.webs() == {"DMA1": OLD, "DMA2": NEW}, run.text
     assert run.verdicts() == {"DMA1": "done"}
     assert site.trees()["DMA2"] == before["DMA2"]
-    assert runs_web(site, "DMA1", "DMA2")
-
-
-def test_one_agent_fails_to_prepare(make_site: MakeSite) -> None:
-    """Nothing is committed anywhere, no web server stops; running again finishes."""
-    site, contents = upgraded(make_site)
-    migrated = {name: site.cluster.digest(name) for name in contents}
-    staging = site.agents[1].work_dir / "staging"
-    staging.write_text("in the way", "utf-8")
-
-    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-
-    assert run.rc != 0
-    assert run.verdicts() == {"DMA1": "stopped after preparation: another agent failed", "DMA2": "FAILED: preparation"}
-    assert [jobs(agent, "commit") for agent in site.agents] == [[], []]
-    assert {name: site.cluster.digest(name) for name in contents} == migrated
-    assert not any("stop" in call["argv"] for name in contents for call in site.cluster.host_calls(name))
-    staging.unlink()
-    again = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-    assert again.rc == 0, again.text
-    back(site, contents)
-
-
-def test_backup_of_migrated_content(make_site: MakeSite) -> None:
-    """After a downgrade whose restore failed the content is migrated: a backup of it isn't the one of that version, however new it is."""
-    site, contents = upgraded(make_site)
-    site.cluster.set_state("DMA2", service_fails=["stop"])
-    variables = target(site.cluster, OLD)
-    assert site.play("downgrade_restore", variables=variables).rc != 0
-    site.cluster.set_state("DMA2", service_fails=[])
-    assert site.webs() == dict.fromkeys(contents, OLD)
-    site.play("backup_web")
-    assert [len(own_backups(agent)) for agent in site.agents] == [2, 2]
-
-    run = site.play("downgrade_restore", variables=variables)
-
-    assert run.rc == 0, run.text
-    back(site, contents)
+    assert all(site.cluster.state(name)["services"][WEB_SERVER] == "Running" for name in ("DMA1", "DMA2"))

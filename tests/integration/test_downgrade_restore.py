@@ -8,13 +8,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import shortcut
 from conftest import MakeSite
-from playbook import Run, Site, changed_paths, installs, target, until
+from playbook import Run, Site, changed_paths, installs, scenarios, target, until
+from shortcut import Contents
 from simulator import edits
 from simulator.cluster import Agent
 
 OLD, NEW = "10.5.6", "10.5.9"
-Contents = dict[str, dict[str, str]]
 
 
 def zip_digests(path: Path) -> dict[str, str]:
@@ -38,18 +39,17 @@ def zips(agent: Agent) -> list[Path]:
 def upgraded(make_site: MakeSite, **more: object) -> tuple[Site, Contents]:
     """A site after an upgrade by the collection, and the content it had before."""
     site = make_site(**more)
-    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
-    run = site.play("upgrade_web", variables=target(site.cluster, NEW))
-    assert run.rc == 0, run.text
-    return site, contents
+    return site, shortcut.upgraded(site, NEW)
 
 
 def back(site: Site, contents: Contents) -> None:
     """Every agent has the old version and, by bytes, the old content; its web server runs and nothing of the collection does."""
+    webs = site.webs()
     for name, content in contents.items():
-        assert changed_paths(content, site.cluster.digest(name)) == []
-        assert site.cluster.state(name)["services"]["W3SVC"] == "Running"
-    assert site.webs() == dict.fromkeys(contents, OLD)
+        cluster = site.cluster_of(name)
+        assert changed_paths(content, cluster.digest(name)) == [], name
+        assert cluster.state(name)["services"]["W3SVC"] == "Running", name
+        assert webs[name] == OLD, name
 
 
 def code_of(run: Run) -> str:
@@ -61,7 +61,7 @@ def code_of(run: Run) -> str:
 @pytest.mark.each_core
 def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
     """The older package makes a sixth zip, so the vendor deletes the wanted one; what it held is there again, byte for byte, on every agent."""
-    site, oldest = five(make_site, agents=3)
+    site, oldest = five(make_site)
     draft = edits.add_draft(site.cluster, "Satellite Booking")
     later = edits.add_dashboard(site.cluster, "Operations/Later")
     wanted = {name: zip_digests(path) for name, path in oldest.items()}
@@ -106,7 +106,7 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
 
 def test_killed_after_the_vendor_deleted_the_wanted_zip(make_site: MakeSite) -> None:
     """The only copy left is the one put aside: the next run finds it, and finishes."""
-    site, oldest = five(make_site, install_seconds=1)
+    site, oldest = five(make_site, agents=1, install_seconds=1)
     wanted = {name: zip_digests(path) for name, path in oldest.items()}
     variables = target(site.cluster, OLD)
     playing = site.begin("downgrade_restore", variables=variables)
@@ -119,12 +119,12 @@ def test_killed_after_the_vendor_deleted_the_wanted_zip(make_site: MakeSite) -> 
     for name, content in wanted.items():
         after = site.cluster.digest(name)
         assert {path: after[path] for path in content} == content
-    assert [len(installs(agent, OLD)) for agent in site.agents] == [2, 2], "the one of the past, and one now"
+    assert [len(installs(agent, OLD)) for agent in site.agents] == [2], "the one of the past, and one now"
 
 
 def test_dry_run_then_downgrade_from_our_own_backup_then_again(make_site: MakeSite) -> None:
     """Without the older package, too: then somebody installed it by hand, or will."""
-    site, contents = upgraded(make_site)
+    site, contents = upgraded(make_site, agents=1)
     trees = site.trees()
 
     dry = site.play("downgrade_restore", "--check", "--diff", variables=target(site.cluster, OLD))
@@ -146,30 +146,9 @@ def test_dry_run_then_downgrade_from_our_own_backup_then_again(make_site: MakeSi
     back(site, contents)
 
 
-@pytest.mark.each_core
-def test_one_agent_fails_to_stop_its_web_server(make_site: MakeSite) -> None:
-    """The others are put back as they were, so that nobody sees a half-restored cluster; running again finishes."""
-    site, contents = upgraded(make_site, agents=3)
-    site.cluster.set_state("DMA2", service_fails=["stop"])
-
-    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-
-    assert run.rc != 0
-    assert run.verdicts()["DMA2"].startswith("FAILED")
-    assert "DMA1: put back as it was before; its web server runs" in run.messages("DMA1")[-1]
-    assert "DMA2: failed: " in run.messages("DMA1")[-1]
-    for name, content in contents.items():
-        assert changed_paths(content, site.cluster.digest(name)) != [], "restored on none"
-        assert site.cluster.state(name)["services"]["W3SVC"] == "Running"
-    site.cluster.set_state("DMA2", service_fails=[])
-    again = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-    assert again.rc == 0, again.text
-    back(site, contents)
-
-
 def test_controller_killed_while_the_agents_wait_for_a_word(make_site: MakeSite) -> None:
     """After the deadline each agent starts its web server by itself; the next run undoes nothing that is good, and ends well."""
-    site, contents = upgraded(make_site)
+    site, contents = upgraded(make_site, agents=1)
     variables = target(site.cluster, OLD, dataminer_restore_deadline=3)
     playing = site.begin("downgrade_restore", variables=variables)
     until(lambda: all(_waits(agent) for agent in site.agents), what="a commit that waits on every agent", every=0.01)
@@ -189,47 +168,6 @@ def _waits(agent: Agent) -> bool:
     )
 
 
-@pytest.mark.parametrize(("job", "phase"), [("verify", ""), ("prepare", "preparation"), ("commit", "restore")])
-def test_agent_that_falls_silent_during_the_restore(make_site: MakeSite, job: str, phase: str) -> None:
-    """While a job of the restore is at work there: the other agent keeps what it had, its web server runs, and running again finishes."""
-    site, contents = upgraded(make_site)
-    migrated = site.cluster.digest("DMA1")
-    variables = target(site.cluster, OLD, dataminer_restore_deadline=3, dataminer_poll_interval=0)
-    site.switch_off("DMA2", module="restore", once=str(site.agents[1].work_dir / "jobs" / f"{job}-*"))
-
-    run = site.play("downgrade_restore", variables=variables)
-
-    assert run.rc != 0
-    assert run.verdicts()["DMA2"] == "UNREACHABLE"
-    said = run.messages("DMA1")[-1]
-    assert (f"Stopped after the phase {phase}, for the cluster" if phase else "No backup was chosen on every agent of the cluster") in said
-    assert "DMA2: unreachable" in said
-    assert changed_paths(migrated, site.cluster.digest("DMA1")) == []
-    assert site.webs()["DMA1"] == (OLD if phase else NEW)
-    assert site.cluster.state("DMA1")["services"]["W3SVC"] == "Running"
-    site.switch_on("DMA2")
-    until(lambda: all(site.cluster.state(name)["services"]["W3SVC"] == "Running" for name in contents), what="the web servers, after the deadline")
-    again = site.play("downgrade_restore", variables=variables)
-    assert again.rc == 0, again.text
-    back(site, contents)
-
-
-def test_back_from_a_half_upgraded_cluster(make_site: MakeSite) -> None:
-    """The agent that had failed keeps its older module, the others their newer ones: that is told, and is no failure of the way back."""
-    site = make_site()
-    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
-    site.cluster.set_state("DMA2", fail_at="prerequisites")
-    assert site.play("upgrade_web", variables=target(site.cluster, NEW)).rc != 0
-    assert site.webs() == {"DMA1": NEW, "DMA2": OLD}
-
-    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-
-    assert run.rc == 0, run.text
-    back(site, contents)
-    assert "versions of GQI DxM differ" in run.summary
-    assert "The GQI DxM and the Web DcM were NOT reinstalled" in run.summary
-
-
 def test_some_apps_and_dashboards_only(make_site: MakeSite) -> None:
     """What isn't named stays as it is, migrated."""
     site, contents = upgraded(make_site, agents=1)
@@ -247,40 +185,31 @@ def test_some_apps_and_dashboards_only(make_site: MakeSite) -> None:
     assert {path: after[path] for path in others if "App.info" not in path} == {path: before[path] for path in others if "App.info" not in path}
 
 
-def test_no_backup_of_the_target(make_site: MakeSite) -> None:
-    """What there is gets listed, and nothing is touched."""
-    site = make_site(web=NEW, vendor_backups=0)
-    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
-
-    run = site.play("downgrade_restore", variables=target(site.cluster, "10.5.5"))
-
-    assert run.rc != 0
-    assert {agent.name: site.cluster.digest(agent.name) for agent in site.agents} == contents
-    assert site.webs() == dict.fromkeys(contents, NEW)
-    assert "No backup" in run.messages("DMA1")[0]
-    assert "dataminer_backup" in run.messages("DMA1")[0]
-
-
-def test_damaged_zip_on_one_agent(make_site: MakeSite) -> None:
-    """It is found before anything is installed or restored anywhere."""
-    site, contents = upgraded(make_site)
-    (zip_path,) = site.cluster.agent("DMA2").backup_dir.glob("*.zip")
+def test_no_backup_of_the_target_and_a_damaged_one(make_site: MakeSite) -> None:
+    """Found before anything is installed or restored anywhere; what there is gets listed."""
+    site = make_site(*scenarios(none={"agents": 1, "web": NEW, "vendor_backups": 0}, damaged={}))
+    shortcut.upgraded(site, NEW, "damaged")
+    (zip_path,) = site.agent("damaged-2").backup_dir.glob("*.zip")
     data = bytearray(zip_path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     zip_path.write_bytes(data)
-    migrated = {name: site.cluster.digest(name) for name in contents}
+    for name, version in (("none", "10.5.5"), ("damaged", OLD)):
+        site.tell_agents_of(name, **target(site.named(name), version))
+    contents = {agent.name: site.cluster_of(agent.name).digest(agent.name) for agent in site.agents}
 
-    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+    run = site.play("downgrade_restore")
 
     assert run.rc != 0
-    assert {name: site.cluster.digest(name) for name in contents} == migrated
+    assert {name: site.cluster_of(name).digest(name) for name in contents} == contents
     assert site.webs() == dict.fromkeys(contents, NEW)
-    assert zip_path.name in run.messages("DMA2")[0]
+    assert "No backup" in run.messages("none-1")[0]
+    assert "dataminer_backup" in run.messages("none-1")[0]
+    assert zip_path.name in run.messages("damaged-2")[0]
 
 
 def test_only_the_install_by_tags(make_site: MakeSite) -> None:
     """Without a backup put aside nothing is installed: the installer could delete the one that is wanted."""
-    site, contents = upgraded(make_site)
+    site, contents = upgraded(make_site, agents=1)
 
     run = site.play("downgrade_restore", "--tags", "upgrade", variables=target(site.cluster, OLD))
 

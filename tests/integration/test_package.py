@@ -8,24 +8,22 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from conftest import WebServer
-from playbook import Run, Site, installs
+from conftest import MakeSite, WebServer
+from playbook import Run, Site, installs, scenarios
 
 NEW = "10.5.9"
 
 
 @pytest.fixture
 def wanted(site: Site) -> dict[str, Any]:
-    """The upgrade with a package on the controller, outside of what the agents know."""
+    """The upgrade with a package on the controller."""
+    return {"dataminer_target_version": NEW, "dataminer_package": str(outside(site)), "dataminer_package_from": "controller"}
+
+
+def outside(site: Site) -> Path:
+    """A package on the controller, outside of what the agents know."""
     package = site.cluster.package(NEW)
-    there = package.rename(site.dir / package.name)
-    return {"dataminer_target_version": NEW, "dataminer_package": str(there), "dataminer_package_from": "controller"}
-
-
-@pytest.fixture
-def server(site: Site, web_server: WebServer) -> tuple[str, list[str]]:
-    """The address of a web server that serves the controller's folder, and what it was asked for."""
-    return web_server(site.dir), web_server.asked
+    return package.rename(site.dir / package.name)
 
 
 def staged(site: Site) -> dict[str, bytes]:
@@ -39,8 +37,9 @@ def sha256(path: str) -> str:
 
 def finished(site: Site, run: Run, package: bytes) -> None:
     assert run.rc == 0, run.text
-    assert site.webs() == dict.fromkeys(("DMA1", "DMA2"), NEW)
-    assert staged(site) == dict.fromkeys(("DMA1", "DMA2"), package)
+    names = [agent.name for agent in site.agents]
+    assert site.webs() == dict.fromkeys(names, NEW)
+    assert staged(site) == dict.fromkeys(names, package)
 
 
 def test_from_the_controller(site: Site, wanted: dict[str, Any]) -> None:
@@ -61,16 +60,6 @@ def test_from_the_controller(site: Site, wanted: dict[str, Any]) -> None:
     assert "Copy it from the controller" not in again.tasks
 
 
-def test_half_a_package_is_brought_again(site: Site, wanted: dict[str, Any]) -> None:
-    """As a copy that was cut leaves it."""
-    package = Path(wanted["dataminer_package"])
-    folder = site.agents[1].work_dir / "packages"
-    folder.mkdir(parents=True)
-    (folder / package.name).write_bytes(package.read_bytes()[:-1])
-
-    finished(site, site.play("upgrade_web", "--skip-tags", "verify", variables=wanted), package.read_bytes())
-
-
 def test_half_a_package_is_not_installed_when_the_phase_that_brings_it_is_left_out(site: Site, wanted: dict[str, Any]) -> None:
     """Only that phase knows whether a file of that name is whole."""
     package = Path(wanted["dataminer_package"])
@@ -87,61 +76,60 @@ def test_half_a_package_is_not_installed_when_the_phase_that_brings_it_is_left_o
     assert "Run the whole playbook, without --tags and --skip-tags" in said
 
 
-@pytest.mark.parametrize("given", [True, False])
-def test_from_a_web_server(site: Site, wanted: dict[str, Any], server: tuple[str, list[str]], given: bool) -> None:
-    """It is asked for once by each agent; an agent that runs the target needs none."""
-    address, asked = server
-    package = Path(wanted.pop("dataminer_package"))
-    url = f"{address}/{quote(package.name)}?token=1"
-    wanted |= {"dataminer_package": url, "dataminer_package_from": "agent", "dataminer_package_sha256": sha256(str(package)).upper() if given else ""}
+def test_from_a_web_server(make_site: MakeSite, web_server: WebServer) -> None:
+    """With its SHA-256 given, in capitals, and without; it is asked for once by each agent, and an agent that runs the target needs none."""
+    site = make_site(*scenarios(given={"agents": 1}, not_given={}))
+    package = outside(site)
+    url = f"{web_server(site.dir)}/{quote(package.name)}?token=1"
+    wanted = {"dataminer_target_version": NEW, "dataminer_package": url, "dataminer_package_from": "agent"}
+    site.tell_agents_of("given", dataminer_package_sha256=sha256(str(package)).upper())
 
     run = site.play("upgrade_web", variables=wanted)
 
     finished(site, run, package.read_bytes())
-    assert len(asked) == 2
+    assert len(web_server.asked) == 3
     again = site.play("upgrade_web", variables=wanted)
     assert (again.rc, again.changed) == (0, 0), again.text
-    assert len(asked) == 2
+    assert len(web_server.asked) == 3
 
 
-@pytest.mark.parametrize("wrong", ["sha256", "missing", "folder"])
-def test_wrong_package_on_the_controller(site: Site, wanted: dict[str, Any], wrong: str) -> None:
+def test_wrong_package_on_the_controller(make_site: MakeSite) -> None:
     """Told before anything is touched."""
+    site = make_site(*scenarios(sha256={"agents": 1}, missing={"agents": 1}, folder={"agents": 1}))
+    package = outside(site)
+    (site.dir / "folder").mkdir()
+    given = {"sha256": package, "missing": site.dir / "missing" / package.name, "folder": site.dir / "folder" / package.name}
+    given["folder"].mkdir()
+    for name, path in given.items():
+        site.tell_agents_of(name, dataminer_package=str(path), dataminer_package_sha256="0" * 64 if name == "sha256" else "")
     before = site.trees()
-    package = Path(wanted["dataminer_package"])
-    if wrong == "sha256":
-        wanted["dataminer_package_sha256"] = "0" * 64
-    else:
-        package.unlink()
-    if wrong == "folder":
-        package.mkdir()
 
-    run = site.play("upgrade_web", variables=wanted)
+    run = site.play("upgrade_web", variables={"dataminer_target_version": NEW, "dataminer_package_from": "controller"})
 
     assert run.rc != 0
     assert site.trees() == before
-    (said,) = run.messages("DMA1")
-    assert "The package on the controller isn't what is wanted" in said
-    assert ("found the sha-256 " if wrong == "sha256" else "found no such file") in said.lower()
-    assert str(package) in said
+    for name, path in given.items():
+        (said,) = run.messages(f"{name}-1")
+        assert "The package on the controller isn't what is wanted" in said
+        assert ("found the sha-256 " if name == "sha256" else "found no such file") in said.lower()
+        assert str(path) in said
 
 
-@pytest.mark.parametrize("wrong", ["sha256", "name"])
-def test_wrong_package_on_the_web_server(site: Site, wanted: dict[str, Any], server: tuple[str, list[str]], wrong: str) -> None:
+def test_wrong_package_on_the_web_server(make_site: MakeSite, web_server: WebServer) -> None:
     """Nothing is installed anywhere; the backup isn't even begun."""
-    package = Path(wanted["dataminer_package"])
-    url = f"{server[0]}/{'elsewhere/' if wrong == 'name' else ''}{quote(package.name)}"
-    wanted |= {"dataminer_package": url, "dataminer_package_from": "agent"}
-    if wrong == "sha256":
-        wanted["dataminer_package_sha256"] = "0" * 64
+    site = make_site(*scenarios(sha256={"agents": 1}, name={}))
+    package, address = outside(site), web_server(site.dir)
+    site.tell_agents_of("sha256", dataminer_package=f"{address}/{quote(package.name)}", dataminer_package_sha256="0" * 64)
+    site.tell_agents_of("name", dataminer_package=f"{address}/elsewhere/{quote(package.name)}")
 
-    run = site.play("upgrade_web", variables=wanted)
+    run = site.play("upgrade_web", variables={"dataminer_target_version": NEW, "dataminer_package_from": "agent"})
 
     assert run.rc != 0
-    assert all(not installs(agent) for agent in site.agents)
+    assert not any(installs(agent) for agent in site.agents)
     assert "Start the backup" not in run.tasks
     assert staged(site) == {}
-    assert ("checksum" if wrong == "sha256" else "404") in run.text
+    assert "checksum" in run.text
+    assert "404" in run.text
 
 
 def test_an_older_file_of_that_name_is_not_taken_for_what_failed_to_come(site: Site, wanted: dict[str, Any]) -> None:
@@ -164,7 +152,11 @@ def test_an_older_file_of_that_name_is_not_taken_for_what_failed_to_come(site: S
 
 
 def test_one_agent_fails_to_fetch_it(site: Site, wanted: dict[str, Any]) -> None:
-    """The other one waits: a cluster is upgraded as a whole, or not at all."""
+    """The other one waits: a cluster is upgraded as a whole, or not at all. Half a package, as a copy that was cut leaves it, is brought again."""
+    half = site.agents[0].work_dir / "packages"
+    half.mkdir(parents=True)
+    package = Path(wanted["dataminer_package"])
+    (half / package.name).write_bytes(package.read_bytes()[:-1])
     folder = site.agents[1].work_dir
     folder.mkdir()
     (folder / "packages").write_text("in the way", "utf-8")
@@ -175,6 +167,7 @@ def test_one_agent_fails_to_fetch_it(site: Site, wanted: dict[str, Any]) -> None
     assert "Stopped after the phase package" in " ".join(run.messages("DMA1"))
     assert run.verdicts() == {"DMA1": "stopped after package: another agent failed", "DMA2": "FAILED: package"}
     assert all(not installs(agent) for agent in site.agents)
+    assert staged(site)["DMA1"] == package.read_bytes()
     (folder / "packages").unlink()
     again = site.play("upgrade_web", "--skip-tags", "verify", variables=wanted)
-    finished(site, again, Path(wanted["dataminer_package"]).read_bytes())
+    finished(site, again, package.read_bytes())

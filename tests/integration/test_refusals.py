@@ -1,210 +1,210 @@
-"""What the gate and the modules refuse: nothing is touched anywhere, the exit status says so, and so does a text with what to do."""
+"""What the gate and the modules refuse: nothing is touched anywhere, the exit status says so, and so does a text with what to do.
+
+Each refusal has a cluster of its own, named after it; one run meets them all.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from conftest import MakeSite
-from playbook import Run, Site, target
+from playbook import Run, Site, scenarios, target
+from simulator.cluster import Cluster
+
+NEW = "10.5.9"
 
 
-def refused(site: Site, *options: str, **variables: object) -> Run:
-    """The upgrade, which must fail and leave every agent exactly as it was."""
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A cluster that is refused for something. `variables`: what the inventory has for it beside the version and the package, or instead.
+
+    `facts`: what is wrong with the machine of its last agent. `said`: parts of what its first agent is told.
+    """
+
+    said: tuple[str, ...]
+    options: Mapping[str, object] = field(default_factory=lambda: {"agents": 1})
+    variables: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+BY_THE_GATE = {
+    "too_old": Refusal(
+        options={"agents": 2, "per_agent": {"too_old-2": {"server": "10.3.0 [CU21]", "web": "10.3.0 [CU21]"}}},
+        said=("too_old-2: baseline-10.5: found server 10.3.0 [CU21]", "needed server 10.4.0 / 10.4.1 or later for web 10.5.9 (CU0)", "full"),
+    ),
+    "reboot": Refusal(
+        facts={"pending_reboot": ["Component Based Servicing"]}, said=("reboot-1: pending-reboot: found pending: Component Based Servicing",)
+    ),
+    "installer_busy": Refusal(facts={"busy": True}, said=("installer_busy-1: installer-busy: found a Windows Installer is at work",)),
+    # an upgrade that somebody else started is neither joined nor disturbed
+    "upgrade_running": Refusal(said=("upgrade_running-1: upgrade-running: found a DataMiner upgrade is at work", "never abort it")),
+    # known before anything is touched: not even a backup is made
+    "no_package_file": Refusal(
+        variables={"dataminer_package": "/nowhere/DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade"},
+        said=("package-there: found no file /nowhere/DataMiner 10.5.9.0-16238", "set dataminer_package to its path on the agents"),
+    ),
+    "no_installer": Refusal(
+        variables={"dataminer_installer": "/nowhere/SLTaskbarUtility.exe"},
+        said=("no_installer-1: installer-there: found no file /nowhere/SLTaskbarUtility.exe", "set dataminer_installer"),
+    ),
+    # each agent would get another web version, or another build
+    "two_packages": Refusal(options={"agents": 2}, said=("one-package: found two_packages-1: DataMiner", "; two_packages-2: DataMiner")),
+    "daas": Refusal(variables={"dataminer_daas": True}, said=("DaaS",)),
+    # DMS.xml knows a third agent: nobody looks after it
+    "not_listed": Refusal(options={"agents": 3}, said=("missing: found id 913 10.99.9.3", "add the agent to the inventory")),
+    "two_names": Refusal(said=("two_names-1 and two_names-2 are both id 1011",)),
+    "no_dms": Refusal(options={"agents": 2}, said=("no_dms-2: dms:",)),
+    # a cluster that would be left out of step
+    "one_lacks_it": Refusal(options={"agents": 2}, said=("one_lacks_it-2: package-there: found no file /elsewhere/DataMiner 10.5.9",)),
+}
+
+BY_VALUES = {
+    # the installer would take it, and restart DataMiner
+    "full_package": Refusal(said=("Full", "Web")),
+    "other_version": Refusal(said=("10.5.8", "10.5.9")),
+    # 10.10 would be read as 10.1: the message quotes what was read and says how to write it
+    "float_target": Refusal(variables={"dataminer_target_version": 10.1}, said=("dataminer_target_version", "10.1, a float", "in quotes")),
+    "float_server": Refusal(variables={"dataminer_server_version": 10.5}, said=("dataminer_server_version", "in quotes")),
+    "no_version": Refusal(variables={"dataminer_target_version": "latest"}, said=("latest",)),
+    # nothing says what to install; an empty text, as a survey sends it, is nothing
+    "nothing_named": Refusal(variables={"dataminer_target_version": "", "dataminer_package": ""}, said=("dataminer_package",)),
+    # told before anything is touched, also where they would be needed at the end of the run only
+    "wrong_values": Refusal(
+        variables={"dataminer_verify_content_equal": "maybe", "dataminer_retries": "two"},
+        said=(
+            "dataminer_verify_content_equal can't be what it is | Found: 'maybe', a str | Needed: true or false",
+            "dataminer_retries can't be what it is | Found: 'two', a str | Needed: a whole number",
+        ),
+    ),
+}
+
+
+def refusing(make_site: MakeSite, refusals: Mapping[str, Refusal]) -> Site:
+    """A site with a cluster for each refusal."""
+    site = make_site(*scenarios(**{name: dict(refusal.options) for name, refusal in refusals.items()}))
+    for name, refusal in refusals.items():
+        cluster = site.named(name)
+        site.tell_agents_of(name, **{**target(cluster, NEW), **refusal.variables})
+        if refusal.facts:
+            cluster.set_state(cluster.agents[-1].name, **refusal.facts)
+    return site
+
+
+def are_refused(site: Site, refusals: Mapping[str, Refusal], *options: str) -> Run:
+    """Each cluster is told why, and nothing is touched."""
     before = site.trees()
-    run = site.play("upgrade_web", *options, variables={**target(site.cluster), **variables})
+    run = site.play("upgrade_web", "--forks", "20", *options)
     assert run.rc != 0, run.text
     assert site.trees() == before
+    assert "Start the backup" not in run.tasks
+    for name, refusal in refusals.items():
+        first = site.named(name).agents[0].name
+        for part in refusal.said:
+            assert part in run.messages(first)[0], name
     return run
 
 
-@pytest.mark.each_core
-def test_agent_that_is_too_old(make_site: MakeSite) -> None:
-    """One agent in three; all stay as they are, their working folders included."""
-    site = make_site(agents=3, per_agent={"DMA2": {"server": "10.3.0 [CU21]", "web": "10.3.0 [CU21]"}})
+def lies_elsewhere(cluster: Cluster, place: str) -> str:
+    """A package that lies elsewhere for the second agent, as a variable of the inventory."""
+    package = cluster.package(NEW)
+    second = cluster.agents[1].name
+    return f"{{{{ '{place}/{package.name}' if inventory_hostname == '{second}' else '{package}' }}}}"
 
-    run = refused(site)
 
-    assert "DENIED, nothing was changed" in run.gate
-    for agent in site.agents:
+def lacks_on_one(site: Site) -> None:
+    cluster = site.named("one_lacks_it")
+    site.tell_agents_of(cluster.name, **target(cluster, dataminer_package=lies_elsewhere(cluster, "/elsewhere")))
+
+
+def test_by_the_gate(make_site: MakeSite, tmp_path: Path) -> None:
+    site = refusing(make_site, BY_THE_GATE)
+    lacks_on_one(site)
+    (site.agent("no_dms-2").root / "DMS.xml").write_text("<DMS", "utf-8")
+    two_packages = site.named("two_packages")
+    package = two_packages.package(NEW)
+    other = shutil.copy(package, tmp_path / package.name.replace("-", "-1", 1))
+    by_agent = {"two_packages-1": str(package), "two_packages-2": str(other)}
+    site.tell_agents_of("two_packages", **target(two_packages, dataminer_package=f"{{{{ {by_agent}[inventory_hostname] }}}}"))
+    leave_out(site, "not_listed-3")
+    add_name(site, "two_names-1", "two_names-2")
+
+    with site.named("upgrade_running").upgrade_running("upgrade_running-1"):
+        run = are_refused(site, BY_THE_GATE)
+
+    assert run.text.count("DENIED, nothing was changed") == len(BY_THE_GATE)
+    for agent in site.named("too_old").agents:
         assert not agent.work_dir.exists()
-        (said,) = run.messages(agent.name)
-        for part in ("DMA2: baseline-10.5: found server 10.3.0 [CU21]", "needed server 10.4.0 / 10.4.1 or later for web 10.5.9 (CU0)", "full"):
-            assert part in said
-    assert set(run.verdicts().values()) == {"denied by the gate, unchanged"}
-    assert "Start the backup" not in run.tasks
+        assert BY_THE_GATE["too_old"].said[0] in run.messages(agent.name)[0], "each agent says it, the fit ones too"
+    for name in BY_THE_GATE:
+        assert set(run.verdicts(name).values()) == {"denied by the gate, unchanged"}, name
 
 
-def test_foreign_upgrade_running(site: Site) -> None:
-    """An upgrade that somebody else started is neither joined nor disturbed."""
-    with site.cluster.upgrade_running("DMA2"):
-        run = refused(site)
-
-    assert "DMA2: upgrade-running: found a DataMiner upgrade is at work" in run.messages("DMA1")[0]
-    assert "never abort it" in run.messages("DMA1")[0]
+def leave_out(site: Site, name: str) -> None:
+    """Takes an agent out of the inventory."""
+    before, _, after = site.inventory.read_text("utf-8").partition(f'    "{name}":\n')
+    site.inventory.write_text(before + after[after.index('\n    "') + 1 :], "utf-8")
 
 
-def test_reboot_pending_and_installer_at_work(site: Site) -> None:
-    site.cluster.set_state("DMA1", pending_reboot=["Component Based Servicing"])
-    site.cluster.set_state("DMA2", busy=True)
-
-    said = refused(site).messages("DMA1")[0]
-
-    assert "DMA1: pending-reboot: found pending: Component Based Servicing" in said
-    assert "DMA2: installer-busy: found a Windows Installer is at work" in said
-
-
-def test_package_of_the_kind_full(site: Site) -> None:
-    """The installer would take it, and restart DataMiner."""
-    run = refused(site, dataminer_package=str(site.cluster.package("10.5.9", "Full")))
-
-    assert "Full" in run.messages("DMA1")[0]
-    assert "Web" in run.messages("DMA1")[0]
-
-
-def test_package_of_another_version(site: Site) -> None:
-    run = refused(site, dataminer_package=str(site.cluster.package("10.5.8")))
-
-    said = run.messages("DMA1")[0]
-    assert "10.5.8" in said
-    assert "10.5.9" in said
+def add_name(site: Site, name: str, another: str) -> None:
+    """Lists an agent under another name, too."""
+    text = site.inventory.read_text("utf-8")
+    block = text[text.index(f'    "{name}":\n') :].split('\n    "')[0]
+    site.inventory.write_text(text.rstrip("\n") + "\n" + block.replace(f'"{name}":', f'"{another}":').rstrip("\n") + "\n", "utf-8")
+    folder = site.inventory.parent / "host_vars"
+    shutil.copy(folder / f"{name}.json", folder / f"{another}.json")
 
 
 @pytest.mark.each_core
-def test_target_version_that_yaml_made_a_number(site: Site) -> None:
-    """10.10 would be read as 10.1: the message quotes what was read and says how to write it."""
-    said = refused(site, dataminer_target_version=10.1).messages("DMA1")[0]
+def test_by_their_values(make_site: MakeSite) -> None:
+    site = refusing(make_site, BY_VALUES)
+    for name, package in (("full_package", (NEW, "Full")), ("other_version", ("10.5.8",))):
+        cluster = site.named(name)
+        site.tell_agents_of(name, **target(cluster, dataminer_package=str(cluster.package(*package))))
 
-    for part in ("dataminer_target_version", "10.1, a float", "in quotes"):
-        assert part in said
-
-
-def test_server_version_that_yaml_made_a_number(site: Site) -> None:
-    said = refused(site, dataminer_server_version=10.5).messages("DMA1")[0]
-
-    assert "dataminer_server_version" in said
-    assert "in quotes" in said
+    are_refused(site, BY_VALUES)
 
 
-def test_target_version_that_is_none(site: Site) -> None:
-    said = refused(site, dataminer_target_version="latest").messages("DMA1")[0]
+def test_dry_run_is_as_strict(make_site: MakeSite) -> None:
+    """What is refused in earnest is refused there."""
+    strict = {name: BY_THE_GATE[name] for name in ("reboot", "one_lacks_it")}
+    site = refusing(make_site, strict)
+    lacks_on_one(site)
 
-    assert "latest" in said
-
-
-def test_no_package(site: Site) -> None:
-    """Nothing says what to install; an empty text, as a survey sends it, is nothing."""
-    said = refused(site, dataminer_package="", dataminer_target_version="").messages("DMA1")[0]
-
-    assert "dataminer_package" in said
+    are_refused(site, strict, "--check")
 
 
-def test_package_that_is_not_there(site: Site, tmp_path: Path) -> None:
-    """Known before anything is touched: not even a backup is made."""
-    variables = {**target(site.cluster), "dataminer_package": str(tmp_path / "DataMiner 10.5.9.0-16238 Web Upgrade.dmupgrade")}
-
-    said = refused(site, **variables).messages("DMA1")[0]
-
-    assert f"package-there: found no file {tmp_path}" in said
-    assert "set dataminer_package to its path on the agents" in said
-
-
-@pytest.mark.parametrize("fault", ["missing", "sha256"])
-def test_package_that_is_wrong_on_one_agent_of_three(make_site: MakeSite, tmp_path: Path, fault: str) -> None:
+def test_package_that_is_another_one_on_one_agent(make_site: MakeSite, tmp_path: Path) -> None:
     """A cluster that would be left out of step: nothing is touched anywhere, and a dry run tells the same."""
-    site = make_site(agents=3)
-    package = Path(str(target(site.cluster)["dataminer_package"]))
-    elsewhere = tmp_path / "elsewhere" / package.name
-    elsewhere.parent.mkdir()
-    if fault == "sha256":
-        elsewhere.write_bytes(package.read_bytes() + b"x")
-    where = f"{{{{ '{elsewhere}' if inventory_hostname == 'DMA2' else '{package}' }}}}"
-    variables = {"dataminer_package": where, "dataminer_package_sha256": hashlib.sha256(package.read_bytes()).hexdigest()}
+    site = make_site()
+    package = site.cluster.package(NEW)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / package.name).write_bytes(package.read_bytes() + b"x")
+    wanted = target(site.cluster, dataminer_package=lies_elsewhere(site.cluster, str(tmp_path / "elsewhere")))
+    wanted |= {"dataminer_package_sha256": hashlib.sha256(package.read_bytes()).hexdigest()}
+    before = site.trees()
 
     for options in (("--check",), ()):
-        run = refused(site, *options, **variables)
+        run = site.play("upgrade_web", *options, variables=wanted)
 
+        assert run.rc != 0
+        assert site.trees() == before
         assert "Start the backup" not in run.tasks
-        if fault == "missing":
-            assert f"DMA2: package-there: found no file {elsewhere}" in run.messages("DMA1")[0]
-            assert set(run.verdicts().values()) == {"denied by the gate, unchanged"}
-        else:
-            assert "Found a file with the SHA-256" in run.messages("DMA2")[0]
-            assert "Stopped after the phase package, for the cluster to stay in step. DMA2: failed" in run.messages("DMA1")[0]
-            stopped = "stopped after package: another agent failed"
-            assert run.verdicts() == {"DMA1": stopped, "DMA2": "FAILED: package", "DMA3": stopped}
-
-
-def test_installer_that_is_not_there(site: Site) -> None:
-    said = refused(site, "--check", dataminer_installer="/nowhere/SLTaskbarUtility.exe").messages("DMA1")[0]
-
-    assert "DMA1: installer-there: found no file /nowhere/SLTaskbarUtility.exe" in said
-    assert "set dataminer_installer" in said
+        assert "Found a file with the SHA-256" in run.messages("DMA2")[0]
+        assert "Stopped after the phase package, for the cluster to stay in step. DMA2: failed" in run.messages("DMA1")[0]
+        assert run.verdicts() == {"DMA1": "stopped after package: another agent failed", "DMA2": "FAILED: package"}
 
 
 def test_package_that_is_gone_after_the_upgrade(make_site: MakeSite) -> None:
-    """An agent that runs the target needs none; the dry run and the run say that nothing is to be done."""
-    site = make_site(agents=1, web="10.5.9")
+    """An agent that runs the target needs none; the run says that nothing is to be done."""
+    site = make_site(agents=1, web=NEW)
     variables = target(site.cluster, dataminer_package_sha256="0" * 64)
     Path(str(variables["dataminer_package"])).unlink()
 
     run = site.play("upgrade_web", variables=variables)
 
     assert (run.rc, run.changed, run.verdicts()) == (0, 0, {"DMA1": "unchanged"}), run.text
-
-
-def test_values_that_variables_cannot_hold(site: Site) -> None:
-    """Told before anything is touched, also where they would be needed at the end of the run only."""
-    said = refused(site, dataminer_verify_content_equal="maybe", dataminer_retries="two").messages("DMA1")[0]
-
-    assert "dataminer_verify_content_equal can't be what it is | Found: 'maybe', a str | Needed: true or false" in said
-    assert "dataminer_retries can't be what it is | Found: 'two', a str | Needed: a whole number" in said
-
-
-def test_agents_of_one_cluster_that_name_different_packages(site: Site, tmp_path: Path) -> None:
-    """Each agent would get another web version, or another build."""
-    package = Path(str(target(site.cluster)["dataminer_package"]))
-    other = tmp_path / package.name.replace("-", "-1", 1)
-    shutil.copy(package, other)
-    by_agent = {"DMA1": str(package), "DMA2": str(other)}
-
-    said = refused(site, dataminer_package=f"{{{{ {by_agent}[inventory_hostname] }}}}").messages("DMA1")[0]
-
-    assert f"one-package: found DMA1: {package.name}; DMA2: {other.name}" in said
-
-
-def test_daas(site: Site) -> None:
-    assert "DaaS" in refused(site, dataminer_daas=True).messages("DMA1")[0]
-
-
-def test_agent_that_the_inventory_lacks(make_site: MakeSite) -> None:
-    """DMS.xml knows a third agent: nobody looks after it."""
-    site = make_site(agents=3)
-    lines = site.inventory.read_text("utf-8").split('    "DMA3":\n')
-    site.inventory.write_text(lines[0], "utf-8")
-
-    said = refused(site).messages("DMA1")[0]
-
-    assert "missing: found id 113 10.11.12.3" in said
-    assert "add the agent to the inventory" in said
-
-
-def test_agent_under_two_names(make_site: MakeSite) -> None:
-    site = make_site()
-    text = site.inventory.read_text("utf-8")
-    block = text[text.index('    "DMA2":\n') :]
-    site.inventory.write_text(text + block.replace('"DMA2":', '"also-DMA2":'), "utf-8")
-
-    said = refused(site).messages("DMA1")[0]
-
-    assert "DMA2 and also-DMA2 are both id 112" in said
-
-
-def test_dms_xml_that_cannot_be_read(site: Site) -> None:
-    (site.cluster.agent("DMA2").root / "DMS.xml").write_text("<DMS", "utf-8")
-
-    said = refused(site).messages("DMA1")[0]
-
-    assert "DMA2: dms:" in said

@@ -9,11 +9,10 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import MakeSite
-from playbook import Site, busy, changed_paths, installs, jobs, manifest_header, own_backups, target, until
+from playbook import busy, changed_paths, installs, jobs, manifest_header, own_backups, scenarios, target, until
 from simulator.cluster import Agent, Cluster
 from simulator.schema import content_files, is_stamped, stamp_of
 
@@ -58,7 +57,7 @@ def test_fresh_upgrade_of_three_agents_and_a_second_run(make_site: MakeSite) -> 
     """The whole way there; the second run finds nothing to do and touches nothing."""
     site = make_site(agents=3)
     cluster, content = site.cluster, {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
-    before = {agent.name: processes(cluster, agent) for agent in site.agents}
+    before, untouched = {agent.name: processes(cluster, agent) for agent in site.agents}, site.trees()
 
     run = site.play("upgrade_web", variables=target(cluster))
 
@@ -73,6 +72,7 @@ def test_fresh_upgrade_of_three_agents_and_a_second_run(make_site: MakeSite) -> 
         assert formats(agent) == {"10.5.9"}
         assert len(installs(agent)) == 1
         assert f"{agent.name} " in run.summary
+        _only_the_web_is_touched(changed_paths(untouched[agent.name], cluster.tree_digest(agent.name)))
     assert run.summary.count("10.5.6 (CU0) -> 10.5.9 (CU0)") == 3
     assert "items changed" in run.summary
     assert "no process beside the web server restarted" in run.summary
@@ -99,67 +99,72 @@ def _backed_up(summary: str, agent: Agent, content: dict[str, str]) -> None:
     assert "verified" in summary
 
 
+def _only_the_web_is_touched(changed: list[str]) -> None:
+    """An upgrade leaves VersionHistory.txt, DMS.xml and everything else that isn't web alone."""
+    for path in changed:
+        assert path.removeprefix("Skyline DataMiner/").split("/")[0] in WEB, path
+        assert not path.endswith("VersionHistory.txt")
+
+
 @pytest.mark.each_core
 def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
-    """The others end their phase, the cluster stops; running again finishes, and keeps the backup from before the failed attempt."""
-    site = make_site(agents=3)
-    site.cluster.set_state("DMA2", fail_at="migration")
-    failing = site.cluster.agent("DMA2")
-    content = site.cluster.digest("DMA2")
+    """The others end their phase, its cluster stops and another one goes on; running again finishes, and keeps the backup from before the failed
+    attempt.
+    """
+    site = make_site(*scenarios(failing={"agents": 3}, mars={"agents": 1}))
+    failing, cluster = site.agent("failing-2"), site.named("failing")
+    cluster.set_state("failing-2", fail_at="migration")
+    content = cluster.digest("failing-2")
 
     run = site.play("upgrade_web", variables=target(site.cluster))
 
     assert run.rc != 0
-    assert run.verdicts() == {
-        "DMA1": "stopped after install: another agent failed",
-        "DMA2": "FAILED: install",
-        "DMA3": "stopped after install: another agent failed",
-    }
-    assert {name: installs(site.cluster.agent(name)) != [] for name in ("DMA1", "DMA3")} == {"DMA1": True, "DMA3": True}
-    (said,) = run.messages("DMA2")
+    stopped = "stopped after install: another agent failed"
+    assert run.verdicts("failing") == {"failing-1": stopped, "failing-2": "FAILED: install", "failing-3": stopped}
+    assert run.verdicts("mars") == {"mars-1": "done"}
+    assert run.recap["mars-1"]["failed"] == 0
+    assert [len(installs(agent)) for agent in site.agents] == [1, 1, 1, 1]
+    (said,) = run.messages("failing-2")
     for part in ("The installer ended with code 1", "told to fail at migration", "Needed: one of the codes 0", "run the playbook again"):
         assert part in said
-    assert (
-        "Stopped after the phase install, for the cluster to stay in step. DMA2: failed: The installer ended with code 1" in run.messages("DMA1")[0]
-    )
-    assert "DMA2 failed (install): The installer ended with code 1" in run.summary
-    assert "Prove that the agents of the cluster are in step" not in run.tasks
+    after_phase = "Stopped after the phase install, for the cluster to stay in step. failing-2: failed: The installer ended with code 1"
+    assert after_phase in run.messages("failing-1")[0]
+    assert "failing-2 failed (install): The installer ended with code 1" in run.summary
     (kept,) = own_backups(failing)
 
     again = site.play("upgrade_web", variables=target(site.cluster))
 
     assert again.rc == 0, again.text
-    assert site.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9", "DMA3": "10.5.9"}
-    assert again.verdicts() == {"DMA1": "unchanged", "DMA2": "done", "DMA3": "unchanged"}
+    assert set(site.webs().values()) == {"10.5.9"}
+    assert again.verdicts("failing") == {"failing-1": "unchanged", "failing-2": "done", "failing-3": "unchanged"}
     assert own_backups(failing) == [kept]
     assert zip_digests(failing.backup_dir / kept) == content
     assert kept in again.summary
     assert "kept" in again.summary
-    assert [len(installs(agent)) for agent in site.agents] == [1, 2, 1]
+    assert [len(installs(agent)) for agent in site.agents] == [1, 2, 1, 1]
 
 
-@pytest.mark.each_core
 def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
-    """The jobs go on by themselves; the next run attaches to them, and no installer is started twice."""
-    site = make_site(install_seconds=2)
-    variables = target(site.cluster)
+    """The jobs go on by themselves; the next run attaches to those that still run, finds others done, and starts no installer twice."""
+    site = make_site(*scenarios(slow={"install_seconds": 5}, done={"agents": 1, "install_seconds": 1}))
+    variables, slow = target(site.cluster), site.named("slow").agents
     playing = site.begin("upgrade_web", variables=variables)
     until(lambda: all(installs(agent) for agent in site.agents), what="an install on every agent")
     playing.kill()
-    with held(site.agents):
+    with held(slow):
+        until(lambda: not busy(site.agent("done-1")), what="the end of the quick install")
         following = site.begin("upgrade_web", variables=variables)
         until(lambda: "[dataminer.web.upgrade : Wait for the install]" in following.text(), what="the next run's wait")
-        assert site.webs() == {"DMA1": "10.5.6", "DMA2": "10.5.6"}
+        assert site.webs() == {"slow-1": "10.5.6", "slow-2": "10.5.6", "done-1": "10.5.9"}
     again = following.finish()
 
     assert again.rc == 0, again.text
-    assert again.gate.count("attaches") >= 1
-    assert site.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9"}
-    assert again.verdicts() == {"DMA1": "done", "DMA2": "done"}
+    assert again.text.count("attaches") >= 1
+    assert set(site.webs().values()) == {"10.5.9"}
+    assert again.verdicts("slow") == {"slow-1": "done", "slow-2": "done"}
+    assert again.recap["done-1"]["changed"] == 0
     for agent in site.agents:
-        assert len(installs(agent)) == 1
-        assert len(jobs(agent, "install")) == 1
-        assert len(own_backups(agent)) == 1
+        assert (len(installs(agent)), len(jobs(agent, "install")), len(own_backups(agent))) == (1, 1, 1)
 
 
 @contextmanager
@@ -184,53 +189,13 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def test_controller_killed_and_back_after_the_end(make_site: MakeSite) -> None:
-    """A controller that comes back late finds the work done."""
-    site = make_site(agents=1, install_seconds=1)
-    variables = target(site.cluster)
-    (agent,) = site.agents
-    playing = site.begin("upgrade_web", variables=variables)
-    until(lambda: bool(installs(agent)) or playing.process.poll() is not None, what="an install")
-    playing.kill()
-    until(lambda: not busy(agent), what="the end of the install")
+def test_agents_that_differ_before_and_booleans_given_as_texts(make_site: MakeSite) -> None:
+    """Mending a cluster that is out of step is what an upgrade is for: a warning, and the agent that is there already is left alone.
 
-    again = site.play("upgrade_web", variables=variables)
-
-    assert again.rc == 0, again.text
-    assert again.changed == 0
-    assert site.webs() == {"DMA1": "10.5.9"}
-    assert len(installs(agent)) == 1
-
-
-def test_agents_that_differ_before(make_site: MakeSite) -> None:
-    """Mending a cluster that is out of step is what an upgrade is for: a warning, and the agent that is there already is left alone."""
+    `-e x=false` is the text "false"; an empty text means unset.
+    """
     site = make_site(per_agent={"DMA2": {"web": "10.5.9"}})
     before = site.trees()["DMA2"]
-
-    run = site.play("upgrade_web", variables=target(site.cluster))
-
-    assert run.rc == 0, run.text
-    assert "same-version" in run.gate
-    assert site.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9"}
-    assert run.verdicts() == {"DMA1": "done", "DMA2": "unchanged"}
-    assert site.trees()["DMA2"] == before
-
-
-def test_another_package_with_the_same_content_fails_the_verification(make_site: MakeSite) -> None:
-    """In step means the same web version: 10.5.0 [CU6] has what 10.5.9 has, but isn't it."""
-    site = make_site(per_agent={"DMA2": {"web": "10.5.0 [CU6]"}})
-
-    run = site.play("cluster_status")
-
-    assert run.rc != 0
-    (said,) = run.messages("DMA1")
-    assert "NOT in step" in said
-    assert "web versions differ" in said
-
-
-def test_booleans_given_as_texts(make_site: MakeSite) -> None:
-    """`-e x=false` is the text "false"; an empty text means unset."""
-    site = make_site(agents=1)
     options = [
         word for pair in ("dataminer_allow_partial=false", "dataminer_include_web=false", "dataminer_package_sha256=") for word in ("-e", pair)
     ]
@@ -238,17 +203,26 @@ def test_booleans_given_as_texts(make_site: MakeSite) -> None:
     run = site.play("upgrade_web", *options, variables=target(site.cluster))
 
     assert run.rc == 0, run.text
-    (agent,) = site.agents
+    assert "same-version" in run.gate
+    assert site.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9"}
+    assert run.verdicts() == {"DMA1": "done", "DMA2": "unchanged"}
+    assert site.trees()["DMA2"] == before
+    agent = site.agents[0]
     (name,) = own_backups(agent)
     assert not [path for path in zip_digests(agent.backup_dir / name) if path.startswith("Web/")]
 
 
 @pytest.mark.each_core
 def test_one_fork_and_another_strategy(make_site: MakeSite) -> None:
-    """One fork makes it slow, and the gate says so; the plays set their own strategy, so phases stay phases."""
-    site = make_site()
+    """One fork makes it slow, and the gate says so; the plays set their own strategy, so phases stay phases.
 
-    run = site.play("upgrade_web", "--forks", "1", variables=target(site.cluster), env={"ANSIBLE_STRATEGY": "free"})
+    The package's SHA-256 is in capitals, as some tools print it.
+    """
+    site = make_site()
+    digest = hashlib.sha256(site.cluster.package("10.5.9").read_bytes()).hexdigest().upper()
+    variables = target(site.cluster, dataminer_package_sha256=digest)
+
+    run = site.play("upgrade_web", "--forks", "1", variables=variables, env={"ANSIBLE_STRATEGY": "free"})
 
     assert run.rc == 0, run.text
     assert "1 forks, 2 agents" in run.said
@@ -261,28 +235,3 @@ def test_one_fork_and_another_strategy(make_site: MakeSite) -> None:
 
 def _ended(agent: Agent, run_id: str) -> int:
     return (agent.work_dir / "jobs" / run_id / "result.json").stat().st_mtime_ns
-
-
-def test_sha256_that_fits(site: Site) -> None:
-    """Given in capitals, as some tools print it."""
-    variables: dict[str, Any] = target(site.cluster)
-    digest = hashlib.sha256(Path(variables["dataminer_package"]).read_bytes()).hexdigest().upper()
-
-    run = site.play("upgrade_web", variables={**variables, "dataminer_package_sha256": digest})
-
-    assert run.rc == 0, run.text
-    assert site.webs() == {"DMA1": "10.5.9", "DMA2": "10.5.9"}
-
-
-def test_only_the_web_is_touched(site: Site) -> None:
-    """An upgrade leaves VersionHistory.txt, DMS.xml and everything else that isn't web alone."""
-    before = site.trees()
-
-    run = site.play("upgrade_web", variables=target(site.cluster))
-
-    assert run.rc == 0, run.text
-    for agent in site.agents:
-        for path in changed_paths(before[agent.name], site.cluster.tree_digest(agent.name)):
-            top = path.removeprefix("Skyline DataMiner/").split("/")[0]
-            assert top in WEB, path
-            assert not path.endswith("VersionHistory.txt")

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 import pytest
 from conftest import MakeWindowsSite, WebServer
-from playbook import installs
+from playbook import installs, scenarios
 from played import WindowsSite
+from simulator.cluster import Agent
 from simulator.windows.files import PREFIX
 from simulator.windows.machine import PlayedMachine
 
@@ -55,73 +56,54 @@ def modules(site: WindowsSite, name: str) -> list[str]:
 
 def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None:
     """Sent once, with its SHA-256 checked on the agent; a second run, on agents that need none, doesn't even look at it."""
-    site = make_windows_site()
+    site = make_windows_site(agents=1)
     wanted = elsewhere(site)
-    package = Path(str(wanted["dataminer_package"]))
+    package, (agent,) = Path(str(wanted["dataminer_package"])), site.agents
 
     run = site.play("upgrade_web", variables=wanted)
 
     assert run.rc == 0, run.text
-    assert site.webs() == {"DMA1": NEW, "DMA2": NEW}
+    assert site.webs() == {"DMA1": NEW}
     assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_copy", "win_stat"]
-    for agent in site.agents:
-        assert (agent.work_dir / "packages" / package.name).read_bytes() == package.read_bytes()
-        assert list((agent.home / "Temp").iterdir()) == []
+    assert (agent.work_dir / "packages" / package.name).read_bytes() == package.read_bytes()
+    assert list((agent.home / "Temp").iterdir()) == []
     site.forget()
     again = site.play("upgrade_web", variables=wanted)
     assert (again.rc, again.changed) == (0, 0), again.text
     assert modules(site, "DMA1") == []
 
 
-def half_there(site: WindowsSite, package: Path) -> Path:
+def half_there(agent: Agent, package: Path) -> Path:
     """Where a copy that was cut has left the beginning of a package."""
-    folder = site.agents[0].work_dir / "packages"
+    folder = agent.work_dir / "packages"
     folder.mkdir(parents=True)
     (folder / package.name).write_bytes(package.read_bytes()[:-1])
     return folder / package.name
 
 
-def test_package_from_a_web_server(make_windows_site: MakeWindowsSite, web_server: WebServer) -> None:
-    """Without a SHA-256 nobody knows whether what is there is whole: it is brought again."""
-    site = make_windows_site(agents=1)
-    wanted = {**elsewhere(site), "dataminer_package_from": "agent"}
-    package = Path(str(wanted["dataminer_package"]))
-    there = half_there(site, package)
-
-    run = site.play("upgrade_web", variables={**wanted, "dataminer_package": f"{web_server(site.dir)}/{quote(package.name)}"})
-
-    assert run.rc == 0, run.text
-    assert len(web_server.asked) == 1
-    assert there.read_bytes() == package.read_bytes()
-    assert site.webs() == {"DMA1": NEW}
-
-
-def test_package_from_a_share(make_windows_site: MakeWindowsSite) -> None:
-    """A UNC path, which the agent copies from by itself; what was cut before is brought again."""
-    site = make_windows_site(agents=1)
-    wanted = {**elsewhere(site), "dataminer_package_from": "agent"}
-    package = Path(str(wanted["dataminer_package"]))
-    there = half_there(site, package)
+def test_package_that_the_agents_bring_by_themselves(make_windows_site: MakeWindowsSite, web_server: WebServer) -> None:
+    """From a web server, from a share, and from a server that doesn't answer; without a SHA-256 nobody knows whether what is there is whole, so
+    it is brought again.
+    """
+    site = make_windows_site(*scenarios(web={"agents": 1}, share={"agents": 1}, nowhere={"agents": 1}))
+    package = Path(str(elsewhere(site)["dataminer_package"]))
+    there = [half_there(site.agent(name), package) for name in ("web-1", "share-1")]
     share = "\\" + str(package).replace("/", "\\")
     assert share.startswith("\\\\")
+    wanted: dict[str, Any] = {"dataminer_target_version": NEW, "dataminer_package_from": "agent"}
+    site.tell_agents_of("web", dataminer_package=f"{web_server(site.dir)}/{quote(package.name)}")
+    site.tell_agents_of("share", dataminer_package=share)
+    site.tell_agents_of("nowhere", dataminer_package=f"http://127.0.0.1:1/{quote(package.name)}", dataminer_package_sha256="0" * 64)
 
-    run = site.play("upgrade_web", "--tags", "package", variables={**wanted, "dataminer_package": share})
-
-    assert run.rc == 0, run.text
-    assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_stat"]
-    assert there.read_bytes() == package.read_bytes()
-
-
-def test_package_from_a_web_server_that_has_another_one(make_windows_site: MakeWindowsSite) -> None:
-    site = make_windows_site(agents=1)
-    wanted = {**elsewhere(site), "dataminer_package_from": "agent", "dataminer_package_sha256": "0" * 64}
-    package = Path(str(wanted["dataminer_package"]))
-
-    run = site.play("upgrade_web", variables={**wanted, "dataminer_package": package.as_uri().replace("file://", "http://127.0.0.1:1")})
+    run = site.play("upgrade_web", "--skip-tags", "verify", variables=wanted)
 
     assert run.rc != 0
+    assert len(web_server.asked) == 1
+    assert [path.read_bytes() for path in there] == [package.read_bytes()] * 2
+    assert modules(site, "share-1") == ["win_stat", "win_file", "win_copy", "win_stat"]
+    assert site.webs() == {"web-1": NEW, "share-1": NEW, "nowhere-1": "10.5.6"}
     assert "Error downloading 'http://127.0.0.1:1" in run.text
-    assert installs(site.agents[0]) == []
+    assert installs(site.agent("nowhere-1")) == []
 
 
 def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindowsSite) -> None:

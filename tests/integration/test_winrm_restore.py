@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import shortcut
 from conftest import MakeWindowsSite
-from playbook import changed_paths
-from played import WindowsSite
+from playbook import changed_paths, installs, own_backups
+from played import WindowsSite, content_of
 from simulator import edits
 
 pytestmark = pytest.mark.powershell
@@ -15,15 +16,19 @@ pytestmark = pytest.mark.powershell
 OLD, NEW = "10.5.6", "10.5.9"
 
 
-def upgraded(make: MakeWindowsSite, **options: object) -> tuple[WindowsSite, dict[str, dict[str, str]]]:
-    """A site after an upgrade, and the content it had before."""
-    site = make(**options)
+def upgraded(site: WindowsSite) -> dict[str, dict[str, str]]:
+    """The content that a site had before an upgrade."""
     contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
     run = site.play("upgrade_web", variables=site.target(NEW))
     assert run.rc == 0, run.text
-    assert all(contents[agent.name] != site.cluster.digest(agent.name) for agent in site.agents)
-    site.forget()
-    return site, contents
+    assert run.verdicts() == dict.fromkeys(contents, "done")
+    assert site.webs() == dict.fromkeys(contents, NEW)
+    for agent in site.agents:
+        assert contents[agent.name] != site.cluster.digest(agent.name)
+        assert len(installs(agent)) == 1
+        (name,) = own_backups(agent)
+        assert content_of(agent.backup_dir / name) == contents[agent.name]
+    return contents
 
 
 def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
@@ -38,7 +43,9 @@ def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
 @pytest.mark.each_core
 def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
     """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do."""
-    site, contents = upgraded(make_windows_site)
+    site = make_windows_site(agents=1)
+    contents = upgraded(site)
+    assert site.rounds("DMA1") == {"scan": 2, "start": 2}, "one call to read the agent, one a phase, one to read it again"
     trees = site.trees()
     dry = site.play("downgrade_restore", "--check", "--diff", variables=site.target(OLD))
     assert dry.rc == 0, dry.text
@@ -57,7 +64,7 @@ def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) 
         (journal,) = (agent.work_dir / "jobs").glob("*/journal.json")
         assert '"released"' in journal.read_text("utf-8")
     # read, chosen, installed, prepared (planned anew after the install), committed, released, read
-    assert [site.rounds(name) for name in contents] == [{"scan": 3, "start": 4, "signal": 1}] * 2
+    assert site.rounds("DMA1") == {"scan": 3, "start": 4, "signal": 1}
     again = site.play("downgrade_restore", variables=site.target(OLD))
     assert again.rc == 0, again.text
     assert again.changed == 0
@@ -87,14 +94,16 @@ def test_round_trips_of_a_restore(make_windows_site: MakeWindowsSite) -> None:
 
 def test_one_agent_fails_to_stop_its_web_server(make_windows_site: MakeWindowsSite) -> None:
     """The other one is put back as it was, so that nobody sees a half-restored cluster; running again finishes."""
-    site, contents = upgraded(make_windows_site)
+    site = make_windows_site()
+    contents = shortcut.upgraded(site, NEW)
+    migrated = site.cluster.digest("DMA1")
     site.cluster.set_state("DMA2", service_fails=["stop"])
 
     run = site.play("downgrade_restore", variables=site.target(OLD))
 
     assert run.rc != 0
     assert site.cluster.state("DMA1")["services"]["W3SVC"] == "Running"
-    assert site.cluster.digest("DMA1") != contents["DMA1"]
+    assert site.cluster.digest("DMA1") == migrated
     site.cluster.set_state("DMA2", service_fails=[])
     again = site.play("downgrade_restore", variables=site.target(OLD))
     assert again.rc == 0, again.text
@@ -102,8 +111,16 @@ def test_one_agent_fails_to_stop_its_web_server(make_windows_site: MakeWindowsSi
 
 
 @pytest.mark.windows
-def test_downgrade_under_wine(make_wine_site: MakeWindowsSite) -> None:
-    site, contents = upgraded(make_wine_site, agents=1)
+def test_there_and_back_under_wine(make_wine_site: MakeWindowsSite) -> None:
+    """The agent's tree is at C:\\…, the engine is the Windows one: read, upgraded, brought back."""
+    site = make_wine_site(agents=1)
+    before = site.trees()
+    status = site.play("cluster_status")
+    assert status.rc == 0, status.text
+    assert site.trees() == before
+    assert status.verdicts() == {"DMA1": "in step"}
+    assert "10.5.6 (CU0)" in status.summary
+    contents = upgraded(site)
 
     run = site.play("downgrade_restore", variables=site.target(OLD))
 

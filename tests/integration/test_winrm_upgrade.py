@@ -24,102 +24,99 @@ def upgraded(site: WindowsSite, run: Run, contents: dict[str, dict[str, str]]) -
 
 
 @pytest.mark.each_core
-@pytest.mark.parametrize("connection", ["winrm", "psrp"])
-def test_upgrade_and_a_second_run(make_windows_site: MakeWindowsSite, connection: str) -> None:
-    needs(connection)
-    site = make_windows_site(connection=connection)
-    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
+def test_by_psrp(make_windows_site: MakeWindowsSite) -> None:
+    """The same over the other protocol; one call to read the agent, one a phase, one to read it again."""
+    needs("psrp")
+    site = make_windows_site(agents=1, connection="psrp")
+    contents = {"DMA1": site.cluster.digest("DMA1")}
 
     run = site.play("upgrade_web", variables=site.target())
 
     upgraded(site, run, contents)
     assert f"Gate of cluster pluto: upgrade to {NEW} (CU0): ALLOWED" in run.gate
     assert "no process beside the web server restarted" in run.summary
+    assert site.rounds("DMA1") == {"scan": 2, "start": 2}
+    nothing_to_do(site)
 
+
+def nothing_to_do(site: WindowsSite) -> None:
+    """Another run changes nothing."""
     trees = site.trees()
-    again = site.play("upgrade_web", variables=site.target())
-
-    assert again.rc == 0, again.text
-    assert again.changed == 0
-    assert set(again.verdicts().values()) == {"unchanged"}
+    run = site.play("upgrade_web", variables=site.target())
+    assert (run.rc, run.changed) == (0, 0), run.text
+    assert set(run.verdicts().values()) == {"unchanged"}
     assert site.trees() == trees
 
 
-@pytest.mark.parametrize("version", ["10.5.9", "10.5.12"], ids=["within", "across"])
-def test_round_trips(make_windows_site: MakeWindowsSite, version: str) -> None:
-    """One call to read the agent, one a phase, one to read it again; no more where backups hold other versions of apps before and after."""
+def test_round_trips_across_versions(make_windows_site: MakeWindowsSite) -> None:
+    """No call more where backups hold other versions of apps before and after."""
     site = make_windows_site(agents=1)
 
-    run = site.play("upgrade_web", variables=site.target(version))
+    run = site.play("upgrade_web", variables=site.target("10.5.12"))
 
     assert run.rc == 0, run.text
     assert site.rounds("DMA1") == {"scan": 2, "start": 2}
 
 
-@pytest.mark.windows
-def test_upgrade_under_wine(make_wine_site: MakeWindowsSite) -> None:
-    """The agent's tree is at C:\\…, the engine is the Windows one."""
-    site = make_wine_site(agents=1)
-    contents = {"DMA1": site.cluster.digest("DMA1")}
-
-    upgraded(site, site.play("upgrade_web", variables=site.target()), contents)
-
-
 @pytest.mark.each_core
-def test_denied_by_the_gate(make_windows_site: MakeWindowsSite) -> None:
-    """One agent isn't fit: nothing is touched on any, and nothing but scans has run."""
+def test_dry_then_denied_then_failed_half_way_then_done(make_windows_site: MakeWindowsSite) -> None:
+    """What an operator meets on the way, on one cluster: after a failure running again finishes, and the run after that finds nothing to do."""
     site = make_windows_site()
+    contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
+    trees = site.trees()
+    _dry(site)
+    assert site.trees() == trees
     site.cluster.set_state("DMA2", pending_reboot=["Windows Update"])
-    before = site.trees()
+    trees = site.trees()
+    _denied(site)
+    assert site.trees() == trees
+    site.cluster.set_state("DMA2", pending_reboot=[], fail_at="migration")
+    _half_way(site)
+    kept = [own_backups(agent) for agent in site.agents]
 
-    run = site.play("upgrade_web", variables=site.target())
+    again = site.play("upgrade_web", variables=site.target())
 
-    assert run.rc != 0
-    assert site.trees() == before
-    assert "DENIED, nothing was changed" in run.gate
-    assert "pending-reboot" in run.messages("DMA1")[0]
-    assert [set(site.scripts(agent.name)) for agent in site.agents] == [{"scan"}, {"scan"}]
+    assert again.rc == 0, again.text
+    assert site.webs() == dict.fromkeys(contents, NEW)
+    assert again.verdicts() == {"DMA1": "unchanged", "DMA2": "done"}
+    assert [len(installs(agent)) for agent in site.agents] == [1, 2]
+    assert [own_backups(agent) for agent in site.agents] == kept, "those of before the failure stay"
+    for agent, (name,) in zip(site.agents, kept, strict=True):
+        assert content_of(agent.backup_dir / name) == contents[agent.name]
+    nothing_to_do(site)
 
 
-@pytest.mark.each_core
-def test_check_mode(make_windows_site: MakeWindowsSite) -> None:
-    site = make_windows_site()
-    before = site.trees()
-
+def _dry(site: WindowsSite) -> None:
+    """--check --diff tells what would change; every call is one of check mode."""
     run = site.play("upgrade_web", "--check", "--diff", variables=site.target())
-
     assert run.rc == 0, run.text
-    assert site.trees() == before
     assert run.verdicts() == {"DMA1": "would change", "DMA2": "would change"}
     assert f"+web version {NEW} (CU0) by DataMiner {NEW}.0-" in run.text
     assert "+include low-code app " in run.text
     for agent in site.agents:
         assert all(call.check for call in site.host(agent.name).calls)
+    site.forget()
 
 
-@pytest.mark.each_core
-def test_agent_that_fails_half_way(make_windows_site: MakeWindowsSite) -> None:
-    """The other one ends its phase, the cluster stops; running again finishes, and the backup of before the failure stays."""
-    site = make_windows_site()
-    site.cluster.set_state("DMA2", fail_at="migration")
-    failing, content = site.cluster.agent("DMA2"), site.cluster.digest("DMA2")
-
+def _denied(site: WindowsSite) -> None:
+    """One agent isn't fit: nothing but scans runs on any."""
     run = site.play("upgrade_web", variables=site.target())
-
     assert run.rc != 0
+    assert "DENIED, nothing was changed" in run.gate
+    assert "pending-reboot" in run.messages("DMA1")[0]
+    assert [set(site.scripts(agent.name)) for agent in site.agents] == [{"scan"}, {"scan"}]
+
+
+def _half_way(site: WindowsSite) -> None:
+    """The agent that doesn't fail ends its phase, then the cluster stops."""
+    run = site.play("upgrade_web", variables=site.target())
+    assert run.rc != 0
+    assert f"Gate of cluster pluto: upgrade to {NEW} (CU0): ALLOWED" in run.gate
     assert run.verdicts() == {"DMA1": "stopped after install: another agent failed", "DMA2": "FAILED: install"}
     (said,) = run.messages("DMA2")
     for part in ("The installer ended with code 1", "told to fail at migration", "Needed: one of the codes 0", "run the playbook again"):
         assert part in said
-    (kept,) = own_backups(failing)
-
-    again = site.play("upgrade_web", variables=site.target())
-
-    assert again.rc == 0, again.text
-    assert again.verdicts() == {"DMA1": "unchanged", "DMA2": "done"}
-    assert own_backups(failing) == [kept]
-    assert content_of(failing.backup_dir / kept) == content
-    assert [len(installs(agent)) for agent in site.agents] == [1, 2]
+    assert "Prove that the agents of the cluster are in step" not in run.tasks
 
 
 def test_controller_killed_during_the_install(make_windows_site: MakeWindowsSite) -> None:

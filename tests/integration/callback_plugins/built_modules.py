@@ -1,0 +1,64 @@
+"""Puts modules together once for all runs, and compiles them once: that takes more time than what most of them do.
+
+The first run builds what is sent to an agent, as any run does. Later ones find it in the folder that BUILT_MODULES names, with bytecode beside
+the sources.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import zipfile
+from dataclasses import replace
+from importlib._bootstrap_external import _code_to_hash_pyc
+from importlib.util import source_hash
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.executor.module_common import _CachedModule
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: built_modules
+type: aggregate
+short_description: Modules that are built once
+description: Keeps built modules between runs.
+"""
+FOLDER = "BUILT_MODULES"
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Leads a run's folder of built modules, which would end with it, to one that stays."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "built_modules"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._folder = Path(os.environ[FOLDER])
+        (Path(constants.DEFAULT_LOCAL_TMP) / "ansiballz_cache").symlink_to(self._folder)
+
+    def v2_playbook_on_stats(self, stats: object) -> None:
+        for built in self._folder.glob("*-none"):
+            mark = self._folder / f"{built.name}.compiled"
+            if not mark.exists():
+                module = _CachedModule.load(str(built))
+                replace(module, zip_data=base64.b64encode(_compiled(base64.b64decode(module.zip_data)))).dump(str(built))
+                mark.touch()
+
+
+def _compiled(data: bytes) -> bytes:
+    """A zip with the bytecode of its sources."""
+    result = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as plain, zipfile.ZipFile(result, "w", zipfile.ZIP_STORED) as both:
+        for info in plain.infolist():
+            source = plain.read(info)
+            both.writestr(info, source)
+            if info.filename.endswith(".py"):
+                code = compile(source, info.filename, "exec", dont_inherit=True)
+                both.writestr(f"{info.filename}c", _code_to_hash_pyc(code, source_hash(source), False))
+    return result.getvalue()
