@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import json
 import os
@@ -106,7 +107,12 @@ class Playing:
 
     def kill(self) -> None:
         """As a power cut would end the controller: all its processes at once, with no chance to tidy up."""
+        # workers have sessions of their own; one that was writing to the controller would wait for a reader for ever
+        workers = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("utf-8").split()
         os.killpg(self.process.pid, signal.SIGKILL)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
         self.process.wait(60)
 
     def text(self) -> str:
