@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 import zipfile
 from pathlib import Path
@@ -128,6 +129,25 @@ def test_a_safety_copy_comes_first(host: Lane) -> None:
     assert (status.result or {})["safety"]["path"] == host.native(folder / "safe.zip")
     assert sorted(path.name for path in folder.iterdir()) == ["safe.manifest", "safe.zip"]
     assert left(host) == []
+
+
+def test_read_only_files_of_an_earlier_preparation_go(host: Lane) -> None:
+    fill(host, {"Web/c": b"c"})
+    path = make(host.home / "a.zip", {"Web/a/b": b"b"})
+    assert host.run(spec(host, path), "p1").state == "done"
+    old = host.home / "work" / "staging" / "p1" / "Web" / "a" / "b"
+    old.chmod(stat.S_IREAD)
+    assert host.run(spec(host, path), "p2").state == "done"
+    assert [place.name for place in (host.home / "work" / "staging").iterdir()] == ["p2"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 100_000])
+def test_files_that_differ_in_their_last_byte(host: Lane, size: int) -> None:
+    there, wanted = b"x" * size + b"1", b"x" * size + b"2"
+    fill(host, {"Web/a": there, "Web/same": wanted})
+    status = host.run(spec(host, make(host.home / "a.zip", {"Web/a": wanted, "Web/same": wanted})), "p1")
+    assert status.state == "done", status.error
+    assert {path: row[0] for path, row in rows(host, "p1").items()} == {"Web/a": "replace", "Web/same": "same"}
 
 
 def test_what_earlier_restores_kept_stays(host: Lane) -> None:

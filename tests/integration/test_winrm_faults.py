@@ -5,34 +5,26 @@ Every agent is a cluster of its own with a fault of its own, so that one run of 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from conftest import MakeWindowsSite
-from playbook import Run, installs, own_backups, until
-from played import WindowsSite, content_of, settled
-from simulator.cluster import Agent
-from simulator.content import APPS
+from faulty import closed, clusters, play, reach_again, told
+from playbook import installs, own_backups
+from played import WindowsSite, content_of
 from simulator.windows.faults import Fault
-from simulator.windows.payload import ModuleCall
 
 pytestmark = pytest.mark.powershell
 
 OLD, NEW = "10.5.6", "10.5.9"
-SECONDS = 600  # at most, of a run on many agents
+WINRM: dict[str, Any] = {"connection": "winrm", "patience": 3}
 # how a call is lost, and whether the host had carried it out by then
 LOST: dict[str, dict[str, Any]] = {
     "dropped": {"kind": "drop", "verb": "Receive", "late": True},
     "503": {"kind": "503", "verb": "Command"},
     "twice_at_once": {"kind": "drop", "verb": "Receive"},
 }
-
-
-def told(key: str, value: str) -> Callable[[ModuleCall], bool]:
-    """A call of a script with that parameter."""
-    return lambda call: (call.args.get("parameters") or {}).get(key) == value
 
 
 # the last call whose work is done before the agent is silent, to whatever is asked: each leaves it in another state
@@ -45,27 +37,9 @@ SILENT_AFTER: dict[str, dict[str, Any]] = {
 }
 
 
-def clusters(make: MakeWindowsSite, names: Iterable[str], *, web: str, **options: object) -> WindowsSite:
-    """A cluster of one small agent for each name; both have it."""
-    several = [{"name": name, "agents": [name], "first_id": number} for number, name in enumerate(names, 1)]
-    return make(*several, apps=APPS[2:4], web=web, patience=3, **options)
-
-
-def play(site: WindowsSite, playbook: str, version: str, **variables: object) -> Run:
-    """On all agents at once. Each poll waits for the end of its job, so that there are few."""
-    told = site.target(version, dataminer_poll_interval=15, **variables)
-    return site.begin(playbook, "--forks", "20", variables=told).finish(SECONDS)
-
-
 def states(site: WindowsSite) -> dict[str, Any]:
     """Each agent's machine."""
     return {agent.name: cluster.state(agent.name) for cluster in site.clusters for agent in cluster.agents}
-
-
-def closed(agent: Agent) -> bool:
-    """No restore is open: the web server runs for good."""
-    found = [json.loads(path.read_text("utf-8"))["state"] for path in (agent.work_dir / "jobs").glob("*/journal.json")]
-    return set(found) <= {"released", "undone"}
 
 
 def lose_every_call(site: WindowsSite) -> None:
@@ -85,7 +59,7 @@ def was_lost_at_every_call(site: WindowsSite, scripts: set[str]) -> None:
 def test_upgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite) -> None:
     """The loss costs nothing: what was lost is sent again, and what was done already isn't done twice."""
     names = ("twice_at_once", "503")
-    site = clusters(make_windows_site, names, web=OLD, vendor_backups=0)
+    site = clusters(make_windows_site, names, **WINRM, web=OLD, vendor_backups=0)
     contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
     lose_every_call(site)
 
@@ -125,7 +99,7 @@ def before_the_upgrade(site: WindowsSite) -> dict[str, dict[str, str]]:
 
 def test_downgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite) -> None:
     """From the choice of the backup to the release of the web server."""
-    site = clusters(make_windows_site, ("dropped", "503"), web=NEW, five_from=OLD)
+    site = clusters(make_windows_site, ("dropped", "503"), **WINRM, web=NEW, five_from=OLD)
     wanted = before_the_upgrade(site)
     lose_every_call(site)
 
@@ -139,7 +113,7 @@ def test_downgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite
 
 def test_agents_that_fall_silent_during_a_downgrade(make_windows_site: MakeWindowsSite) -> None:
     """What was begun ends by itself, the web servers come back without anybody, and running again finishes all of them."""
-    site = clusters(make_windows_site, SILENT_AFTER, web=NEW, five_from=OLD)
+    site = clusters(make_windows_site, SILENT_AFTER, **WINRM, web=NEW, five_from=OLD)
     wanted = before_the_upgrade(site)
     for name, fault in SILENT_AFTER.items():
         site.host(name).faults.plan(Fault(verb="Receive", late=True, lasting=True, **fault))
@@ -152,11 +126,8 @@ def test_agents_that_fall_silent_during_a_downgrade(make_windows_site: MakeWindo
         said = " ".join(run.messages(name))
         assert ("refuses the log-on" if fault["kind"] == "401" else "doesn't answer") in said
         assert "jobs that run there go on by themselves" in said
-    for agent in site.agents:
-        until(lambda agent=agent: settled(agent) and closed(agent), what=f"the end of all jobs on {agent.name}")
+    reach_again(site)
     assert {name: state["services"]["W3SVC"] for name, state in states(site).items()} == dict.fromkeys(SILENT_AFTER, "Running")
-    for name in SILENT_AFTER:
-        site.host(name).faults.clear()
 
     again = play(site, "downgrade_restore", OLD)
 

@@ -7,6 +7,7 @@ Extracting a backup beside the content. Needs what backup.ps1 needs, and rows.ps
 #>
 
 $roots = 'Applications', 'Dashboards', 'Web'
+$exportFunctions = 'Export-Batch', 'Export-Long', 'Test-There', 'Test-OtherStart', 'Set-KeptTime', 'Get-FileSum'
 
 # Files are put in their places by renaming, which takes one volume.
 function Assert-Place([string]$root) {
@@ -75,12 +76,13 @@ function Test-Included([string]$path, $include) {
 # file that changes before the commit is restored with the others.
 function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string]$root, [bool]$keepTimes) {
     Remove-Tree $staging
-    Set-Staged $files $staging
+    [void][IO.Directory]::CreateDirectory($staging)
     Set-Target $files $root
     $writer = New-RowWriter ([IO.Path]::Combine($job.folder, 'rows.txt'))
     try {
-        $functions = 'Export-Batch', 'Export-Long', 'Test-There', 'Test-OtherStart', 'Set-KeptTime', 'Get-FileSum', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
-        Invoke-Worker $functions @{ path = $zip; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes } (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
+        $separator = [IO.Path]::DirectorySeparatorChar
+        $shared = @{ path = $zip; staging = $staging + $separator; separator = $separator; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes }
+        Invoke-Worker ($exportFunctions + $entryFunctions) $shared (Get-EntryBatch $files) { param($answer) Add-Extracted $writer $answer }
         # Before the rows that tell of them are: after a power cut a file that was verified isn't full of zeros.
         Sync-File $staging @(foreach ($file in $files) { $file.staged })
         Close-Rows $writer
@@ -89,21 +91,9 @@ function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [string
     return $writer.count
 }
 
-# Where each file will wait; the folders are made.
-function Set-Staged([object[]]$files, [string]$staging) {
-    $separator = [IO.Path]::DirectorySeparatorChar
-    $made = [Collections.Generic.HashSet[string]]::new([StringComparer]::OrdinalIgnoreCase)
-    [void][IO.Directory]::CreateDirectory($staging)
-    foreach ($file in $files) {
-        $file.staged = $staging + $separator + $file.path.Replace([char]'/', $separator)
-        $folder = $file.staged.Substring(0, $file.staged.LastIndexOf($separator))
-        if ($made.Add($folder)) { [void][IO.Directory]::CreateDirectory($folder) }
-    }
-}
-
 # What each file will replace.
 function Set-Target([object[]]$files, [string]$root) {
-    $found = Find-File (New-Places $root) @(foreach ($file in $files) { $file.path })
+    $found = Find-Target (New-Places $root) @(foreach ($file in $files) { $file.path })
     for ($i = 0; $i -lt $files.Length; $i++) {
         $file = $files[$i]
         $entry = $found.entries[$i]
@@ -116,45 +106,56 @@ function Set-Target([object[]]$files, [string]$root) {
 # A worker. What is done for every file stands here, for to call a function costs as much as to write a small file.
 function Export-Batch($shared, $mine, $batch) {
     if (-not $mine['file']) {
-        $mine['hash'] = [Security.Cryptography.SHA256]::Create()
-        $mine['start'] = [byte[]]::new(512)
-        $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+        Open-Entry $shared $mine
+        $mine['again'] = [byte[]]::new(0)
     }
-    $create, $write, $alone = [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None
+    $hash = $mine['hash']
+    $create, $open, $write, $read, $alone = [IO.FileMode]::CreateNew, [IO.FileMode]::Open, [IO.FileAccess]::Write, [IO.FileAccess]::Read, [IO.FileShare]::None
+    $all = [IO.FileShare]'ReadWrite, Delete'
     foreach ($member in $batch) {
-        $data = $null
-        if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { $sha256 = Export-Long $shared $mine $member }
-        else {
+        $path = $shared.staging + $member.path.Replace([char]'/', $shared.separator)
+        $folder = $path.Substring(0, $path.LastIndexOf($shared.separator))
+        if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
+        $member.staged = $path
+        $size = $member.size
+        $small = $member.packed -le 8388608 -and $size -le 8388608
+        $again = $null
+        if ($small) {
             $data = Read-PackedEntry $shared $mine $member
-            $sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
-            $target = [IO.FileStream]::new($member.staged, $create, $write, $alone, 1)
-            try { $target.Write($data, 0, $data.Length) } finally { $target.Dispose() }
+            $sha256 = [BitConverter]::ToString($hash.ComputeHash($data, 0, $size))
+            $stream = [IO.FileStream]::new($path, $create, $write, $alone, 1)
+            try { $stream.Write($data, 0, $size) } finally { $stream.Dispose() }
+            if ($mine['again'].Length -le $size) { $mine['again'] = [byte[]]::new($mine['data'].Length + 1) }
+            $buffer = $mine['again']
+            try {
+                $stream = [IO.FileStream]::new($path, $open, $read, $all, 1)
+                try { $got = $stream.Read($buffer, 0, $size + 1) } finally { $stream.Dispose() }
+                if ($got -eq $size) { $again = [BitConverter]::ToString($hash.ComputeHash($buffer, 0, $size)) }
+            }
+            catch [IO.IOException] { $again = $null }    # a virus scanner looks at what was just written
         }
-        try { $again = [BitConverter]::ToString($mine['hash'].ComputeHash([IO.File]::ReadAllBytes($member.staged))).Replace('-', '').ToLowerInvariant() }
-        catch [IO.IOException] { $again = Get-FileSum $shared $mine $member.staged }    # too large, or a virus scanner looks at what was just written
+        else { $sha256 = Export-Long $shared $mine $member }
+        if (-not $again) { $again = Get-FileSum $shared $mine $path }
         if ($again -cne $sha256) {
             throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
         }
-        if ($member.there -and (Test-There $shared $mine $member $data $sha256)) { $member.action = 'same' }
+        if ($member.there -and -not ($small -and (Test-OtherStart $mine $member)) -and (Test-There $shared $mine $member $sha256)) { $member.action = 'same' }
         if ($shared.keep_times) { Set-KeptTime $member }
-        $member.sha256 = $sha256
+        $member.sha256 = $sha256.Replace('-', '').ToLowerInvariant()
     }
     return @{ members = $batch; held = $mine['held'] }
 }
 
-# A large file in pieces; gives its SHA-256.
+# A large file in pieces; gives its SHA-256, as BitConverter writes it.
 function Export-Long($shared, $mine, $member) {
     $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
-    try { return Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
+    try { $sha256 = Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
+    return [regex]::Replace($sha256.ToUpperInvariant(), '..(?=.)', '$0-')
 }
 
-# Whether the content holds these bytes, of which the start tells mostly. A file that vanished since is another one: the commit looks again. One that
-# stays held is remembered.
-function Test-There($shared, $mine, $member, $data, [string]$sha256) {
-    try {
-        if ($null -ne $data -and (Test-OtherStart $mine $member.there $data)) { return $false }
-        return (Get-FileSum $shared $mine $member.there) -ceq $sha256
-    }
+# Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
+function Test-There($shared, $mine, $member, [string]$sha256) {
+    try { return (Get-FileSum $shared $mine $member.there) -ceq $sha256 }
     catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return $false }
     catch [IO.IOException] {
         if ($shared.held -notcontains $_.Exception.GetBaseException().HResult) { throw }
@@ -163,15 +164,15 @@ function Test-There($shared, $mine, $member, $data, [string]$sha256) {
     }
 }
 
-# Whether the first bytes of a file are others. Of one that can't be read now that isn't known.
-function Test-OtherStart($mine, [string]$path, [byte[]]$data) {
-    $start = $mine['start']
+# Whether the file in the content starts with other bytes, which mostly tells. Of one that can't be read now that isn't known.
+function Test-OtherStart($mine, $member) {
+    $start = $mine['again']
     try {
-        $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
-        try { $got = $stream.Read($start, 0, $start.Length) } finally { $stream.Dispose() }
+        $stream = [IO.FileStream]::new($member.there, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
+        try { $got = $stream.Read($start, 0, [Math]::Min($member.size, 512)) } finally { $stream.Dispose() }
     }
     catch [IO.IOException] { return $false }
-    return $got -gt $data.Length -or [BitConverter]::ToString($start, 0, $got) -cne [BitConverter]::ToString($data, 0, $got)
+    return [BitConverter]::ToString($start, 0, $got) -cne [BitConverter]::ToString($mine['data'], 0, $got)
 }
 
 function Set-KeptTime($member) {
@@ -184,13 +185,13 @@ function Set-KeptTime($member) {
     catch { $kept = $null }
 }
 
-# Asked for again while another program holds it: a virus scanner looks at what was just written.
+# Its SHA-256, as BitConverter writes it. Asked for again while another program holds it: a virus scanner looks at what was just written.
 function Get-FileSum($shared, $mine, [string]$path) {
     $clock = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
         try {
             $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
-            try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
+            try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)) } finally { $stream.Dispose() }
         }
         catch [IO.IOException] {
             if ($shared.held -notcontains $_.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { throw }

@@ -70,7 +70,7 @@ function Get-Spelt($places, [string]$path) {
 
 # Where ordinary files are or will be: @{ targets; entries }, paths as the disk spells them, and null for a file that isn't there. $absent, a set, gets
 # the folders that aren't. Files of a folder mostly come together: what is known of it is asked for once.
-function Find-File($places, [string[]]$paths, $absent = $null) {
+function Find-Target($places, [string[]]$paths, $absent = $null) {
     $targets = [string[]]::new($paths.Length)
     $entries = [object[]]::new($paths.Length)
     for ($i = 0; $i -lt $paths.Length; $i++) {

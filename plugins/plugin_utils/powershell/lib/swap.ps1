@@ -119,7 +119,7 @@ function Get-PatientDigest($swap, [string[]]$paths) {
 
 # Makes of each row that of what is there now: a file may have come or gone since the restore was prepared.
 function Set-RowAsItIs([object[]]$rows, $places, $made) {
-    $found = Find-File $places @(foreach ($row in $rows) { $row.path }) $made
+    $found = Find-Target $places @(foreach ($row in $rows) { $row.path }) $made
     for ($i = 0; $i -lt $rows.Length; $i++) {
         $rows[$i].action = $(if ($null -eq $found.entries[$i]) { 'create' } else { 'replace' })
         $rows[$i].target = $found.targets[$i]

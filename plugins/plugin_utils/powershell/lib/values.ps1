@@ -133,8 +133,7 @@ function Assert-Reach([string[]]$paths, [string]$folder) {
 function Remove-Tree([string]$folder) {
     $top = [IO.DirectoryInfo]::new($folder)
     if (-not $top.Exists) { return }
-    try { $top.Delete($true); return } catch [IO.IOException], [UnauthorizedAccessException] { $top.Refresh() }    # read-only files, which are slower to delete
-    if (-not $top.Exists) { return }
+    try { $top.Delete($true); return } catch [IO.IOException], [UnauthorizedAccessException] { $top.Refresh() }    # read-only files, which take more care
     if (-not (Test-Link $top)) {
         foreach ($entry in $top.GetFileSystemInfos()) {
             if ($entry -is [IO.DirectoryInfo]) { Remove-Tree $entry.FullName } else { Remove-One $entry }

@@ -75,12 +75,15 @@ function Get-InfoRow([string]$path, [object[]]$files) {
     $wanted = @(foreach ($member in $files) { if ($member.size -le $mostInfo -and $member.name -match '\A[^/\\]+[/\\][^/\\]+[/\\]App\.info\.json\z') { $member } })
     if (-not $wanted.Length) { return }
     $shared = @{ path = $path }
-    $mine = @{ file = (Open-File $path) }
+    $mine = @{}
+    Open-Entry $shared $mine
     try {
         foreach ($member in $wanted) {
             $there = $null
             if ($member.there -and $member.disk_size -le $mostInfo) { $there = (Read-Text $member.there $mostInfo).text }
-            , @($member.name, (ConvertFrom-Bytes (Read-PackedEntry $shared $mine $member)), $there)
+            $data = [byte[]]::new($member.size)
+            [Array]::Copy((Read-PackedEntry $shared $mine $member), $data, $data.Length)
+            , @($member.name, (ConvertFrom-Bytes $data), $there)
         }
     }
     finally { $mine.file.Dispose() }

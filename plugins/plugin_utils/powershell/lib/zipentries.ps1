@@ -14,6 +14,7 @@ of what the zip's directory says are read as gzip, which fails where the sums do
 
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
+$entryFunctions = 'Open-Entry', 'Get-HeaderLength', 'Read-PackedEntry', 'Expand-Entry', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged'
 
 # Names of folders end in a separator.
 function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if ($member.name -notmatch '[/\\]\z') { $member } }) }
@@ -24,15 +25,11 @@ function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
     catch { if ($null -ne (Get-OurError $_)) { throw }; Stop-NoZip $path $_.Exception.GetBaseException().Message }
     try { $members = Read-Directory $stream $path } finally { $stream.Dispose() }
     $files = Select-Readable $members $limits
-    $functions = 'Read-EntryBatch', 'Get-DataStart', 'Read-PackedEntry', 'Read-LongEntry', 'Stop-Damaged', 'Get-Inflated'
-    Invoke-Worker $functions @{ path = $path } (Get-EntryBatch $files) {
+    Invoke-Worker (@('Read-EntryBatch') + $entryFunctions) @{ path = $path } (Get-EntryBatch $files) {
         param($answer)
         $bytes = [long]0
-        for ($i = 0; $i -lt $answer.members.Length; $i++) {
-            $answer.members[$i].sha256 = $answer.digests[$i]
-            $bytes += $answer.members[$i].size
-        }
-        & $advance $answer.members.Length $bytes
+        foreach ($member in $answer) { $bytes += $member.size }
+        & $advance $answer.Length $bytes
     }
     return @{ members = $members; size = [IO.FileInfo]::new($path).Length; sha256 = (Get-Digests @($path))[0] }
 }
@@ -72,18 +69,21 @@ function Get-EntryBatch([object[]]$members) {
 }
 
 function Read-EntryBatch($shared, $mine, $batch) {
-    if (-not $mine['file']) {
-        $mine['hash'] = [Security.Cryptography.SHA256]::Create()
-        $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
-    }
-    $digests = [string[]]::new($batch.Length)
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $member = $batch[$i]
-        if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { $digests[$i] = Read-LongEntry $shared $mine $member $null; continue }
+    if (-not $mine['file']) { Open-Entry $shared $mine }
+    foreach ($member in $batch) {
+        if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { $member.sha256 = Read-LongEntry $shared $mine $member $null; continue }
         $data = Read-PackedEntry $shared $mine $member
-        $digests[$i] = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
+        $member.sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data, 0, [int]$member.size)).Replace('-', '').ToLowerInvariant()
     }
-    return @{ members = $batch; digests = $digests }
+    return $batch
+}
+
+# What a worker keeps: the zip, a hash, the header of gzip, and buffers that are used again, for new ones cost more than what they hold.
+function Open-Entry($shared, $mine) {
+    $mine['hash'] = [Security.Cryptography.SHA256]::Create()
+    $mine['gzip'] = [byte[]](0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0)
+    $mine['packed'] = $mine['data'] = [byte[]]::new(0)
+    $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
 }
 
 # A worker knows no other function of the script: errors of ours are thrown as text.
@@ -97,18 +97,12 @@ function Stop-Damaged($shared, $member, [string]$what) {
     throw ('{' + ($pairs -join ',') + '}')
 }
 
-# Where the entry's data begin, after its own header was compared with the directory. What it leaves open, the directory says.
-function Get-DataStart($shared, $mine, $member) {
-    $count = 30 + $member.raw.Length
-    $file = $mine['file']
-    $head = [byte[]]::new($count)
-    [void]$file.Seek($member.offset, [IO.SeekOrigin]::Begin)
-    $got = 0
-    while ($got -lt $count -and ($read = $file.Read($head, $got, $count - $got)) -gt 0) { $got += $read }
+# How long the entry's own header is, which stands at the start of the buffer and is compared with the directory. What it leaves open, the directory says.
+function Get-HeaderLength($shared, $member, [byte[]]$head, [int]$got) {
     if ($got -lt 30 -or [BitConverter]::ToUInt32($head, 0) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
     if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
     $nameLength = [BitConverter]::ToUInt16($head, 26)
-    $same = $got -eq $count -and $nameLength -eq $member.raw.Length
+    $same = $got -ge 30 + $nameLength -and $nameLength -eq $member.raw.Length
     if ($same) { $same = [Convert]::ToBase64String($head, 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
     if (-not $same -or [BitConverter]::ToUInt16($head, 8) -ne $member.method) {
         Stop-Damaged $shared $member 'another name or method in its header than in the directory'
@@ -121,41 +115,45 @@ function Get-DataStart($shared, $mine, $member) {
     if (-not $same -or ($size -ne $member.size -and $size -ne 0 -and $size -ne 4294967295)) {
         Stop-Damaged $shared $member 'other sums in its header than in the directory'
     }
-    return $member.offset + 30 + $nameLength + [BitConverter]::ToUInt16($head, 28)
+    return 30 + $nameLength + [BitConverter]::ToUInt16($head, 28)
 }
 
-# The content of a small entry.
+# The content of a small entry at the start of a buffer, which the next call uses again.
 function Read-PackedEntry($shared, $mine, $member) {
-    $start = Get-DataStart $shared $mine $member
+    $file = $mine['file']
     $packed = [int]$member.packed
-    $gzip = [byte[]]::new($packed + 18)
-    [void]$mine['file'].Seek($start, [IO.SeekOrigin]::Begin)
-    $got = 0
-    while ($got -lt $packed -and ($read = $mine['file'].Read($gzip, 10 + $got, $packed - $got)) -gt 0) { $got += $read }
-    if ($got -lt $packed) { Stop-Damaged $shared $member 'the file ends within the entry' }
-    if ($member.method -eq 8) { return , (Get-Inflated $shared $mine $member $gzip) }
-    $data = [byte[]]::new($packed)
-    [Array]::Copy($gzip, 10, $data, 0, $packed)
-    $memory = [IO.MemoryStream]::new()
-    $writer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
-    $writer.Write($data, 0, $packed)
-    $writer.Dispose()
-    if ($packed -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
-        Stop-Damaged $shared $member 'another CRC than the directory says'
+    $wanted = 30 + $member.raw.Length + $packed
+    if ($mine['packed'].Length -lt $wanted + 65600) { $mine['packed'] = [byte[]]::new(2 * $wanted + 65600) }    # a header may have 64 kB more
+    if ($mine['data'].Length -lt $member.size) { $mine['data'] = [byte[]]::new(2 * $member.size) }
+    $buffer = $mine['packed']
+    [void]$file.Seek($member.offset, [IO.SeekOrigin]::Begin)
+    $got = $start = 0
+    while ($got -lt $wanted) {
+        $read = $file.Read($buffer, $got, $wanted - $got)
+        $got += $read
+        if (-not $start -and ($got -ge $wanted -or -not $read)) {
+            $start = Get-HeaderLength $shared $member $buffer $got
+            $wanted = $start + $packed
+        }
+        if (-not $read -and $got -lt $wanted) { Stop-Damaged $shared $member 'the file ends within the entry' }
     }
-    return , $data
+    if ($member.method -eq 8) { Expand-Entry $shared $mine $member $start } else { Copy-Entry $shared $mine $member $start }
+    return , $mine['data']
 }
 
-function Get-Inflated($shared, $mine, $member, [byte[]]$gzip) {
-    $gzip[0] = 0x1f; $gzip[1] = 0x8b; $gzip[2] = 8
-    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.crc), 0, $gzip, $gzip.Length - 8, 4)
-    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.size), 0, $gzip, $gzip.Length - 4, 4)
+# One that is packed, as gzip: between the header and the trailer of that.
+function Expand-Entry($shared, $mine, $member, [int]$start) {
+    $buffer = $mine['packed']
+    $end = $start + [int]$member.packed
+    [Array]::Copy($mine['gzip'], 0, $buffer, $start - 10, 10)
+    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.crc), 0, $buffer, $end, 4)
+    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.size), 0, $buffer, $end + 4, 4)
+    $data = $mine['data']
     $size = [int]$member.size
-    $data = [byte[]]::new($size)
     $got = 0
     $more = 1
     try {
-        $reader = [IO.Compression.GZipStream]::new([IO.MemoryStream]::new($gzip), [IO.Compression.CompressionMode]::Decompress)
+        $reader = [IO.Compression.GZipStream]::new([IO.MemoryStream]::new($buffer, $start - 10, $end + 18 - $start), [IO.Compression.CompressionMode]::Decompress)
         try {
             while ($got -lt $size -and ($read = $reader.Read($data, $got, $size - $got)) -gt 0) { $got += $read }
             $more = $reader.ReadByte()
@@ -164,12 +162,29 @@ function Get-Inflated($shared, $mine, $member, [byte[]]$gzip) {
     }
     catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
     if ($got -ne $size -or $more -ne -1) { Stop-Damaged $shared $member "$got bytes where the zip's directory says $size bytes" }
-    return , $data
+}
+
+# One that isn't packed: its CRC is that of a gzip made of it.
+function Copy-Entry($shared, $mine, $member, [int]$start) {
+    $packed = [int]$member.packed
+    if ($packed -ne $member.size) { Stop-Damaged $shared $member "$packed bytes where the zip's directory says $($member.size) bytes" }
+    [Array]::Copy($mine['packed'], $start, $mine['data'], 0, $packed)
+    $memory = [IO.MemoryStream]::new()
+    $writer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
+    $writer.Write($mine['data'], 0, $packed)
+    $writer.Dispose()
+    if ($packed -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
+        Stop-Damaged $shared $member 'another CRC than the directory says'
+    }
 }
 
 # A large entry in pieces, into $target where there is one; gives its SHA-256.
 function Read-LongEntry($shared, $mine, $member, $target) {
-    [void]$mine['file'].Seek((Get-DataStart $shared $mine $member), [IO.SeekOrigin]::Begin)
+    $head = [byte[]]::new(30 + $member.raw.Length)
+    [void]$mine['file'].Seek($member.offset, [IO.SeekOrigin]::Begin)
+    $got = 0
+    while ($got -lt $head.Length -and ($read = $mine['file'].Read($head, $got, $head.Length - $got)) -gt 0) { $got += $read }
+    [void]$mine['file'].Seek($member.offset + (Get-HeaderLength $shared $member $head $got), [IO.SeekOrigin]::Begin)
     $reader = $mine['file']
     $left = [long]$member.size
     if ($member.method -eq 8) { $reader = [IO.Compression.DeflateStream]::new($mine['file'], [IO.Compression.CompressionMode]::Decompress, $true) }
