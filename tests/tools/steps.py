@@ -25,7 +25,7 @@ from outcome import Outcome, Run, Step, execute, from_junit
 from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environment, other_environment, python_version
 
 PACKAGE = "ansible_collections.dataminer.web.plugins"
-WORKERS = "3"  # on two cores: tests wait for processes, too
+WORKERS = "4"  # on two cores: tests wait for processes, too
 NOT_CORE = ("bench", "docs", "packaging", "simulator", "tools", "workflows")
 PLAYED = ("-m", "each_core and powershell")
 # What runs on the other end of the range: scripts and the adapter don't see ansible-core, and most scenarios are the same there. Between the ends
