@@ -39,7 +39,7 @@ OPEN_ALONE = """
 [CmdletBinding(SupportsShouldProcess)] param([string]$path)
 for ($i = 0; ; $i++) {
     try {
-        [AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None))
+        [AppDomain]::CurrentDomain.SetData($path, [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]::None))
         break
     }
     catch { if ($i -ge 300) { throw } [Threading.Thread]::Sleep(10) }    # the job that is watched may have it open at this moment

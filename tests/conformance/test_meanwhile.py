@@ -199,8 +199,9 @@ def test_an_undo_outwaits_a_lock_while_a_file_vanishes(windows: Lane) -> None:
 
 
 def test_a_file_gets_held_during_an_undo(windows: Lane) -> None:
-    """It is named, all others are put back, and once it is free the undo is repeated."""
+    """It is named, all others are put back, and once it is free the undo is repeated. It is read-only still."""
     restore = Restore(windows)
+    (restore.root / OVERVIEW).chmod(stat.S_IREAD)
     with contextlib.ExitStack() as later:
         with undoing(restore, IMPATIENCE):
             later.enter_context(windows.holding(restore.root / OVERVIEW))
@@ -209,3 +210,4 @@ def test_a_file_gets_held_during_an_undo(windows: Lane) -> None:
     assert error["found"].startswith(f"{OVERVIEW} (")
     assert windows.run(restore.undo_spec(), "u2").state == "done"
     assert (restore.content(), restore.state()) == (MIGRATED, "undone")
+    assert not (restore.root / OVERVIEW).stat().st_mode & stat.S_IWRITE

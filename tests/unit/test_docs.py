@@ -92,11 +92,15 @@ def spoken() -> str:
     return re.sub(r'"\s*\n\s*f?"', "", sources("plugins/**/*.py", "plugins/**/*.ps1", "roles/*/tasks/*.yml"))
 
 
-NOT_OURS = {  # said by Ansible, its connections and Kerberos
+NOT_OURS = {  # said by Ansible, its connections, OpenSSH and Kerberos
     "the specified credentials were rejected by the server",
     "Connection refused",
     "certificate verify failed",
     "Server not found in Kerberos database",
+    "Permission denied (publickey",
+    "Host key verification failed",
+    "Timeout, server",
+    "not responding",
 }
 
 

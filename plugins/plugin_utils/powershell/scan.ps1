@@ -63,21 +63,16 @@ if ($languageMode -ne 'FullLanguage') {
     $Ansible.Result = @{ encoding = 'refused'; document = $languageMode }
     return
 }
-$ErrorActionPreference = 'Stop'
-Add-Type -AssemblyName System.Runtime.Serialization
 
-$problems = [Collections.Generic.List[object]]::new()
-$onWindows = [Environment]::OSVersion.Platform -eq [PlatformID]::Win32NT
-$plainLimit = 4096         # characters; a longer document is packed
 $dllLimit = 67108864
-$jobLimit = 20
-$jsonLimit = 67108864
 $logQuietMinutes = 5
 $manifestBlock = 1048576
 $namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?(\d{1,9})\b'
 
 . "$PSScriptRoot/lib/files.ps1"
 . "$PSScriptRoot/lib/json.ps1"
+. "$PSScriptRoot/lib/setup.ps1"
+. "$PSScriptRoot/lib/answer.ps1"
 . "$PSScriptRoot/lib/cluster.ps1"
 . "$PSScriptRoot/lib/agent.ps1"
 . "$PSScriptRoot/lib/backups.ps1"
@@ -138,24 +133,6 @@ function Get-Document {
     return $document
 }
 
-function Compress-Text([string]$text) {
-    $memory = [IO.MemoryStream]::new()
-    $packer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionMode]::Compress)
-    $data = [Text.Encoding]::UTF8.GetBytes($text)
-    $packer.Write($data, 0, $data.Length)
-    $packer.Dispose()
-    return [Convert]::ToBase64String($memory.ToArray())
-}
-
-$longPaths = Test-LongPath
-# Control characters that JSON forbids, and halves of surrogate pairs, which UTF-8 can't carry but a name may hold.
-$unsafe = [regex]::new('[\x00-\x1F]|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]')
-$escape = [Text.RegularExpressions.MatchEvaluator] { param($match) '\u{0:x4}' -f [int]$match.Value[0] }
-
-$out = [Text.StringBuilder]::new()
 $document = Get-Document
-Write-Json $out $document
-$text = $out.ToString()
-if ($text.Length -le $plainLimit) { $Ansible.Result = @{ encoding = 'plain'; document = $text } }
-else { $Ansible.Result = @{ encoding = 'gzip+base64'; document = (Compress-Text $text) } }
+$Ansible.Result = Get-Answer $document
 $Ansible.Result['basis'] = $document.basis

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Texts that travel packed (gzip, base64), and the answer of the scripts about jobs. Needs json.ps1 and setup.ps1.
+Texts that travel packed (gzip, base64), and what scripts answer. Needs json.ps1 and setup.ps1.
 #>
 
 $plainLimit = 4096         # characters; a longer document is packed

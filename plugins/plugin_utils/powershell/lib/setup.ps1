@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-What the scripts about jobs need before their first line of work. Needs the functions of files.ps1.
+What every script needs before its first line of work. Needs the functions of files.ps1.
 #>
 
 $ErrorActionPreference = 'Stop'
