@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 from conftest import MakeSite, WebServer
 from playbook import Run, Site, target
 from simulator.tree import SECRETS
@@ -13,6 +14,7 @@ PLANTED = {"ansible_password": "C0nnect-Pa55!z9", "ansible_become_password": "B3
 ADDRESS = ("C4ller-Pa55!v6", "T0ken-Pa55.u5")  # of the user, of the query
 
 
+@pytest.mark.each_core
 def test_no_secret_anywhere(make_site: MakeSite, web_server: WebServer) -> None:
     """All playbooks at -vvvv, in earnest: output, reports, and every file that the collection left on the agent."""
     site = make_site(web="10.5.9", vendor_backups=2)
