@@ -142,9 +142,13 @@ class Agent:
         return self.host.start(spec, run_id)
 
     def follow(self, spec: dict[str, Any], run_id: str, seconds: float = 120) -> Any:
-        """The status of a detached job at its end, or once it waits."""
+        """The status of a detached job at its end, or once it waits; one without a deadline waits for a moment only."""
         self.start(spec, run_id)
-        return self.host.poll(run_id, seconds)
+        status, end = self.host.poll(run_id, seconds), time.monotonic() + seconds
+        while status.state == "waiting" and spec.get("deadline") == 0 and time.monotonic() < end:
+            time.sleep(0.01)
+            status = self.host.poll(run_id, seconds)
+        return status
 
     def prepared(self, zip_path: Path, run_id: str = "p1", **more: Any) -> str:
         self.run(self.prepare_spec(zip_path, **more), run_id)
