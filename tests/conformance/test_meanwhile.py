@@ -152,10 +152,10 @@ def test_read_only_files_are_prepared(host: Lane) -> None:
 
 
 @contextlib.contextmanager
-def committing(restore: Restore, patience: float = PATIENCE) -> Iterator[None]:
+def committing(restore: Restore) -> Iterator[None]:
     """Its first file is in its place, its second is held, its last still waits: a read-only file isn't replaced as easily."""
     (restore.root / OVERVIEW).chmod(stat.S_IREAD)
-    with waiting(restore.lane, restore.root / ALARMS, restore.commit_spec(), "c1", (restore.root / NEW).exists, patience):
+    with waiting(restore.lane, restore.root / ALARMS, restore.commit_spec(), "c1", (restore.root / NEW).exists):
         yield
 
 

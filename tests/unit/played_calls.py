@@ -35,3 +35,12 @@ def manifest(args: dict[str, Any] | None = None, *, script: str = "#!powershell\
 
 def stdin(value: Any = None) -> bytes:
     return b'{"name": "exec_wrapper"}' + SEPARATOR + json.dumps(value or manifest()).encode()
+
+
+# commands with their input that a host refuses, part of what it says, and of what it notes
+REFUSED = [
+    ("sudo -n whoami", b"", "'sudo' is not recognized as an internal or external command", "no program sudo"),
+    (line("Get-Date"), b"", "runs modules only, not this script: Get-Date", "Get-Date"),
+    (line(), b"#!/usr/bin/python", "can't decode a call: input without a manifest", "can't decode"),
+    (line(), stdin(manifest(before=("become_wrapper.ps1",))), "plays no become_wrapper.ps1", "become_wrapper"),
+]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 import winrm.exceptions
-from played_calls import ARGS, NAME, line, manifest, stdin
+from played_calls import ARGS, NAME, REFUSED, line, manifest, stdin
 from simulator.windows.faults import Fault, Faults, Where
 from simulator.windows.host import PlayedHost, Refused
 from simulator.windows.payload import ModuleCall
@@ -86,15 +86,7 @@ def test_command_and_arguments_apart(served: Served) -> None:
     assert client.get_command_output(shell, command)[2] == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "given", "said", "refused"),
-    [
-        ("sudo -n whoami", b"", "'sudo' is not recognized as an internal or external command", "no program sudo"),
-        (line("Get-Date"), b"", "runs modules only, not this script: Get-Date", "Get-Date"),
-        (line(), b"#!/usr/bin/python", "can't decode a call: input without a manifest", "can't decode"),
-        (line(), stdin(manifest(before=("become_wrapper.ps1",))), "plays no become_wrapper.ps1", "become_wrapper"),
-    ],
-)
+@pytest.mark.parametrize(("text", "given", "said", "refused"), REFUSED)
 def test_refusals(served: Served, text: str, given: bytes, said: str, refused: str) -> None:
     out, err, code = served.call(served.client(), text, given)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played_calls import NAME, encoded, line, manifest, stdin
+from played_calls import NAME, REFUSED, encoded, line, stdin
 from simulator.windows.faults import Fault
 from simulator.windows.host import PlayedHost, Refused
 from simulator.windows.machine import PlayedMachine
@@ -96,10 +96,7 @@ def test_a_command_without_input(reached: Reached, form: str) -> None:
 @pytest.mark.parametrize(
     ("text", "given", "said", "refused"),
     [
-        ("sudo -n whoami", b"", "'sudo' is not recognized as an internal or external command", "no program sudo"),
-        (line("Get-Date"), b"", "runs modules only, not this script: Get-Date", "Get-Date"),
-        (line(), b"#!/usr/bin/python", "can't decode a call: input without a manifest", "can't decode"),
-        (line(), stdin(manifest(before=("become_wrapper.ps1",))), "plays no become_wrapper.ps1", "become_wrapper"),
+        *REFUSED,
         ("x" * (LONGEST + 1), b"", "extension is too long", "32767 characters"),
     ],
     ids=["program", "script", "input", "become", "long"],

@@ -118,11 +118,11 @@ function Export-Batch($shared, $mine, $batch) {
         if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
         $member.staged = $path
         $size = $member.size
-        $small = $member.packed -le 8388608 -and $size -le 8388608
         $again = $null
-        if ($small) {
+        if ($member.large) { $sha256 = Export-Long $shared $mine $member }
+        else {
             $data = Read-PackedEntry $shared $mine $member
-            $sha256 = [BitConverter]::ToString($hash.ComputeHash($data, 0, $size))
+            $sha256 = [BitConverter]::ToString($hash.ComputeHash($data, 0, $size)).Replace('-', '').ToLowerInvariant()
             $stream = [IO.FileStream]::new($path, $create, $write, $alone, 1)
             try { $stream.Write($data, 0, $size) } finally { $stream.Dispose() }
             if ($mine['again'].Length -le $size) { $mine['again'] = [byte[]]::new($mine['data'].Length + 1) }
@@ -130,27 +130,25 @@ function Export-Batch($shared, $mine, $batch) {
             try {
                 $stream = [IO.FileStream]::new($path, $open, $read, $all, 1)
                 try { $got = $stream.Read($buffer, 0, $size + 1) } finally { $stream.Dispose() }
-                if ($got -eq $size) { $again = [BitConverter]::ToString($hash.ComputeHash($buffer, 0, $size)) }
+                if ($got -eq $size) { $again = [BitConverter]::ToString($hash.ComputeHash($buffer, 0, $size)).Replace('-', '').ToLowerInvariant() }
             }
             catch [IO.IOException] { $again = $null }    # a virus scanner looks at what was just written
         }
-        else { $sha256 = Export-Long $shared $mine $member }
         if (-not $again) { $again = Get-FileSum $shared $mine $path }
         if ($again -cne $sha256) {
             throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
         }
-        if ($member.there -and -not ($small -and (Test-OtherStart $mine $member)) -and (Test-There $shared $mine $member $sha256)) { $member.action = 'same' }
+        if ($member.there -and ($member.large -or -not (Test-OtherStart $mine $member)) -and (Test-There $shared $mine $member $sha256)) { $member.action = 'same' }
         if ($shared.keep_times) { Set-KeptTime $member }
-        $member.sha256 = $sha256.Replace('-', '').ToLowerInvariant()
+        $member.sha256 = $sha256
     }
     return @{ members = $batch; held = $mine['held'] }
 }
 
-# A large file in pieces; gives its SHA-256, as BitConverter writes it.
+# A large file in pieces; gives its SHA-256.
 function Export-Long($shared, $mine, $member) {
     $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
-    try { $sha256 = Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
-    return [regex]::Replace($sha256.ToUpperInvariant(), '..(?=.)', '$0-')
+    try { return Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
 }
 
 # Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
@@ -185,13 +183,13 @@ function Set-KeptTime($member) {
     catch { $kept = $null }
 }
 
-# Its SHA-256, as BitConverter writes it. Asked for again while another program holds it: a virus scanner looks at what was just written.
+# Its SHA-256. Asked for again while another program holds it: a virus scanner looks at what was just written.
 function Get-FileSum($shared, $mine, [string]$path) {
     $clock = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
         try {
             $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
-            try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)) } finally { $stream.Dispose() }
+            try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
         }
         catch [IO.IOException] {
             if ($shared.held -notcontains $_.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { throw }

@@ -48,13 +48,19 @@ function Join-Below([string]$base, [string]$path) {
     return $base + $separator + $path.Replace([char]'/', $separator)
 }
 
+# The same for what many rows have as their path or target.
+function Join-Row([string]$base, [object[]]$rows, [string]$key) {
+    return , [string[]]@(foreach ($row in $rows) { $base + $separator + $row[$key].Replace([char]'/', $separator) })
+}
+
 # Before anything is touched: every file stands ready.
 function Assert-Staged($swap) {
     if ($swap.touched) { return }
     $missing = [Collections.Generic.List[string]]::new()
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
-        foreach ($row in $rows) { if (-not [IO.File]::Exists($swap.staging + $separator + $row.path.Replace([char]'/', $separator))) { $missing.Add($row.path) } }
+        $staged = Join-Row $swap.staging $rows 'path'
+        for ($i = 0; $i -lt $rows.Length; $i++) { if (-not [IO.File]::Exists($staged[$i])) { $missing.Add($rows[$i].path) } }
     }
     if (-not $missing.Count) { return }
     $shown = $missing.GetRange(0, [Math]::Min($missing.Count, $shownFiles)) -join ', '
@@ -88,7 +94,7 @@ function Test-Same($swap, [object[]]$rows) {
     $same = [bool[]]::new($rows.Length)
     $asked = @(for ($i = 0; $i -lt $rows.Length; $i++) { if ($rows[$i].action -ceq 'same') { $i } })
     if (-not $asked.Length) { return , $same }
-    $digests = Get-PatientDigest $swap @(foreach ($i in $asked) { Join-Below $swap.root $rows[$i].target })
+    $digests = Get-PatientDigest $swap (Join-Row $swap.root $rows[$asked] 'target')
     for ($k = 0; $k -lt $asked.Length; $k++) {
         $row = $rows[$asked[$k]]
         if ($digests[$k] -ceq $unread) {
@@ -241,7 +247,7 @@ function Get-WrongFile($swap) {
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
         $read = @(foreach ($row in $rows) { if ($swap.resumed -or $row.action -cne 'same') { $row } })
-        $digests = Get-PatientDigest $swap @(foreach ($row in $read) { $swap.root + $separator + $row.target.Replace([char]'/', $separator) })
+        $digests = Get-PatientDigest $swap (Join-Row $swap.root $read 'target')
         for ($i = 0; $i -lt $read.Length; $i++) {
             if ($digests[$i] -cne $read[$i].sha256) { $wrong.Add($(if ($digests[$i] -ceq $unread) { "$($read[$i].path) ($cantRead)" } else { $read[$i].path })) }
         }

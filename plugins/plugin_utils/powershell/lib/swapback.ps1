@@ -29,7 +29,7 @@ function Move-Back($swap, [bool]$edited) {
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
         $moved = @(foreach ($row in $rows) { if ($row.action -cne 'same') { $row } })
-        $digests = Get-PatientDigest $swap @(foreach ($row in $moved) { Join-Below $swap.root $row.target })
+        $digests = Get-PatientDigest $swap (Join-Row $swap.root $moved 'target')
         for ($i = 0; $i -lt $moved.Length; $i++) { Invoke-BackStep $done $moved[$i].path { Undo-Row $swap $moved[$i] $digests[$i] $edited } }
     }
     foreach ($path in $swap.leftovers) { Invoke-BackStep $done $path { Undo-Leftover $swap $path } }

@@ -14,6 +14,7 @@ of what the zip's directory says are read as gzip, which fails where the sums do
 
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
+$largeEntry = 8388608       # bytes; one that is larger, packed or not, is read in pieces
 $entryFunctions = 'Open-Entry', 'Get-HeaderLength', 'Read-PackedEntry', 'Expand-Entry', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged'
 
 # Names of folders end in a separator.
@@ -56,6 +57,7 @@ function Get-EntryBatch([object[]]$members) {
     $batch = [Collections.Generic.List[object]]::new()
     $bytes = [long]0
     foreach ($member in $members) {
+        $member.large = $member.packed -gt $largeEntry -or $member.size -gt $largeEntry
         if ($batch.Count -and ($bytes + $member.size -gt $entryBatchBytes -or $batch.Count -ge $entryBatch)) {
             $batches.Add($batch.ToArray())
             $batch.Clear()
@@ -71,7 +73,7 @@ function Get-EntryBatch([object[]]$members) {
 function Read-EntryBatch($shared, $mine, $batch) {
     if (-not $mine['file']) { Open-Entry $shared $mine }
     foreach ($member in $batch) {
-        if ($member.packed -gt 8388608 -or $member.size -gt 8388608) { $member.sha256 = Read-LongEntry $shared $mine $member $null; continue }
+        if ($member.large) { $member.sha256 = Read-LongEntry $shared $mine $member $null; continue }
         $data = Read-PackedEntry $shared $mine $member
         $member.sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data, 0, [int]$member.size)).Replace('-', '').ToLowerInvariant()
     }
