@@ -19,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import inside
 import lines
 from ansible_collections.dataminer.web.plugins.module_utils.host import Host
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
@@ -59,7 +60,8 @@ CLOSE = "[CmdletBinding(SupportsShouldProcess)] param([string]$path) [AppDomain]
 class Lane:
     """One way to reach an agent whose files the test can also reach by itself.
 
-    `home` is a folder of the test's own; `native` turns a path below it into what the adapter is told. `engine` is None where no PowerShell runs.
+    `home` is a folder of the test's own; `native` turns a path below it into what the adapter is told. `engine` is None where no PowerShell runs;
+    `program` starts another one like it, as the lane's machine names it.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Lane:
     native: Callable[[Path], str]
     agent: Host
     engine: Engine | None = None
+    program: tuple[str, ...] = ()
 
     @property
     def windows(self) -> bool:
@@ -106,13 +109,8 @@ class Lane:
         past = ("running", "waiting") if spec.get("deadline") == 0 else ("running",)
         return self.follow(started.run_id, past=past) if started.state in past else started
 
-    @property
-    def launcher(self) -> list[str]:
-        """The program of the engine, as the lane's machine names it."""
-        return list(getattr(self.agent, "_launcher", ()))
-
     def kill(self, run_id: str) -> None:
-        """Ends a job's process as a power cut would, and waits until it is gone."""
+        """Ends a job's process as a power cut would, and waits until it is gone. It takes a process of its own: `pytest.mark.apart`."""
         if self.engine is None:
             process = self.pid(run_id)
             os.kill(process, signal.SIGKILL)
@@ -179,8 +177,10 @@ def _started(name: str) -> Engine:
     told = lines.environment(Path(folder), wine=wine) if folder else {}
     engine = Engine(windows_engine() if wine else posix_engine(), environment | told)
     engine.execute(PROGRAM, {}, 2)
+    engine.told = inside.told
     if folder:
-        engine.told = lines.LineCounter(engine, Path(folder)).told
+        count = lines.LineCounter(engine, Path(folder)).told
+        engine.told = lambda request: inside.told(count(request))
         Path(folder, f"{name}.lane").touch()
     return engine
 
@@ -195,36 +195,47 @@ def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> En
 def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
     """Every lane in turn, each with an empty home."""
     if request.param == "windows":
-        yield from _windows_lane(_engine("windows", engines), tmp_path)
+        yield from _windows_lane(_engine("windows", engines), tmp_path, apart=_is_apart(request))
     else:
-        yield _lane_here(request.param, engines, tmp_path)
+        yield _lane_here(request.param, engines, tmp_path, apart=_is_apart(request))
 
 
 @pytest.fixture(params=HERE)
 def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Lane:
     """The lanes on this machine's own files: with links and with names that differ by case, which Wine doesn't show."""
-    return _lane_here(request.param, engines, tmp_path)
+    return _lane_here(request.param, engines, tmp_path, apart=_is_apart(request))
 
 
-def _lane_here(name: str, engines: dict[str, Engine], home: Path) -> Lane:
+def _is_apart(request: pytest.FixtureRequest) -> bool:
+    """Whether the test's jobs are processes of their own."""
+    return request.node.get_closest_marker("apart") is not None
+
+
+def _scripted(name: str, home: Path, native: Callable[[Path], str], engine: Engine, program: list[str], *, apart: bool) -> Lane:
+    """A lane on which scripts run."""
+    agent = WindowsHost(engine.execute, native(home / "work"), launcher=program if apart else [inside.INSIDE])
+    return Lane(name, home, native, agent, engine, tuple(program))
+
+
+def _lane_here(name: str, engines: dict[str, Engine], home: Path, *, apart: bool) -> Lane:
     if ON_WINDOWS:
         pytest.skip(f"{name}: on Windows there is the lane windows only")
     if name == "posix":
         return Lane(name, home, str, LocalHost(str(home / "work")))
     engine = _engine(name, engines)
-    return Lane(name, home, str, WindowsHost(engine.execute, str(home / "work"), launcher=engine.command), engine)
+    return _scripted(name, home, str, engine, engine.command, apart=apart)
 
 
 @pytest.fixture
-def windows(engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
+def windows(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
     """The lane on Windows alone, for what only Windows answers for."""
-    yield from _windows_lane(_engine("windows", engines), tmp_path)
+    yield from _windows_lane(_engine("windows", engines), tmp_path, apart=_is_apart(request))
 
 
-def _windows_lane(engine: Engine, here: Path) -> Iterator[Lane]:
+def _windows_lane(engine: Engine, here: Path, *, apart: bool) -> Iterator[Lane]:
     """A home on this Windows, else on drive C: of Wine's, which the first call makes where it is missing."""
     if ON_WINDOWS:
-        yield Lane("windows", here, str, WindowsHost(engine.execute, str(here / "work"), launcher=engine.command), engine)
+        yield _scripted("windows", here, str, engine, engine.command, apart=apart)
         return
     program = engine.execute(PROGRAM, {}, 2)["result"]
     drive = wine_prefix() / "drive_c"
@@ -235,6 +246,6 @@ def _windows_lane(engine: Engine, here: Path) -> Iterator[Lane]:
         return str(PureWindowsPath("C:/", path.relative_to(drive)))
 
     try:
-        yield Lane("windows", home, native, WindowsHost(engine.execute, native(home / "work"), launcher=[program]), engine)
+        yield _scripted("windows", home, native, engine, [program], apart=apart)
     finally:
         shutil.rmtree(home, ignore_errors=True)

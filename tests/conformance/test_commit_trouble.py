@@ -56,7 +56,7 @@ def test_arguments_arrive_as_they_are(host: Lane) -> None:
     log = restore.lane.home / "words"
     if host.windows:
         told.write_text(f"[IO.File]::AppendAllLines('{host.native(log)}', [string[]]$args)", "utf-8")
-        program = [*host.launcher, "-NoProfile", "-File"]
+        program = [*host.program, "-NoProfile", "-File"]
     else:
         told.write_text(f"import sys\nopen({str(log)!r}, 'a').writelines(word + '\\n' for word in sys.argv[1:])\n", "utf-8")
         program = [sys.executable]

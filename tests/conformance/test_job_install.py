@@ -44,7 +44,7 @@ def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
     package.write_bytes(b"package")
     script = lane.home / ("installer.ps1" if lane.windows else "installer.py")
     script.write_text(POWERSHELL if lane.windows else PYTHON, "utf-8")
-    program = [*lane.launcher, "-NoProfile", "-File"] if lane.windows else [sys.executable]
+    program = [*lane.program, "-NoProfile", "-File"] if lane.windows else [sys.executable]
     argv = [*program, script, lane.home, str(code)]
     base = {"kind": "install", "argv": argv, "package": package, "sha256": None, "success_codes": [0, 10]}
     return {**base, "packages_dir": lane.home / "packages", **more}
@@ -150,6 +150,7 @@ def test_progress_shows_the_last_line_of_the_log(host: Lane) -> None:
     assert host.follow("i1").state == "done"
 
 
+@pytest.mark.apart
 def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> None:
     """Nobody starts a second one, the same work attaches, and afterwards the next may start."""
     (host.home / "hold").touch()

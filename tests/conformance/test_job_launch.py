@@ -11,7 +11,7 @@ from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import 
 from conftest import Lane
 from harness import Engine
 
-pytestmark = pytest.mark.powershell
+pytestmark = [pytest.mark.powershell, pytest.mark.apart]
 
 
 @pytest.fixture(params=[pytest.param("windows", marks=pytest.mark.windows), "powershell"])
@@ -24,7 +24,7 @@ def scripted(request: pytest.FixtureRequest) -> Lane:
 @pytest.fixture
 def powershell_lane(powershell: Engine, tmp_path: Any) -> Lane:
     host = WindowsHost(powershell.execute, str(tmp_path / "work"), launcher=powershell.command)
-    return Lane("powershell", tmp_path, str, host, powershell)
+    return Lane("powershell", tmp_path, str, host, powershell, tuple(powershell.command))
 
 
 def verify(lane: Lane, **more: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_the_scan_that_comes_with_the_end(scripted: Lane) -> None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text("x", "utf-8")
     request = scripted.request()
-    host = WindowsHost(scripted.engine.execute, scripted.native(scripted.home / "work"), ahead=request, launcher=scripted.launcher)
+    host = WindowsHost(scripted.engine.execute, scripted.native(scripted.home / "work"), ahead=request, launcher=scripted.program)
     status = host.start(verify(scripted), "v1")
     while status.active:
         status = host.poll("v1", 20)
@@ -87,7 +87,7 @@ def test_the_scan_that_comes_with_the_end(scripted: Lane) -> None:
 def test_a_scan_that_fails_is_not_kept(scripted: Lane) -> None:
     assert scripted.engine
     request = scripted.request(max_text="many")
-    host = WindowsHost(scripted.engine.execute, scripted.native(scripted.home / "work"), ahead=request, launcher=scripted.launcher)
+    host = WindowsHost(scripted.engine.execute, scripted.native(scripted.home / "work"), ahead=request, launcher=scripted.program)
     status = host.start(verify(scripted), "v1")
     while status.active:
         status = host.poll("v1", 20)

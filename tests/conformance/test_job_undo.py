@@ -51,6 +51,7 @@ def test_a_commit_that_never_began(restore: Restore) -> None:
     assert restore.calls() == []
 
 
+@pytest.mark.apart
 def test_killed_while_it_waited(restore: Restore) -> None:
     """The commit's process is gone, its web server is down: the undo ends both."""
     restore.lane.run(restore.commit_spec(deadline=60), "c1")
@@ -61,6 +62,7 @@ def test_killed_while_it_waited(restore: Restore) -> None:
     assert restore.content() == MIGRATED
 
 
+@pytest.mark.apart
 def test_killed_before_anything_was_touched(restore: Restore) -> None:
     restore.lane.run(restore.commit_spec(deadline=60, prepared="p1"), "c0")
     restore.lane.kill("c0")

@@ -13,6 +13,8 @@ from conftest import Lane
 from test_job_install import installs, spec, until
 from trees import ordinary, write
 
+pytestmark = pytest.mark.apart
+
 
 @contextlib.contextmanager
 def running(host: Lane, run_id: str) -> Iterator[None]:

@@ -228,6 +228,7 @@ def test_a_service_of_windows(windows: Lane, spooler: str) -> None:
     assert (status(), restore.content()) == ("Running", MIGRATED)
 
 
+@pytest.mark.apart
 def test_a_killed_commit_leaves_it_down_until_the_undo(windows: Lane, spooler: str) -> None:
     restore = Restore(windows)
     asked = {"service": spooler, "host_command": None}

@@ -253,6 +253,7 @@ function Invoke-Request($request) {
 
 $known = [Collections.Generic.Dictionary[string, bool]]::new([StringComparer]::Ordinal)
 $state = Get-SessionState
+[AppDomain]::CurrentDomain.SetData('session state', $state)    # for what scripts start here by themselves
 $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.UTF8Encoding]::new($false))
 $writer = [IO.StreamWriter]::new([Console]::OpenStandardOutput(), [Text.UTF8Encoding]::new($false))
 $writer.AutoFlush = $true

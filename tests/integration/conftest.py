@@ -90,8 +90,8 @@ def web_server() -> Iterator[WebServer]:
 
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Engines]:
-    """PowerShell engines of this machine."""
-    yield from _until_closed("powershell", Engines.posix)
+    """PowerShell engines of this machine, with the jobs inside them; those of Wine start processes, as an agent does."""
+    yield from _until_closed("powershell", partial(Engines.posix, inside=True))
 
 
 @pytest.fixture(scope="session")
