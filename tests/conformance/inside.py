@@ -1,7 +1,7 @@
 """Jobs inside an engine that is there already: its process has compiled most of what they run, which makes one three times as quick.
 
-A job's script is the same, from the same file, in a runspace of its own; only its process isn't. Tests that are about that (`pytest.mark.apart`) start
-real ones.
+A job's script is the same, from the same file, in a runspace of its own; only its process isn't. Tests that are about processes (`pytest.mark.apart`)
+start real ones.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +59,29 @@ def test_the_same_work_attaches_and_another_is_refused(host: Lane) -> None:
         assert "install job i1" in refused.value.found
         assert "never aborted" in refused.value.remedy
         assert host.agent.poll("i3").state == "absent"
+
+
+@pytest.mark.parametrize("left", [("spec.json",), ("spec.json", "job.ps1"), ("spec.json", "job.ps1", "state.json")], ids=len)
+def test_a_start_that_was_killed_half_way(host: Lane, left: tuple[str, ...]) -> None:
+    """Until its record stands, a job is unknown, and sent again it starts. After that it may be starting for a while; then it is dead, and the next
+    one may start.
+    """
+    host.run(spec(host), "i1")
+    folder = host.home / "work" / "jobs" / "i1"
+    for path in folder.iterdir():
+        if path.name not in left:
+            path.unlink()
+    if "state.json" not in left:
+        assert host.agent.poll("i1").state == "absent"
+        assert host.run(spec(host), "i1").state == "done"
+        return
+    long_ago = time.time() - 200
+    os.utime(folder / "state.json", (long_ago, long_ago))
+    again = host.agent.start(host.told(spec(host)), "i1")
+    assert (again.state, again.attached) == ("dead", True)
+    assert "ended without a result" in str(again.failure())
+    assert installs(host) == 1
+    assert host.run(spec(host), "i2").state == "done"
 
 
 def test_who_started_it_is_told(host: Lane) -> None:

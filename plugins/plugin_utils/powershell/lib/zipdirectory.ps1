@@ -28,6 +28,7 @@ function Read-At([IO.Stream]$stream, [long]$position, [long]$count) {
     return , [byte[]](Read-Stream $stream $count)
 }
 
+# What is done for every entry stands here, for to call a function takes longer than to read one.
 function Read-Directory([IO.Stream]$stream, [string]$path) {
     $where = Find-Directory $stream $path
     $data = Read-At $stream $where.start $where.length
@@ -35,14 +36,33 @@ function Read-Directory([IO.Stream]$stream, [string]$path) {
     $members = [Collections.Generic.List[object]]::new()
     try { $names = @{ 0 = [Text.Encoding]::GetEncoding(437); $utf8Name = [Text.UTF8Encoding]::new($false, $true) } }
     catch { $names = @{ 0 = [Text.Encoding]::GetEncoding(28591); $utf8Name = [Text.UTF8Encoding]::new($false, $true) } }    # an engine without the old code page
-    $position = 0
+    $at = 0
     $claimed = [long]0
-    while ($position -lt $data.Length) {
-        $member = Read-Member $data $position $names $path
+    while ($at -lt $data.Length) {
+        if ($at + 46 -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
+        if ([BitConverter]::ToUInt32($data, $at) -ne 0x02014b50) { Stop-NoZip $path 'its directory has something else than entries' }
+        $nameLength = [BitConverter]::ToUInt16($data, $at + 28)
+        $extraLength = [BitConverter]::ToUInt16($data, $at + 30)
+        $next = $at + 46 + $nameLength + $extraLength + [BitConverter]::ToUInt16($data, $at + 32)
+        if ($next -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
+        $flags = [BitConverter]::ToUInt16($data, $at + 8)
+        try { $name = $names[$flags -band $utf8Name].GetString($data, $at + 46, $nameLength) }
+        catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
+        $member = @{
+            name = $name; flags = $flags; system = [int]$data[$at + 5]; method = [int][BitConverter]::ToUInt16($data, $at + 10)
+            moment = [BitConverter]::ToUInt32($data, $at + 12); crc = [BitConverter]::ToUInt32($data, $at + 16)
+            packed = [long][BitConverter]::ToUInt32($data, $at + 20); size = [long][BitConverter]::ToUInt32($data, $at + 24)
+            attributes = [BitConverter]::ToUInt32($data, $at + 38); offset = [long][BitConverter]::ToUInt32($data, $at + 42)
+            raw = [byte[]]::new($nameLength)
+        }
+        [Array]::Copy($data, $at + 46, $member.raw, 0, $nameLength)
+        if ($member.size -eq $leftOpen -or $member.packed -eq $leftOpen -or $member.offset -eq $leftOpen) {
+            Set-LongSize $data ($at + 46 + $nameLength) $extraLength $member $path
+        }
         $member.offset += $where.shift
-        $position = $member.next
         $claimed += $localHeader + $member.packed
         $members.Add($member)
+        $at = $next
     }
     if ($members.Count -ne $where.count) { Stop-NoZip $path "its directory has $($members.Count) entries where its end says $($where.count)" }
     if ($claimed -gt $stream.Length) { Stop-NoZip $path "it has entries of $claimed bytes in a file of $($stream.Length): they overlap" }
@@ -92,30 +112,6 @@ function Find-LongEnd([IO.Stream]$stream, [string]$path, $found) {
     $found.count = [BitConverter]::ToInt64($record, 32)
     $found.length = [BitConverter]::ToInt64($record, 40)
     $found.offset = [BitConverter]::ToInt64($record, 48)
-}
-
-function Read-Member([byte[]]$data, [int]$at, $names, [string]$path) {
-    if ($at + 46 -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
-    if ([BitConverter]::ToUInt32($data, $at) -ne 0x02014b50) { Stop-NoZip $path 'its directory has something else than entries' }
-    $nameLength = [BitConverter]::ToUInt16($data, $at + 28)
-    $extraLength = [BitConverter]::ToUInt16($data, $at + 30)
-    $next = $at + 46 + $nameLength + $extraLength + [BitConverter]::ToUInt16($data, $at + 32)
-    if ($next -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
-    $flags = [BitConverter]::ToUInt16($data, $at + 8)
-    try { $name = $names[$flags -band $utf8Name].GetString($data, $at + 46, $nameLength) }
-    catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
-    $member = @{
-        name = $name; flags = $flags; next = $next; system = [int]$data[$at + 5]; method = [int][BitConverter]::ToUInt16($data, $at + 10)
-        moment = [BitConverter]::ToUInt32($data, $at + 12); crc = [BitConverter]::ToUInt32($data, $at + 16)
-        packed = [long][BitConverter]::ToUInt32($data, $at + 20); size = [long][BitConverter]::ToUInt32($data, $at + 24)
-        attributes = [BitConverter]::ToUInt32($data, $at + 38); offset = [long][BitConverter]::ToUInt32($data, $at + 42)
-    }
-    $member.raw = [byte[]]::new($nameLength)
-    [Array]::Copy($data, $at + 46, $member.raw, 0, $nameLength)
-    if ($member.size -eq $leftOpen -or $member.packed -eq $leftOpen -or $member.offset -eq $leftOpen) {
-        Set-LongSize $data ($at + 46 + $nameLength) $extraLength $member $path
-    }
-    return $member
 }
 
 # Those of the three that the plain record leaves open, from the field that holds them in this order.
