@@ -24,6 +24,7 @@ ANSWER = 180.0
 ENDING = 30.0
 # most code of an engine runs a few times only: compiled once and with little effort, calls and jobs take half the time
 ONCE = {"DOTNET_TieredCompilation": "0", "DOTNET_JITMinOpts": "1"}
+MARK = b"\x1e"  # before an answer
 NO_PROGRAM = (126, 127)  # exit statuses of a wrapper that doesn't find what it wraps
 
 
@@ -119,7 +120,9 @@ class Engine:
     def _read(process: subprocess.Popen[bytes], answers: queue.Queue[bytes]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            answers.put(line)
+            _, mark, answer = line.rpartition(MARK)
+            if mark:  # what else comes is of programs that scripts start
+                answers.put(answer)
         answers.put(b"")
 
     def close(self) -> None:

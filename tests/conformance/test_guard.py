@@ -12,6 +12,8 @@ from harness import ON_WINDOWS, Engine
 from test_job_install import spec
 from test_services import library
 
+pytestmark = pytest.mark.apart  # an installer inherits what its job has
+
 FUNCTIONS = library("files", "json", "setup", "values", "guard")
 HEAD = "[CmdletBinding(SupportsShouldProcess)] param($a)\n" + FUNCTIONS + "\n"
 ME = "S-1-5-21-1-2-3-1001"

@@ -37,6 +37,8 @@ while ([IO.File]::Exists([IO.Path]::Combine($home_, 'hold'))) { [Threading.Threa
 exit $code
 """
 
+pytestmark = pytest.mark.apart  # an installer inherits what its job has
+
 
 def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
     """An install by a program that the lane's machine can run."""
@@ -150,7 +152,6 @@ def test_progress_shows_the_last_line_of_the_log(host: Lane) -> None:
     assert host.follow("i1").state == "done"
 
 
-@pytest.mark.apart
 def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> None:
     """Nobody starts a second one, the same work attaches, and afterwards the next may start."""
     (host.home / "hold").touch()

@@ -6,7 +6,7 @@
 Stands in for ansible.windows.win_powershell: runs scripts under its contract, as a server of JSON lines.
 
 .DESCRIPTION
-Reads one request a line from standard input, answers one line on standard output, each script in a fresh runspace:
+Reads one request a line from standard input, answers one line on standard output, behind a record separator, each script in a fresh runspace:
 
     {"script": "…", "parameters": {…}, "error_action": "stop", "depth": 2, "check": false, "verbosity": 0, "tmpdir": "…"}
 
@@ -257,6 +257,7 @@ $state = Get-SessionState
 $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.UTF8Encoding]::new($false))
 $writer = [IO.StreamWriter]::new([Console]::OpenStandardOutput(), [Text.UTF8Encoding]::new($false))
 $writer.AutoFlush = $true
+$mark = [char]30    # programs that scripts start may write here, too
 while ($null -ne ($line = $reader.ReadLine())) {
-    $writer.WriteLine((ConvertTo-Json -InputObject (Invoke-Request (ConvertFrom-Request $line)) -Compress -Depth 99))
+    $writer.WriteLine($mark + (ConvertTo-Json -InputObject (Invoke-Request (ConvertFrom-Request $line)) -Compress -Depth 99))
 }
