@@ -19,12 +19,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import inside
 import lines
 from ansible_collections.dataminer.web.plugins.module_utils.host import Host
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from harness import ON_WINDOWS, Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
+from inside import INSIDE
 
 try:
     import fcntl
@@ -177,10 +177,8 @@ def _started(name: str) -> Engine:
     told = lines.environment(Path(folder), wine=wine) if folder else {}
     engine = Engine(windows_engine() if wine else posix_engine(), environment | told)
     engine.execute(PROGRAM, {}, 2)
-    engine.told = inside.told
     if folder:
-        count = lines.LineCounter(engine, Path(folder)).told
-        engine.told = lambda request: inside.told(count(request))
+        engine.told = lines.LineCounter(engine, Path(folder)).told
         Path(folder, f"{name}.lane").touch()
     return engine
 
@@ -191,29 +189,30 @@ def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> En
     return _engine("powershell", engines)
 
 
-@pytest.fixture(params=LANES)
-def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
-    """Every lane in turn, each with an empty home."""
-    if request.param == "windows":
-        yield from _windows_lane(_engine("windows", engines), tmp_path, apart=_is_apart(request))
-    else:
-        yield _lane_here(request.param, engines, tmp_path, apart=_is_apart(request))
-
-
-@pytest.fixture(params=HERE)
-def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Lane:
-    """The lanes on this machine's own files: with links and with names that differ by case, which Wine doesn't show."""
-    return _lane_here(request.param, engines, tmp_path, apart=_is_apart(request))
-
-
-def _is_apart(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture
+def apart(request: pytest.FixtureRequest) -> bool:
     """Whether the test's jobs are processes of their own."""
     return request.node.get_closest_marker("apart") is not None
 
 
-def _scripted(name: str, home: Path, native: Callable[[Path], str], engine: Engine, program: list[str], *, apart: bool) -> Lane:
+@pytest.fixture(params=LANES)
+def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path, apart: bool) -> Iterator[Lane]:
+    """Every lane in turn, each with an empty home."""
+    if request.param == "windows":
+        yield from _windows_lane(_engine("windows", engines), tmp_path, apart=apart)
+    else:
+        yield _lane_here(request.param, engines, tmp_path, apart=apart)
+
+
+@pytest.fixture(params=HERE)
+def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path, apart: bool) -> Lane:
+    """The lanes on this machine's own files: with links and with names that differ by case, which Wine doesn't show."""
+    return _lane_here(request.param, engines, tmp_path, apart=apart)
+
+
+def scripted_lane(name: str, home: Path, native: Callable[[Path], str], engine: Engine, program: list[str], *, apart: bool) -> Lane:
     """A lane on which scripts run."""
-    agent = WindowsHost(engine.execute, native(home / "work"), launcher=program if apart else [inside.INSIDE])
+    agent = WindowsHost(engine.execute, native(home / "work"), launcher=program if apart else [INSIDE])
     return Lane(name, home, native, agent, engine, tuple(program))
 
 
@@ -223,19 +222,19 @@ def _lane_here(name: str, engines: dict[str, Engine], home: Path, *, apart: bool
     if name == "posix":
         return Lane(name, home, str, LocalHost(str(home / "work")))
     engine = _engine(name, engines)
-    return _scripted(name, home, str, engine, engine.command, apart=apart)
+    return scripted_lane(name, home, str, engine, engine.command, apart=apart)
 
 
 @pytest.fixture
-def windows(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path) -> Iterator[Lane]:
+def windows(engines: dict[str, Engine], tmp_path: Path, apart: bool) -> Iterator[Lane]:
     """The lane on Windows alone, for what only Windows answers for."""
-    yield from _windows_lane(_engine("windows", engines), tmp_path, apart=_is_apart(request))
+    yield from _windows_lane(_engine("windows", engines), tmp_path, apart=apart)
 
 
 def _windows_lane(engine: Engine, here: Path, *, apart: bool) -> Iterator[Lane]:
     """A home on this Windows, else on drive C: of Wine's, which the first call makes where it is missing."""
     if ON_WINDOWS:
-        yield _scripted("windows", here, str, engine, engine.command, apart=apart)
+        yield scripted_lane("windows", here, str, engine, engine.command, apart=apart)
         return
     program = engine.execute(PROGRAM, {}, 2)["result"]
     drive = wine_prefix() / "drive_c"
@@ -246,6 +245,6 @@ def _windows_lane(engine: Engine, here: Path, *, apart: bool) -> Iterator[Lane]:
         return str(PureWindowsPath("C:/", path.relative_to(drive)))
 
     try:
-        yield _scripted("windows", home, native, engine, [program], apart=apart)
+        yield scripted_lane("windows", home, native, engine, [program], apart=apart)
     finally:
         shutil.rmtree(home, ignore_errors=True)

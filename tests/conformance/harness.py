@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import inside
+
 SERVER = Path(__file__).parent / "win_powershell.ps1"
 ON_WINDOWS = os.name == "nt"
 FIRST_ANSWER = 300.0  # seconds: Wine may have to make a Windows first
@@ -65,7 +67,7 @@ def wine_prefix() -> Path:
 class Engine:
     """An engine that stays, for many calls. One thread at a time. `calls`, and `received` (bytes of the last answer), tell of the wire.
 
-    `told` makes of a request what the engine is asked: see lines.py.
+    `told` makes of a request what the engine is asked: see lines.py. A launcher `inside.INSIDE` has a job run in the engine itself.
     """
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
@@ -82,7 +84,7 @@ class Engine:
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """One request of win_powershell.ps1 and its answer."""
-        answer: dict[str, Any] = json.loads(self._exchange(self.told(request)))
+        answer: dict[str, Any] = json.loads(self._exchange(inside.told(self.told(request))))
         return answer
 
     def _exchange(self, request: dict[str, Any]) -> bytes:

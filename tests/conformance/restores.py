@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from conftest import Lane
+from test_job_install import until
 
 OVERVIEW = "Dashboards/Overview.dmadb.json"
 ALARMS = "Dashboards/Operations/Alarms é.dmadb.json"
@@ -98,8 +98,7 @@ class Restore:
 
     def reopen(self, state: str, run: str = "c1", **more: Any) -> None:
         """As if the commit's process had been gone at that state of its journal. It has told its end, but may hold the lock for a moment yet."""
-        while self.lane.scan()["job"] is not None:
-            time.sleep(0.01)
+        until(lambda: self.lane.scan()["job"] is None)
         folder = self.work / "jobs" / run
         (folder / "journal.json").write_text(json.dumps({**self.journal(run), "state": state, **more}), "utf-8")
         (folder / "result.json").unlink(missing_ok=True)

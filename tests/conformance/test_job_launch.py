@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import ScriptFailed
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
-from conftest import Lane
+from conftest import Lane, scripted_lane
 from harness import Engine
 
 pytestmark = [pytest.mark.powershell, pytest.mark.apart]
@@ -23,8 +23,7 @@ def scripted(request: pytest.FixtureRequest) -> Lane:
 
 @pytest.fixture
 def powershell_lane(powershell: Engine, tmp_path: Any) -> Lane:
-    host = WindowsHost(powershell.execute, str(tmp_path / "work"), launcher=powershell.command)
-    return Lane("powershell", tmp_path, str, host, powershell, tuple(powershell.command))
+    return scripted_lane("powershell", tmp_path, str, powershell, powershell.command, apart=True)
 
 
 def verify(lane: Lane, **more: Any) -> dict[str, Any]:

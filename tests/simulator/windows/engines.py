@@ -12,8 +12,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "conformance"))
 
-import inside
 from harness import Engine, EngineFailed, EngineMissing, posix_engine, windows_engine, wine_prefix
+from inside import INSIDE
 
 __all__ = ["EngineFailed", "EngineMissing", "Engines", "wine_prefix"]
 
@@ -27,10 +27,10 @@ class Engines:
     """
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None, *, windows: bool = False, inside: bool = False) -> None:
-        self.command, self.environment, self.windows, self.inside = command, environment, windows, inside
+        self.command, self.environment, self.windows = command, environment, windows
         self._idle: list[Engine] = []
         self._lock = threading.Lock()
-        self._launcher: list[str] | None = None
+        self._launcher: list[str] | None = [INSIDE] if inside else None
 
     @classmethod
     def posix(cls, *, inside: bool = False) -> Engines:
@@ -45,23 +45,15 @@ class Engines:
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """One call of the stand-in for win_powershell. Raises EngineFailed; such an engine isn't used again."""
         with self._lock:
-            engine = self._idle.pop() if self._idle else self._new()
+            engine = self._idle.pop() if self._idle else Engine(self.command, self.environment)
         answer = engine.call(request)
         with self._lock:
             self._idle.append(engine)
         return answer
 
-    def _new(self) -> Engine:
-        engine = Engine(self.command, self.environment)
-        if self.inside:
-            engine.told = inside.told
-        return engine
-
     @property
     def launcher(self) -> list[str]:
         """The program that runs a script in a process of its own, as the scripts themselves would name it; or what stands for none."""
-        if self.inside:
-            return [inside.INSIDE]
         if self._launcher is None:
             self._launcher = [str(self.call({"script": _PROGRAM})["result"])] if self.windows else list(self.command)
         return self._launcher
