@@ -22,8 +22,7 @@ _ROOM_APPS = 22_000  # about 150 apps
 _ROOM_BACKUPS = 6_000
 _ROOM_PACKAGES = 5_000
 _MOST_PREREQUISITES = 10
-_LONGEST = 160  # characters of a name or message in a result
-_LONGEST_TITLE = 80
+_LONGEST_TITLE = 80  # characters
 _HEADER_KEYS = ("created", "agent", "cluster", "server_version", "web_version", "mode", "purpose")
 
 
@@ -259,7 +258,7 @@ def to_result(state: AgentState) -> dict[str, object]:
         "cluster": _cluster_result(state.cluster),
         "host": None if state.host is None else _host_result(state.host),
         "disks": {name: {"path": disk.path, "free": disk.free, "volume": disk.volume} for name, disk in state.disks.items()},
-        "package_file": None if state.package_file is None else {"path": _cut(state.package_file.path), "size": state.package_file.size},
+        "package_file": None if state.package_file is None else {"path": cut(state.package_file.path), "size": state.package_file.size},
         "job": None if state.job is None else {"run_id": state.job.run_id, "kind": state.job.kind, "started": state.job.started},
         "last_restore": None if state.last_restore is None else _restore_result(state.last_restore),
         "has_web_folder": state.has_web_folder,
@@ -284,13 +283,13 @@ def _list_results(state: AgentState) -> dict[str, object]:
     return {
         "packages": _rows(sorted(state.packages, key=lambda package: package.started, reverse=True), _package_result, room=_ROOM_PACKAGES),
         "apps": _rows(state.apps, _app_result, room=_ROOM_APPS),
-        "dashboards": _rows(state.dashboards, lambda d: {"path": _cut(d.path), "size": d.size, "modified": time_text(d.modified)}),
-        "loose": _rows(state.loose, _cut),
+        "dashboards": _rows(state.dashboards, lambda d: {"path": cut(d.path), "size": d.size, "modified": time_text(d.modified)}),
+        "loose": _rows(state.loose, cut),
         "backups": _rows(newest_first, _backup_result, room=_ROOM_BACKUPS),
-        "partials": _rows(state.partials, _cut),
+        "partials": _rows(state.partials, cut),
         "journals": _rows(state.journals, lambda row: {"run_id": row[0], "state": row[1]}),
         "content": None if state.content is None else _rows(state.content, _content_result),
-        "errors": _rows(state.errors, _cut),
+        "errors": _rows(state.errors, cut),
     }
 
 
@@ -322,30 +321,31 @@ def _rows(values: Sequence[_T], convert: Callable[[_T], object], *, room: int = 
     return rows
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def cut(text: str, longest: int = 160) -> str:
+    """A name, path or message for a result, of so many characters at most."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _package_result(package: InstalledPackage) -> dict[str, object]:
     return {
-        "file_name": _cut(package.package.file_name),
+        "file_name": cut(package.package.file_name),
         "kind": package.package.kind,
         "version": str(package.package.version),
         "started": time_text(package.started),
         "ended": time_text(package.ended),
         "completed": package.completed,
-        "failed_prerequisites": [_cut(name) for name in package.failed_prerequisites[:_MOST_PREREQUISITES]],
+        "failed_prerequisites": [cut(name) for name in package.failed_prerequisites[:_MOST_PREREQUISITES]],
     }
 
 
 def _app_result(app: App) -> dict[str, object]:
     return {
-        "name": _cut(app.title)[:_LONGEST_TITLE],
-        "folder": _cut(app.folder),
+        "name": cut(app.title, _LONGEST_TITLE),
+        "folder": cut(app.folder),
         "published": app.info.published if app.info else None,
         "draft": app.info.draft if app.info else None,
         "versions": len(app.version_folders),
-        "problem": None if app.info_problem is None else _cut(app.info_problem),
+        "problem": None if app.info_problem is None else cut(app.info_problem),
     }
 
 
@@ -355,8 +355,8 @@ def _backup_result(backup: BackupFile) -> dict[str, object]:
     known = {key: _plain(head.header.get(key)) for key in _HEADER_KEYS} if head else None
     return {
         "origin": backup.origin,
-        "name": _cut(backup.name),
-        "path": _cut(backup.path),
+        "name": cut(backup.name),
+        "path": cut(backup.path),
         "size": backup.size,
         "modified": time_text(backup.modified),
         "manifest": None if head is None or known is None else {"intact": head.intact, **known},
@@ -364,15 +364,15 @@ def _backup_result(backup: BackupFile) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    return _cut(value) if isinstance(value, str) else None
+    return cut(value) if isinstance(value, str) else None
 
 
 def _content_result(row: ContentRow) -> dict[str, object]:
-    return {"path": _cut(row.path), "files": row.files, "bytes": row.bytes, "sha256": row.sha256}
+    return {"path": cut(row.path), "files": row.files, "bytes": row.bytes, "sha256": row.sha256}
 
 
 def _restore_result(record: LastRestore) -> dict[str, object]:
-    return {"run_id": record.run_id, "state": record.state, "at": time_text(record.at), "backup": _cut(record.backup)}
+    return {"run_id": record.run_id, "state": record.state, "at": time_text(record.at), "backup": cut(record.backup)}
 
 
 def _cluster_result(cluster: Cluster) -> dict[str, object]:
@@ -389,10 +389,10 @@ def _cluster_result(cluster: Cluster) -> dict[str, object]:
 
 def _host_result(host: HostFacts) -> dict[str, object]:
     return {
-        "processes": _rows(host.processes, lambda p: {"name": _cut(p.name), "pid": p.pid, "started": time_text(p.started)}),
-        "modules": _rows(host.modules, lambda m: {"name": _cut(m.name), "version": m.version, "code": m.code}),
-        "runtimes": _rows(host.runtimes, _cut),
-        "pending_reboot": _rows(host.pending_reboot, _cut),
+        "processes": _rows(host.processes, lambda p: {"name": cut(p.name), "pid": p.pid, "started": time_text(p.started)}),
+        "modules": _rows(host.modules, lambda m: {"name": cut(m.name), "version": m.version, "code": m.code}),
+        "runtimes": _rows(host.runtimes, cut),
+        "pending_reboot": _rows(host.pending_reboot, cut),
         "installer_busy": host.installer_busy,
         "upgrade_running": host.upgrade_running,
     }

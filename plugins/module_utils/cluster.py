@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from .agent import AgentState, HostFacts, VersionFact
+from .agent import AgentState, HostFacts, VersionFact, cut
 from .entry_names import fold
 from .version import Content, Version, same_release, web_content
 
@@ -331,7 +331,7 @@ def _waits(result: Mapping[str, Any]) -> bool:
 def first_line(text: object) -> str:
     """What a failed task said, cut, without the words that Ansible puts before."""
     lines = str(text or "").strip().removeprefix("Task failed: ").splitlines()
-    return lines[0].strip()[:300] if lines else ""
+    return cut(lines[0].strip(), 300) if lines else ""
 
 
 def differing_backups(digests: Mapping[str, str | None]) -> tuple[tuple[str, str, str], ...]:

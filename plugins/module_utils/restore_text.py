@@ -9,12 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from .agent import time_text
+from .agent import cut, time_text
 from .restore_losses import losses_digest
 from .restore_values import Behind, Lost, RestorePlan, Summary
 
 _T = TypeVar("_T")
-_LONGEST = 160  # characters of a name or path
 _MOST_LINES = 60  # of each part of the text
 _MOST_WARNINGS = 50
 # Characters of JSON that a list may take in a result, which stays below 100 kB with all else.
@@ -58,7 +57,7 @@ def diff_text(plan: RestorePlan) -> str:
 
 def _part(title: str, lines: Sequence[str]) -> str:
     more = [f"… and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-    return "\n".join([title, *(f"  {_cut(line)}" for line in lines[:_MOST_LINES]), *(f"  {line}" for line in more)]) + "\n"
+    return "\n".join([title, *(f"  {cut(line)}" for line in lines[:_MOST_LINES]), *(f"  {line}" for line in more)]) + "\n"
 
 
 def _change_line(item: Summary) -> str:
@@ -77,20 +76,16 @@ def _lost_line(item: Lost) -> str:
 def _summary_row(item: Summary) -> dict[str, object]:
     versions = {"was": item.was, "becomes": item.becomes} if item.kind == "app" else {}
     counts = {"creates": item.creates, "replaces": item.replaces, "same": item.same}
-    return {"title": _cut(item.title), "path": _cut(item.path), **counts, **versions}
+    return {"title": cut(item.title), "path": cut(item.path), **counts, **versions}
 
 
 def _lost_row(item: Lost) -> dict[str, object]:
-    told = {"kind": item.kind, "title": _cut(item.title), "path": _cut(item.path), "when": time_text(item.when)}
-    return {**told, "author": None if item.author is None else _cut(item.author), "why": _cut(item.why)}
+    told = {"kind": item.kind, "title": cut(item.title), "path": cut(item.path), "when": time_text(item.when)}
+    return {**told, "author": None if item.author is None else cut(item.author), "why": cut(item.why)}
 
 
 def _behind_row(item: Behind) -> dict[str, object]:
-    return {"kind": item.kind, "title": _cut(item.title), "path": _cut(item.path), "why": item.why, "unlisted": item.unlisted}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return {"kind": item.kind, "title": cut(item.title), "path": cut(item.path), "why": item.why, "unlisted": item.unlisted}
 
 
 def _rows(values: Iterable[_T], convert: Callable[[_T], object], room: int) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import zipfile
 from collections import Counter
@@ -21,7 +22,8 @@ from simulator.windows import wine
 from simulator.windows.cluster import PlayedSite, play
 from simulator.windows.engines import Engines
 from simulator.windows.host import PlayedHost
-from simulator.windows.listener import Listener
+from simulator.windows.listener import Line
+from simulator.windows.machine import PlayedMachine
 
 USUAL: dict[str, Any] = {"agents": 2, "server": "10.5.4", "web": "10.5.6", "install_seconds": 0, "packages": ()}
 
@@ -37,8 +39,13 @@ class WindowsSite(Site):
     def host(self, name: str) -> PlayedHost:
         return self.played.host(name)
 
-    def server(self, name: str) -> Listener:
+    def server(self, name: str) -> Line:
         return self.played.server(name)
+
+    def machine(self, name: str) -> PlayedMachine:
+        found = self.host(name).commands
+        assert isinstance(found, PlayedMachine)
+        return found
 
     def native(self, path: Path) -> str:
         """A path as the hosts know it."""
@@ -79,8 +86,10 @@ class WindowsSite(Site):
 
 
 def needs(connection: str) -> None:
-    """Skips the test where a library for the connection is missing."""
-    for name in {"psrp": ("pypsrp", "psrpcore")}.get(connection, ()):
+    """Skips the test where a library for the connection, or a program, is missing."""
+    if connection == "ssh" and not shutil.which("ssh"):
+        pytest.skip("lane openssh: no program ssh on PATH")
+    for name in {"psrp": ("pypsrp", "psrpcore"), "ssh": ("asyncssh",)}.get(connection, ()):
         pytest.importorskip(name, reason=f"lane {connection}: the library {name} is missing")
 
 

@@ -1,19 +1,25 @@
-"""Played Windows hosts over ssh, with Windows PowerShell as the shell there."""
+"""Played Windows hosts over ssh: OpenSSH's own client, and Windows PowerShell as the shell there."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from conftest import MakeWindowsSite
 from faulty import clusters, play, reach_again, told
 from playbook import installs, own_backups
-from played import content_of
+from played import content_of, needs
 from simulator.windows.faults import Fault
 
 pytestmark = pytest.mark.powershell
 
 OLD, NEW = "10.5.6", "10.5.9"
+
+
+@pytest.fixture(autouse=True)
+def _openssh() -> None:
+    needs("ssh")
 
 
 @pytest.mark.each_core
@@ -53,6 +59,37 @@ def test_status_and_upgrade_and_a_second_run(make_windows_site: MakeWindowsSite)
     assert site.trees() == trees
 
 
+def test_a_password_and_a_restart(make_windows_site: MakeWindowsSite) -> None:
+    """The restart ends the connection that calls shared; nothing is asked twice, and the package is installed once."""
+    site = make_windows_site(connection="ssh_password", agents=1)
+    (agent,) = site.agents
+    site.cluster.set_state(agent.name, pending_reboot=["Windows Update"])
+
+    run = site.play("upgrade_web", variables=site.target(NEW, dataminer_allow_reboot=True))
+
+    assert run.rc == 0, run.text
+    assert site.webs() == {"DMA1": NEW}
+    assert len(site.machine("DMA1").boots) == 2
+    assert len(installs(agent)) == 1
+    assert site.host("DMA1").password not in run.text
+
+
+@pytest.mark.windows
+def test_status_and_a_file_under_wine(make_wine_site: MakeWindowsSite) -> None:
+    """sftp has its own spelling of a path on a drive."""
+    site = make_wine_site(connection="ssh", agents=1)
+    (agent,) = site.agents
+    source, target = site.dir / "what is sent", agent.home / "that one"
+    source.write_bytes(bytes(range(256)))
+
+    copied = site.adhoc("ansible.windows.win_copy", json.dumps({"src": str(source), "dest": site.native(target)}))
+    status = site.play("cluster_status")
+
+    assert (copied.rc, target.read_bytes()) == (0, source.read_bytes()), copied.text
+    assert status.rc == 0, status.text
+    assert status.verdicts() == {"DMA1": "in step"}
+
+
 # how the answer to the start of the install is lost, once, or with all that follow
 LOST: dict[str, dict[str, Any]] = {
     "dropped": {"kind": "drop"},
@@ -61,7 +98,7 @@ LOST: dict[str, dict[str, Any]] = {
     "refused": {"kind": "401", "lasting": True},
 }
 SAID = {
-    "for_good": ("The agent doesn't answer, asked 2 times; jobs that run there go on by themselves", "closed by remote host"),
+    "for_good": ("The agent doesn't answer, asked 2 times; jobs that run there go on by themselves", "Connection closed by 127.0.0.1"),
     "refused": ("The agent refuses the log-on, which isn't tried again; jobs that run there go on by themselves", "Permission denied (publickey"),
 }
 
@@ -76,7 +113,7 @@ def test_connections_lost_during_an_upgrade(make_windows_site: MakeWindowsSite) 
     run = play(site, "upgrade_web", NEW)
 
     assert run.rc != 0
-    assert {name: len(site.host(name).faults.happened) for name in LOST} == {"dropped": 1, "silent": 1, "for_good": 2, "refused": 1}
+    assert {name: len(site.host(name).faults.happened) for name in LOST} == {"dropped": 1, "silent": 1, "for_good": 2, "refused": 2}
     assert {name for name, row in run.recap.items() if row["failed"] or row["unreachable"]} == set(SAID), run.text
     for name, parts in SAID.items():
         said = " ".join(run.messages(name))

@@ -13,18 +13,11 @@ from playbook import installs, scenarios
 from played import WindowsSite
 from simulator.cluster import Agent
 from simulator.windows.files import PREFIX
-from simulator.windows.machine import PlayedMachine
 
 pytestmark = pytest.mark.powershell
 
 NEW = "10.5.9"
 PENDING = ["Component Based Servicing"]
-
-
-def machine(site: WindowsSite, name: str) -> PlayedMachine:
-    found = site.host(name).commands
-    assert isinstance(found, PlayedMachine)
-    return found
 
 
 def pair(site: WindowsSite, first: str, second: str) -> None:
@@ -112,19 +105,19 @@ def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindows
     pair(site, "DMA1", "DMA3")
     for agent in site.agents:
         site.cluster.set_state(agent.name, pending_reboot=PENDING)
-        machine(site, agent.name).web_slow = 2.0
+        site.machine(agent.name).web_slow = 2.0
     denied = site.play("upgrade_web", variables=site.target())
     assert denied.rc != 0
     assert "dataminer_allow_reboot=true" in denied.messages("DMA1")[0]
     dry = site.play("upgrade_web", "--check", variables=site.target(dataminer_allow_reboot=True))
     assert dry.rc == 0, dry.text
-    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [1, 1, 1]
+    assert [len(site.machine(agent.name).boots) for agent in site.agents] == [1, 1, 1]
 
     run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
 
     assert run.rc == 0, run.text
-    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 2, 2]
-    first, last, second = (machine(site, agent.name) for agent in site.agents)
+    assert [len(site.machine(agent.name).boots) for agent in site.agents] == [2, 2, 2]
+    first, last, second = (site.machine(agent.name) for agent in site.agents)
     assert first.web_up[0] < second.boots[1] < second.web_up[0] < last.boots[1]
     assert first.web_up[0] > first.boots[1] + 2
     assert site.webs() == {"DMA1": NEW, "DMA2": NEW, "DMA3": NEW}
@@ -135,12 +128,12 @@ def test_reboot_that_stays_pending(make_windows_site: MakeWindowsSite) -> None:
     site = make_windows_site()
     for name in ("DMA1", "DMA2"):
         site.cluster.set_state(name, pending_reboot=PENDING)
-        machine(site, name).stubborn = True
+        site.machine(name).stubborn = True
 
     run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
 
     assert run.rc != 0
-    assert [len(machine(site, agent.name).boots) for agent in site.agents] == [2, 1]
+    assert [len(site.machine(agent.name).boots) for agent in site.agents] == [2, 1]
     assert "a reboot is pending still. Found Component Based Servicing" in run.messages("DMA1")[0]
     assert "DMA1 was restarted and isn't back" in run.messages("DMA2")[0]
     assert all(installs(agent) == [] for agent in site.agents)

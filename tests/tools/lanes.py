@@ -42,6 +42,9 @@ def there(lane: str, environ: Mapping[str, str]) -> str:
     if lane == "powershell":
         program = shutil.which("pwsh", path=environ.get("PATH"))
         return _named("PWSH", environ) or (f"{program} is on PATH" if program else "")
+    if lane == "openssh":
+        program = shutil.which("ssh", path=environ.get("PATH"))
+        return f"{program} is on PATH" if program else ""
     return "tests/requirements.txt brings what it needs"
 
 

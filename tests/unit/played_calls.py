@@ -16,7 +16,7 @@ def encoded(script: str) -> str:
     return base64.b64encode(script.encode("utf-16-le")).decode()
 
 
-def line(script: str = "bootstrap\nof Ansible") -> str:
+def line(script: str = "$input | bootstrap of Ansible\n") -> str:
     return f"PowerShell -NoProfile -NonInteractive -EncodedCommand {encoded(script)}"
 
 

@@ -101,6 +101,8 @@ NOT_OURS = {  # said by Ansible, its connections, OpenSSH and Kerberos
     "Host key verification failed",
     "Timeout, server",
     "not responding",
+    "Connection closed by",
+    "over ssh:",
 }
 
 

@@ -320,7 +320,7 @@ NOT_RUN = "lane powershell: PWSH names /no/pwsh, which can't be run"
         ([NOT_RUN] * 3, {"PWSH": "/no/pwsh"}, [f"lane powershell: 3 skipped although PWSH names /no/pwsh: {NOT_RUN.partition(': ')[2]}"]),
         (["lane windows: no Wine"], {"PWSH_WINDOWS": "/wine"}, ["lane windows: 1 skipped although PWSH_WINDOWS names /wine: no Wine"]),
         (["lane psrp: the library pypsrp is missing"], {}, [f"lane psrp: 1 skipped although {REQUIRED}: the library pypsrp is missing"]),
-        (["lane windows: no Wine", "lane powershell: none"], {}, []),
+        (["lane windows: no Wine", "lane powershell: none", "lane openssh: no program ssh on PATH"], {}, []),
         (["lane windows: PWSH_WINDOWS names no engine"], {"PWSH": "/pwsh", "PWSH_WINDOWS": ""}, []),
         (["the engine has no check", "posix: on Windows there is the lane windows only"], {"PWSH": "/pwsh", "PWSH_WINDOWS": "/wine"}, []),
     ],

@@ -18,11 +18,10 @@ from ..cluster import Agent, Cluster
 from .engines import Engines
 from .files import FileModules, Local
 from .host import PlayedHost
-from .listener import Listener
+from .listener import Line
 from .machine import PlayedMachine
 from .modules import PlayedModules
 from .server import PlayedServer
-from .ssh import PlayedSsh, install
 
 CONNECTIONS: dict[str, dict[str, str]] = {
     "winrm": {"ansible_connection": "winrm", "ansible_winrm_scheme": "http", "ansible_winrm_transport": "basic"},
@@ -32,8 +31,10 @@ CONNECTIONS: dict[str, dict[str, str]] = {
         "ansible_psrp_auth": "basic",
         "ansible_psrp_message_encryption": "never",
     },
-    "ssh": {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},
+    "ssh": {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},  # with a key
+    "ssh_password": {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},
 }
+KEY = "ansible_ssh_private_key_file"
 Native = Callable[[Path], str]
 
 
@@ -49,7 +50,15 @@ class PlayedAgent:
     cluster: Cluster
     agent: Agent
     host: PlayedHost
-    server: Listener
+    server: Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How hosts are reached: what plays a host for it, and the inventory's variables for all of them."""
+
+    serve: Callable[[PlayedHost], Line]
+    variables: Callable[[Sequence[PlayedAgent]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class PlayedSite:
     def host(self, name: str) -> PlayedHost:
         return self.agents[name].host
 
-    def server(self, name: str) -> Listener:
+    def server(self, name: str) -> Line:
         return self.agents[name].server
 
     @property
@@ -89,30 +98,39 @@ def play(
     `patience` is how many seconds the controller lets an operation take before it asks again, as it does on a real host.
     """
     played: dict[str, PlayedAgent] = {}
-    try:
-        for cluster in clusters:
-            for agent in cluster.agents:
-                machine = PlayedMachine(agent.home, native, local)
-                host = PlayedHost(agent.name, PlayedModules(engines, _facts(agent), FileModules(local)), machine)
-                server = PlayedSsh(host) if connection == "ssh" else PlayedServer(host)
-                machine.line = (server.leave, server.come_back)
-                played[agent.name] = PlayedAgent(cluster, agent, host, server)
-        site = PlayedSite(inventory, played)
-        programs = install(inventory.with_suffix(".programs")) if connection == "ssh" else {}
-        _write_inventory(site, {**CONNECTIONS[connection], **programs, **_patience(connection, patience)}, native, tools or _tools)
-        yield site
-    finally:
-        for one in played.values():
-            one.server.leave()
+    with _way(connection, inventory.with_suffix(".ssh"), local, patience) as way:
+        try:
+            for cluster in clusters:
+                for agent in cluster.agents:
+                    machine = PlayedMachine(agent.home, native, local)
+                    host = PlayedHost(agent.name, PlayedModules(engines, _facts(agent), FileModules(local)), machine)
+                    server = way.serve(host)
+                    machine.line = (server.leave, server.come_back)
+                    played[agent.name] = PlayedAgent(cluster, agent, host, server)
+            site = PlayedSite(inventory, played)
+            _write_inventory(site, {**CONNECTIONS[connection], **way.variables(list(played.values()))}, native, tools or _tools)
+            yield site
+        finally:
+            for one in played.values():
+                one.server.leave()
 
 
-def _patience(connection: str, seconds: int) -> dict[str, Any]:
-    """Both libraries give up reading somewhat later than the operation's own time; ssh once nothing has come for that long."""
-    if connection == "ssh":
-        return {"ansible_ssh_common_args": f"-o ServerAliveInterval={seconds} -o ServerAliveCountMax=1"}
+@contextmanager
+def _way(connection: str, folder: Path, local: Local, patience: int) -> Iterator[Way]:
+    """Both libraries of WinRM give up reading somewhat later than the operation's own time; ssh once nothing has come for that long."""
+    if CONNECTIONS[connection]["ansible_connection"] == "ssh":
+        from . import ssh  # noqa: PLC0415 - the demo doesn't need its library
+
+        keys = ssh.Keys()
+        with ssh.client(folder, keys) as variables:
+            yield Way(
+                serve=lambda host: ssh.PlayedSsh(host, local, keys),
+                variables=lambda played: variables([one.server.port for one in played], by_key=connection == "ssh", patience=patience),
+            )
+        return
     names = {"winrm": ("ansible_winrm_operation_timeout_sec", "ansible_winrm_read_timeout_sec")}
     own, reading = names.get(connection, ("ansible_psrp_operation_timeout", "ansible_psrp_read_timeout"))
-    return {own: seconds, reading: seconds + 10}
+    yield Way(serve=PlayedServer, variables=lambda _played: {own: patience, reading: patience + 10})
 
 
 def _facts(agent: Agent) -> Callable[[], dict[str, Any]]:
@@ -125,7 +143,7 @@ def _tools(agent: Agent) -> dict[str, object]:
 
 def _write_inventory(site: PlayedSite, connection: dict[str, Any], native: Native, tools: Callable[[Agent], dict[str, object]]) -> None:
     """In JSON, which is YAML, too: passwords and backslashes need no further thought."""
-    hosts = {name: {**_address(site, one), **_places(one, native), **tools(one.agent)} for name, one in site.agents.items()}
+    hosts = {name: {**_address(one, connection), **_places(one, native), **tools(one.agent)} for name, one in site.agents.items()}
     variables = {**connection, "ansible_host": "127.0.0.1"}
     text = json.dumps({"dataminer": {"vars": variables, "hosts": hosts}}, ensure_ascii=False, indent=1)
     partial = site.inventory.with_suffix(f".{os.getpid()}")
@@ -133,13 +151,9 @@ def _write_inventory(site: PlayedSite, connection: dict[str, Any], native: Nativ
     partial.replace(site.inventory)
 
 
-def _address(site: PlayedSite, one: PlayedAgent) -> dict[str, Any]:
+def _address(one: PlayedAgent, connection: dict[str, Any]) -> dict[str, Any]:
     where = {"ansible_port": one.server.port, "ansible_user": one.host.user}
-    if not isinstance(one.server, PlayedSsh):
-        return {**where, "ansible_password": one.host.password}
-    key = site.inventory.with_name(f"{one.host.name}.key")
-    key.write_text(one.host.password, "utf-8")
-    return {**where, "ansible_ssh_private_key_file": str(key)}
+    return where if KEY in connection else {**where, "ansible_password": one.host.password}
 
 
 def _places(one: PlayedAgent, native: Native) -> dict[str, str]:

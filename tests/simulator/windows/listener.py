@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any
+from typing import Any, Protocol
 
 from .host import PlayedHost
 
@@ -41,6 +41,15 @@ class Accepting(ThreadingTCPServer):
         if not isinstance(error, ConnectionError):
             self.played.host.refused.append(f"{type(error).__name__}: {error}")
             super().handle_error(request, client_address)
+
+
+class Line(Protocol):
+    """What leads to a played host."""
+
+    port: int
+
+    def come_back(self) -> None: ...
+    def leave(self) -> None: ...
 
 
 class Listener:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import state
 from .host import Output
-from .payload import SFTP_PUT, Command
+from .payload import Command
 
 # ansible-core 2.21 quotes only what isn't plain
 _REMOVE = re.compile(r"^(?:Set-StrictMode -Version Latest\s+)?Remove-Item (?:'((?:[^']|'')+)'|([^'\s]\S*)) -Force(?: -Recurse)?;?")
@@ -45,8 +45,6 @@ class PlayedMachine:
             return self._temporary(command)
         if command.action == "winrm_put_file.ps1":
             return self._put(command)
-        if command.action == SFTP_PUT:
-            return self._sftp(command)
         removed = _REMOVE.match(command.text)
         if removed:
             shutil.rmtree(self.local(removed[2] or removed[1].replace("''", "'")), ignore_errors=True)
@@ -92,10 +90,3 @@ class PlayedMachine:
         path = self.local(str(command.params["Path"]))
         path.write_bytes(data)
         return Output(0, json.dumps({"sha1": hashlib.sha1(data).hexdigest()}))
-
-    def _sftp(self, command: Command) -> Output:
-        try:
-            self.local(str(command.params["Path"])).write_bytes(command.data)
-        except OSError as error:
-            return Output(1, stderr=f'dest open "{command.params["Path"]}": {error.strerror}\n')
-        return Output(0)

@@ -14,7 +14,6 @@ from typing import Any
 
 SEPARATOR = b"\n\0\0\0\0\n"  # between the bootstrap's own parameters, the manifest and further input
 MODULE_WRAPPER = "module_wrapper.ps1"
-SFTP_PUT = "sftp put"  # the action of a command that stands for a file sent by sftp
 _ENCODED = re.compile(r"-EncodedCommand (\S+)$")
 
 
@@ -69,6 +68,11 @@ def decode(line: str, stdin: bytes) -> ModuleCall | Command:
         name, data = str(actions[-1]["name"]), SEPARATOR.join(parts[2:])
         return Command(text=f"{name} of ansible-core", powershell=True, action=name, params=dict(actions[-1].get("params") or {}), data=data)
     return _module(actions, scripts)
+
+
+def reads_input(line: str) -> bool:
+    """Whether a command line starts something that waits for its input: of what Ansible sends, scripts that ask for it."""
+    return "$input" in (_script(line) or "")
 
 
 def _script(line: str) -> str | None:
