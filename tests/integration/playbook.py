@@ -160,7 +160,7 @@ class Site:
         """Starts a playbook. `variables` become extra variables of their own types."""
         self.runs += 1
         report, output = self.dir / "reports" / f"{self.runs}.json", self.dir / f"{self.runs}.txt"
-        told = {"dataminer_poll_interval": 1, "dataminer_report_path": str(report), **(variables or {})}
+        told = {"dataminer_poll_interval": 15, "dataminer_report_path": str(report), **(variables or {})}
         told |= {"ansible_connection": "flaky_local"} if self.flaky else {}
         argv = [str(ANSIBLE), str(PLAYBOOKS / f"{playbook}.yml"), "-i", str(self.inventory), "-e", json.dumps(told), *options]
         with output.open("wb") as stream:
