@@ -22,6 +22,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env={**known, **environment}, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.long
 def test_there_and_back(tmp_path: Path, engines: Engines) -> None:
     """Upgraded, brought back, and told how; the inventory leads to the files afterwards."""
     done = run("--agents", "1", str(tmp_path / "demo"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pytest
 import shortcut
 from conftest import MakeSite
 from playbook import Run, Site, changed_paths, jobs, own_backups, scenarios, target, until
@@ -18,6 +19,7 @@ SILENT = {"silent_verify": ("verify", ""), "silent_prepare": ("prepare", "prepar
 DEADLINE = 5  # seconds
 
 
+@pytest.mark.long
 def test_trouble_on_one_agent(make_site: MakeSite) -> None:
     site = make_site(*scenarios(**{name: {"agents": 1 if name == "no_stop_alone" else 2} for name in (*TROUBLES, *SILENT)}))
     site.named("half_upgraded").set_state("half_upgraded-2", fail_at="prerequisites")

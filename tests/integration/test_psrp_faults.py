@@ -21,6 +21,7 @@ def given_up(host: PlayedHost) -> bool:
     return any(where.verb == "Delete" for where in host.faults.happened)
 
 
+@pytest.mark.long
 def test_a_restore_with_calls_that_are_not_answered(make_windows_site: MakeWindowsSite) -> None:
     """An agent that answers again goes on with the job that it has; one that doesn't is told of, ends by itself, and running again finishes it."""
     needs("psrp")

@@ -45,6 +45,7 @@ def test_while_the_install_is_followed(make_site: MakeSite) -> None:
     assert [(len(installs(agent)), len(jobs(agent, "install"))) for agent in site.agents] == [(1, 1)] * 4
 
 
+@pytest.mark.long
 def test_in_each_phase(make_site: MakeSite) -> None:
     """Each phase has a cluster of its own, whose second agent falls silent there."""
     site = make_site(*scenarios(**{name: {"agents": 1 if name.startswith("only") else 2} for name in SCENARIOS}))

@@ -111,6 +111,7 @@ def test_downgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite
     restored(site, wanted)
 
 
+@pytest.mark.long
 def test_agents_that_fall_silent_during_a_downgrade(make_windows_site: MakeWindowsSite) -> None:
     """What was begun ends by itself, the web servers come back without anybody, and running again finishes all of them."""
     site = clusters(make_windows_site, SILENT_AFTER, **WINRM, web=NEW, five_from=OLD)

@@ -40,6 +40,7 @@ def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
     assert site.webs() == dict.fromkeys(contents, OLD)
 
 
+@pytest.mark.long
 @pytest.mark.each_core
 def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
     """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do."""
@@ -71,6 +72,7 @@ def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) 
     back(site, contents)
 
 
+@pytest.mark.long
 def test_round_trips_of_a_restore(make_windows_site: MakeWindowsSite) -> None:
     """Of the same version: read, chosen, prepared, committed, released, read."""
     site = make_windows_site(agents=1)
@@ -92,6 +94,7 @@ def test_round_trips_of_a_restore(make_windows_site: MakeWindowsSite) -> None:
     assert site.rounds("DMA1") == {"scan": 2, "start": 3, "signal": 1}
 
 
+@pytest.mark.long
 def test_one_agent_fails_to_stop_its_web_server(make_windows_site: MakeWindowsSite) -> None:
     """The other one is put back as it was, so that nobody sees a half-restored cluster; running again finishes."""
     site = make_windows_site()

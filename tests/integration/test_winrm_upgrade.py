@@ -58,6 +58,7 @@ def test_round_trips_across_versions(make_windows_site: MakeWindowsSite) -> None
     assert site.rounds("DMA1") == {"scan": 2, "start": 2}
 
 
+@pytest.mark.long
 @pytest.mark.each_core
 def test_dry_then_denied_then_failed_half_way_then_done(make_windows_site: MakeWindowsSite) -> None:
     """What an operator meets on the way, on one cluster: after a failure running again finishes, and the run after that finds nothing to do."""
@@ -136,6 +137,7 @@ def test_controller_killed_during_the_install(make_windows_site: MakeWindowsSite
     assert len(own_backups(agent)) == 1
 
 
+@pytest.mark.long
 def test_host_gone_between_the_phases(make_windows_site: MakeWindowsSite) -> None:
     """Its port is closed when the install should start: the other one's install goes to its end, the cluster stops; running again finishes."""
     site = make_windows_site()

@@ -26,6 +26,7 @@ from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environme
 
 PACKAGE = "ansible_collections.dataminer.web.plugins"
 WORKERS = "4"  # on two cores: tests wait for processes, too
+DISTRIBUTION = {"integration": ("--dist", "load", "--maxschedchunk", "1")}  # few tests, of which the long ones come first
 NOT_CORE = ("bench", "docs", "packaging", "simulator", "tools", "workflows")
 PLAYED = ("-m", "each_core and powershell")
 # What runs on the other end of the range: scripts and the adapter don't see ansible-core, and most scenarios are the same there. Between the ends
@@ -171,7 +172,8 @@ def pytest_step(
     if not list(run.root.glob(f"tests/{name}/**/test_*.py")):
         return Outcome(skipped=1, reasons=(f"tests/{name} holds no tests",))
     report = run.temp / f"{log.stem}.xml"
-    options = ["-n", WORKERS, "--dist", "worksteal", "-q", "-rs", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider", *select]
+    spread = ("-n", WORKERS, *DISTRIBUTION.get(name, ("--dist", "worksteal")))
+    options = [*spread, "-q", "-rs", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider", *select]
     status = execute([str(found.python), "-m", "pytest", f"tests/{name}", *options], log, cwd=run.root, env=environ(found, **(more or {})))
     return all_lanes(from_junit(report, status), log)
 

@@ -1,4 +1,5 @@
-"""Puts modules together once for all runs, and compiles them once: that takes more time than what most of them do.
+"""Puts modules together once for all runs, and compiles them once: that takes more time than what most of them do. Nor is garbage collected: a
+process is forked for every task, and each would go through all that there is.
 
 The first run builds what is sent to an agent, as any run does. Later ones find it in the folder that BUILT_MODULES names, with bytecode beside
 the sources.
@@ -7,6 +8,7 @@ the sources.
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import os
 import zipfile
@@ -39,6 +41,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        gc.freeze()
+        gc.disable()
         self._folder = Path(os.environ[FOLDER])
         (Path(constants.DEFAULT_LOCAL_TMP) / "ansiballz_cache").symlink_to(self._folder)
 
