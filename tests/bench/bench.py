@@ -29,7 +29,7 @@ import local
 import scripts
 import work
 from harness import EngineMissing
-from race import MB, OURS, RESTORE, Contest, Race, Verdict
+from race import MB, OURS, RESTORE, STOPPED, Contest, Race, Verdict
 
 OUTPUT = Path(__file__).resolve().parents[1] / "output"
 MEMORY_TARGET = 1.25  # of the memory with files half as large
@@ -67,7 +67,7 @@ def race_restores(contest: Contest, home: Path, root: Path, rounds: int) -> Race
     race = Race()
     for number in range(rounds):
         race.run(contest.unpack_peer, partial(contest.unpacker, path, trees["theirs", number]))
-        race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees["ours", number]))
+        race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees["ours", number]), part=STOPPED)
     for name in ("ours", "theirs"):
         check_same(root, trees[name, 0])
     return race

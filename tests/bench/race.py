@@ -16,7 +16,7 @@ from typing import Any
 from work import Jobs
 
 MB = 1_000_000
-OURS, RESTORE = "backup", "prepare + commit + release"
+OURS, RESTORE, STOPPED = "backup", "prepare + commit + release", "  the web server stopped"
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,13 @@ class Race:
     times: dict[str, list[float]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
 
-    def run(self, name: str, action: Callable[[], object]) -> None:
-        self.times.setdefault(name, []).append(timed(action))
+    def run(self, name: str, action: Callable[[], object], part: str = "") -> None:
+        """`part` names the seconds that the action gives, a part of its time."""
+        seconds, given = timed(action)
+        self.times.setdefault(name, []).append(seconds)
+        if part:
+            assert isinstance(given, float)
+            self.times.setdefault(part, []).append(given)
 
     def ratio(self, name: str, peer: str) -> float:
         return statistics.median(self.ratios(name, peer))
@@ -78,9 +83,9 @@ class Race:
         return rows
 
 
-def timed(action: Callable[[], Any]) -> float:
-    """Seconds, after the disk has taken what was written before."""
+def timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, after the disk has taken what was written before, and what the action gives."""
     os.sync()
     begun = time.monotonic()
-    action()
-    return time.monotonic() - begun
+    given = action()
+    return time.monotonic() - begun, given

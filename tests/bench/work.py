@@ -98,7 +98,9 @@ def backup(jobs: Jobs, root: Path, folder: Path) -> dict[str, Any]:
     return jobs.run(backup_spec(root, folder), "backup")
 
 
-def restore(jobs: Jobs, path: Path, sums: dict[str, Any], root: Path) -> None:
-    """Prepare, commit, release."""
+def restore(jobs: Jobs, path: Path, sums: dict[str, Any], root: Path) -> float:
+    """Prepare, commit, release; the seconds of the commit, for which the web server stands still."""
     jobs.run(prepare_spec(path, sums, root), "prepare")
+    begun = time.monotonic()
     jobs.run_and_release(commit_spec(root, deadline=60), "commit")
+    return time.monotonic() - begun

@@ -13,6 +13,7 @@ import queue
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,12 @@ class Engine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(ENDING)
+
+
+def until(found: Callable[[], Any], seconds: float = 300) -> Any:
+    """What `found` gives once it gives something."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+    return value

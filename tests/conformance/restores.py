@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Lane
-from test_job_install import until
+from harness import until
 
 OVERVIEW = "Dashboards/Overview.dmadb.json"
 ALARMS = "Dashboards/Operations/Alarms é.dmadb.json"

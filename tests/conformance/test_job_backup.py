@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import parse_manifest
 from conftest import Lane
+from harness import until
 from restores import HELD
-from test_job_install import until
 
 APP = "Applications/6b0c5ac3-9c0f-4ea7-8a50-0f4f6f1f6c11"
 NOISE = random.Random(7).randbytes(3_000_000)

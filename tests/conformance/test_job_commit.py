@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 from conftest import Lane
+from harness import until
 from restores import ALARMS, BACKUP, DEEP, HELD, LATER, MIGRATED, NEW, OVERVIEW, Restore
-from test_job_install import until
 
 RESTORED = {**MIGRATED, **BACKUP}
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Lane
+from harness import until
 
 PYTHON = """
 import sys, time
@@ -55,15 +54,6 @@ def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
 def installs(lane: Lane) -> int:
     path = lane.home / "installs"
     return len(path.read_text("utf-8").split()) if path.exists() else 0
-
-
-def until(found: Callable[[], Any], seconds: float = 300) -> Any:
-    """What `found` gives once it gives something."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.05)
-    return value
 
 
 @pytest.mark.parametrize("code", [0, 10])

@@ -12,7 +12,8 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, work_of
 from conftest import Lane
-from test_job_install import installs, spec, until
+from harness import until
+from test_job_install import installs, spec
 from trees import ordinary, write
 
 pytestmark = pytest.mark.apart

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Lane
+from harness import until
 from restores import ALARMS, BACKUP, HELD, MIGRATED, NEW, OVERVIEW, Restore
 from test_job_backup import contents, fill, left
 from test_job_backup import spec as backup_spec
-from test_job_install import until
 from test_job_prepare import rows, staged
 from test_job_prepare import spec as prepare_spec
 from test_job_verify import make

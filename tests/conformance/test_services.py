@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS
 from conftest import LANES, Lane
-from harness import ON_WINDOWS, Engine
+from harness import ON_WINDOWS, Engine, until
 from restores import MIGRATED, Restore
-from test_job_install import until
 
 PARTS = ("files", "json", "setup", "values", "jobs", "locks", "job", "programs", "service", "stopped")
 STAND_IN = """
