@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from conftest import Lane
-from restores import BACKUP, MIGRATED, NEW, OVERVIEW, Restore
+from restores import BACKUP, DEEP, MIGRATED, NEW, OVERVIEW, Restore
 
 RESTORED = {**MIGRATED, **BACKUP}
 
@@ -113,6 +113,18 @@ def test_killed_within_one_file(restore: Restore) -> None:
     restore.reopen("committing")
     undone(restore)
     assert restore.content() == MIGRATED
+
+
+def test_folders_that_the_restore_made_go(restore: Restore) -> None:
+    """One within the other, and several: by the job that undoes, which only reads what the commit noted. Nothing is left of what nobody wants."""
+    assert restore.lane.run(restore.commit_spec(), "c1").state == "done"
+    assert (restore.root / DEEP).exists()
+
+    assert restore.lane.run(restore.undo_spec(), "u1").state == "done"
+
+    assert restore.content() == MIGRATED
+    assert [path.name for path in restore.root.iterdir()] == ["Dashboards"]
+    assert not list((restore.work / "jobs" / "p1").glob("discarded*"))
 
 
 def test_folders_of_others_stay(restore: Restore) -> None:

@@ -76,7 +76,7 @@ function Assert-Package([string]$package, $wanted) {
 
 function Get-FileDigest([string]$path) {
     $stream = Open-Patiently $path
-    try { return [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
+    try { return [BitConverter]::ToString((New-Sha256).ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
     finally { $stream.Dispose() }
 }
 

@@ -56,7 +56,7 @@ function Invoke-JobWork($spec) {
         $rows = Export-Staged $zip $files $staging $root ($spec['mtime'] -ceq 'keep')
     }
     catch {
-        Remove-Tree $staging
+        Remove-Waste $staging
         throw
     }
     Remove-OldPreparation

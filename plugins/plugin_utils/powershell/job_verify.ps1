@@ -47,7 +47,7 @@ function Invoke-JobWork($spec) {
         $result = Get-Verified @{ path = $copy.path; manifest = $copy.manifest; compare_root = $spec['compare_root']; limits = $spec['limits'] }
         $result['copied'] = $(if (Test-Manifest $result['manifest'] $copy.manifest) { Get-ShownPath (Publish-Copy $copy $aside $result['zip_sha256']) })
     }
-    finally { Remove-Tree $unproved }
+    finally { Remove-Waste $unproved }
     $result['path'] = $(if ($result['copied']) { $result['copied'] } else { Get-ShownPath $source })
     return $result
 }
@@ -82,7 +82,7 @@ function Copy-Verified([string]$source, [string]$target) {
         finally { $taken.Dispose() }
     }
     finally { $given.Dispose() }
-    [IO.File]::SetLastWriteTimeUtc($target, [IO.File]::GetLastWriteTimeUtc($source))
+    [void](Invoke-Retried { [IO.File]::SetLastWriteTimeUtc($target, [IO.File]::GetLastWriteTimeUtc($source)) })
     $digests = Get-Digests @($source, $target)
     if (-not $digests[0] -or $digests[0] -cne $digests[1]) {
         Stop-With 'BackupInvalid' "The copy of $([IO.Path]::GetFileName($source)) differs from it" '' 'the same bytes' 'check the disk of this agent'
@@ -102,7 +102,7 @@ function Publish-Copy($copy, [string]$folder, [string]$sha256) {
     $manifest = [IO.Path]::ChangeExtension($target, '.manifest')
     if ($copy.manifest) { Move-Over $copy.manifest $manifest }
     elseif (-not [IO.File]::Exists($target) -and [IO.File]::Exists($manifest)) { [IO.File]::Delete($manifest) }    # of a zip that is gone
-    Move-Over $copy.path $target
+    Move-Over $copy.path $target (Get-Patience)
     return $target
 }
 

@@ -109,7 +109,7 @@ function Write-NotBegun([string]$folder, [string]$found) {
         message = "The $kind job $run_id didn't begin"
         found = $found
         needed = 'an agent on which PowerShell may be started and may run scripts from the working folder'
-        remedy = "look for a policy (execution policy by group policy, AppLocker) that forbids $(Get-ShownPath $folder)"
+        remedy = "look for what forbids it: a policy (execution policy by group policy, AppLocker) for $(Get-ShownPath $folder), or Defender's rule against processes started by WMI"
     }
     Write-JsonFile ([IO.Path]::Combine($folder, 'result.json')) ([ordered]@{ error = $problem })
 }

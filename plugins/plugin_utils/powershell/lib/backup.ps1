@@ -33,7 +33,7 @@ function New-Backup($spec) {
         if (@(0x80070070, 0x80070027, 28) -notcontains $_.Exception.GetBaseException().HResult) { throw }
         Stop-With 'NotEnoughSpace' "Not enough free space for $(Get-ShownPath $folder)" $_.Exception.GetBaseException().Message '' 'free some space or move the folder'
     }
-    finally { foreach ($file in $partial, "$manifest.partial") { if ([IO.File]::Exists($file)) { [IO.File]::Delete($file) } } }
+    finally { foreach ($file in $partial, "$manifest.partial") { Remove-Waste $file } }
 }
 
 # The first attempt in which nothing changed.
@@ -165,7 +165,7 @@ function Publish-Backup($spec, $made, [string]$partial, [string]$target, [string
     $read = Read-Zip $partial { param($files, $bytes) Add-Progress $files $bytes }
     Assert-Same $made.rows $read.members
     Write-Manifest $manifest $spec['header'] $made $read
-    Move-Over $partial $target
+    Move-Over $partial $target (Get-Patience)
     $rotation = Remove-Rotated @($spec['rotate']) ([IO.Path]::GetDirectoryName($target))
     return [ordered]@{
         path = Get-ShownPath $target; files = $made.rows.Count; bytes = $made.bytes; zip_size = $read.size; zip_sha256 = $read.sha256
@@ -187,7 +187,7 @@ function Assert-Same($rows, [object[]]$members) {
 # Published before the zip, and durable: a zip is never seen without it.
 function Write-Manifest([string]$path, $header, $made, $read) {
     $partial = "$path.partial"
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     $stream = [IO.FileStream]::new($partial, [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None, 1048576)
     try {
         Write-ManifestText $stream $hash "dataminer.web backup manifest 1`n$(ConvertTo-JsonText $header)`n"

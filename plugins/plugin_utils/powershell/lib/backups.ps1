@@ -24,7 +24,7 @@ function Read-HeaderLine([IO.Stream]$stream) {
 }
 
 function Get-PrefixHash([IO.Stream]$stream, [long]$count) {
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     [void]$stream.Seek(0, [IO.SeekOrigin]::Begin)
     while ($count -gt 0) {
         $data = Read-Stream $stream ([Math]::Min($count, $manifestBlock))

@@ -30,6 +30,6 @@ function Get-AppText($apps) {
 function Get-PartDigest($facts) {
     $out = [Text.StringBuilder]::new()
     Write-Json $out $facts
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     try { return ConvertTo-Hex $hash.ComputeHash([Text.Encoding]::UTF8.GetBytes($out.ToString())) } finally { $hash.Dispose() }
 }

@@ -17,24 +17,24 @@ function Remove-OldPreparation {
         $touched = Test-Touched $job.folder $entry.Name
         if ($entry.Name -ceq $job.run_id -or ($touched -and $null -eq (Get-ClosedCommit $jobs $entry.Name))) { continue }
         if (-not $touched) { Remove-Rows $entry.Name }
-        Remove-Kept $entry.FullName
+        Remove-Waste $entry.FullName
     }
 }
 
 # Once the restore of $prepared has ended well: what it has left in staging, and what earlier ones kept for their undoing.
 function Remove-OldReplaced([string]$prepared) {
     $jobs = Get-JobFolder $job.work
-    Remove-Kept ([IO.Path]::Combine($job.work, 'staging', $prepared))
+    Remove-Waste ([IO.Path]::Combine($job.work, 'staging', $prepared))
     foreach ($entry in @(Get-KeptFolder 'replaced')) {
         if ($entry.Name -ceq $prepared -or $null -eq (Get-ClosedCommit $jobs $entry.Name)) { continue }
         Remove-Rows $entry.Name
-        Remove-Kept $entry.FullName
+        Remove-Waste $entry.FullName
     }
 }
 
 # Once a restore is undone: what it has left in staging, and the empty folders of what was put back.
 function Remove-Undone([string]$prepared) {
-    Remove-Kept ([IO.Path]::Combine($job.work, 'staging', $prepared))
+    Remove-Waste ([IO.Path]::Combine($job.work, 'staging', $prepared))
     Remove-Empty ([IO.DirectoryInfo]::new([IO.Path]::Combine($job.work, 'replaced', $prepared)))
 }
 
@@ -47,10 +47,6 @@ function Get-KeptFolder([string]$name) {
 function Remove-Rows([string]$prepared) {
     $rows = [IO.Path]::Combine($job.work, 'jobs', $prepared, 'rows.txt')
     if ([IO.File]::Exists($rows)) { [IO.File]::Delete($rows) }
-}
-
-function Remove-Kept([string]$folder) {
-    try { Remove-Tree $folder } catch { Write-Log "$(Get-ShownPath $folder) can't be deleted: $($_.Exception.GetBaseException().Message)" }
 }
 
 # Folders in which there is nothing but folders.

@@ -138,7 +138,7 @@ function Get-FileRow([Security.Cryptography.HashAlgorithm]$hash, $found) {
 }
 
 function Get-ContentRow([string]$folder, $items) {
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     foreach ($item in $items) {
         if (Test-App $folder $item) { Get-AppPart $hash $folder $item } else { Get-FileRow $hash @(Get-ItemFile $folder $item) }
     }

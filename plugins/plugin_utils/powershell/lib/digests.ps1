@@ -24,12 +24,12 @@ function Get-Digests([string[]]$paths) {
 }
 
 function Get-DigestBatch($shared, $mine, $batch) {
-    if (-not $mine['hash']) { $mine['hash'] = [Security.Cryptography.SHA256]::Create() }
+    if (-not $mine['hash']) { $mine['hash'] = New-Sha256 }
     $digests = [string[]]::new($batch.paths.Length)
     for ($i = 0; $i -lt $digests.Length; $i++) {
         $digests[$i] = ''
         try {
-            $stream = [IO.FileStream]::new($batch.paths[$i], [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete')
+            $stream = [IO.FileStream]::new($batch.paths[$i], [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
             try { $digests[$i] = [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
             finally { $stream.Dispose() }
         }

@@ -48,7 +48,7 @@ function Get-NamesDigest([string[]]$names) {
     [Array]::Sort([Array]$sorted, [Collections.IComparer][StringComparer]::Ordinal)
     $lines = [Text.StringBuilder]::new()
     foreach ($name in $sorted) { [void]$lines.Append($name).Append([char]10) }
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     return [BitConverter]::ToString($hash.ComputeHash([Text.Encoding]::UTF8.GetBytes($lines.ToString()))).Replace('-', '').ToLowerInvariant()
 }
 
@@ -139,7 +139,7 @@ function Export-Batch($shared, $mine, $batch) {
             throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
         }
         if ($member.there -and ($member.large -or -not (Test-OtherStart $mine $member)) -and (Test-There $shared $mine $member $sha256)) { $member.action = 'same' }
-        if ($shared.keep_times) { Set-KeptTime $member }
+        if ($shared.keep_times) { Set-KeptTime $shared $member }
         $member.sha256 = $sha256
     }
     return @{ members = $batch; held = $mine['held'] }
@@ -173,14 +173,20 @@ function Test-OtherStart($mine, $member) {
     return [BitConverter]::ToString($start, 0, $got) -cne [BitConverter]::ToString($mine['data'], 0, $got)
 }
 
-function Set-KeptTime($member) {
+# Where .NET asks for the right to write for it, another program may be in the way for a moment.
+function Set-KeptTime($shared, $member) {
     $date = [int]($member.moment -shr 16)
     $time = [int]($member.moment -band 65535)
-    try {    # a date that never was
-        $kept = [DateTime]::new(1980 + ($date -shr 9), ($date -shr 5) -band 15, $date -band 31, $time -shr 11, ($time -shr 5) -band 63, ($time -band 31) * 2, [DateTimeKind]::Local)
-        [IO.File]::SetLastWriteTime($member.staged, $kept)
+    try { $kept = [DateTime]::new(1980 + ($date -shr 9), ($date -shr 5) -band 15, $date -band 31, $time -shr 11, ($time -shr 5) -band 63, ($time -band 31) * 2, [DateTimeKind]::Local) }
+    catch { return }    # a date that never was
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        try { [IO.File]::SetLastWriteTime($member.staged, $kept); return }
+        catch [IO.IOException] {
+            if ($shared.held -notcontains $_.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { throw }
+            [Threading.Thread]::Sleep(100)
+        }
     }
-    catch { $kept = $null }
 }
 
 # Its SHA-256. Asked for again while another program holds it: a virus scanner looks at what was just written.

@@ -113,9 +113,16 @@ function Get-TimeText([DateTime]$utc) {
     return $utc.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", [Globalization.CultureInfo]::InvariantCulture)
 }
 
+# What .NET Framework makes by itself is managed code, several times slower than that of Windows.
+function New-Sha256 {
+    $type = 'System.Security.Cryptography.SHA256Cng' -as [type]
+    if ($null -ne $type) { return $type::new() }
+    return [Security.Cryptography.SHA256]::Create()
+}
+
 # Others may go on reading, writing, renaming and deleting the file: a scan is in nobody's way.
 function Open-File([string]$path) {
-    return [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete')
+    return [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
 }
 
 function Read-Stream([IO.Stream]$stream, [long]$count) {

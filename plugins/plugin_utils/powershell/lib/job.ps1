@@ -28,6 +28,7 @@ While it works, in every function:
                                                            $spec.retry_seconds (default 10), then throws what the block threw
     Open-Patiently $path                                   a file to read, which another process may hold for as long
     Test-Held $record                                      whether an ErrorRecord or exception says that another process holds a file
+    Remove-Waste $path                                     a file or folder of our own that nobody needs; one that can't be deleted is logged
     Read-Json $path, Write-JsonFile $path $value, Remove-Tree $folder   (values.ps1)
 
 Whatever else is thrown ends the job as JobFailed, with the exception's words and a line of the log that tells the place.
@@ -89,6 +90,12 @@ function Invoke-Retried([scriptblock]$block) {
             [Threading.Thread]::Sleep(100)
         }
     }
+}
+
+# It must not hide what went wrong, or went well, before: a virus scanner looks at what was just written.
+function Remove-Waste([string]$path) {
+    try { if ([IO.File]::Exists($path)) { Remove-One ([IO.FileInfo]::new($path)) } else { Remove-Tree $path } }
+    catch { Write-Log "$(Get-ShownPath $path) can't be deleted: $($_.Exception.GetBaseException().Message)" }
 }
 
 # As Open-File; a file that stays held is told by name.

@@ -15,6 +15,8 @@ ReplaceFile is always given a name for what it takes away, $swap.discarded where
 $separator = [IO.Path]::DirectorySeparatorChar
 $moveBatch = 64            # files
 $shownFiles = 10
+$deniedCode = 0x80070005
+$sharingCode = 0x80070020
 $unread = '?'              # in place of a digest
 $cantRead = 'another program keeps it from being read'
 
@@ -31,7 +33,7 @@ function New-Swap($commit) {
     $made = [IO.Path]::Combine($folder, 'made.json')
     if ([IO.File]::Exists($made)) {
         $swap.touched = $true
-        try { $swap.made = @(Read-Json $made) } catch { Write-Log "folders that were made stay: $($_.Exception.GetBaseException().Message)" }
+        try { $swap.made = @((Read-Json $made)) } catch { Write-Log "folders that were made stay: $($_.Exception.GetBaseException().Message)" }
     }
     $swap.resumed = $swap.touched
     $count = Get-RowCount (Get-RowsPath $swap)
@@ -160,13 +162,13 @@ function Move-Batch($shared, $mine, $batch) {
         $staged = $shared.staging + $path
         if ($row.action -ceq 'same' -or -not [IO.File]::Exists($staged)) { continue }
         $bytes += $row.size
-        if ($shared.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
         $plain = $false
         if ($row.action -ceq 'replace') {
             $target = $shared.root + $row.target.Replace([char]'/', $shared.separator)
             $kept = $shared.replaced + $path
             $folder = $kept.Substring(0, $kept.LastIndexOf($shared.separator))
             try {
+                if ($shared.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
                 if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
                 if (-not ([IO.File]::GetAttributes($target) -band $readOnly)) {
                     [IO.File]::Replace($staged, $target, $kept, $true)
@@ -183,6 +185,7 @@ function Move-Batch($shared, $mine, $batch) {
 function Move-In($swap, $row) {
     $staged = Join-Below $swap.staging $row.path
     $target = Join-Below $swap.root $row.target
+    if ($swap.now) { Invoke-OnFile $staged { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) } }    # takes the right to write
     if ($row.action -ceq 'replace') { Move-InPlaceOf $staged $target (Join-Below $swap.replaced $row.path); return }
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
     $there = [IO.FileInfo]::new($target)
@@ -190,8 +193,15 @@ function Move-In($swap, $row) {
     # A file that is moved keeps the access rights of the folder it comes from; one that takes another's place gets those of the other.
     Invoke-OnFile $target {
         if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }
-        [IO.File]::Replace($staged, $target, $swap.discarded, $true)
+        Switch-File $staged $target $swap.discarded
     }
+}
+
+# Each file that is taken away has a name of its own: a virus scanner may still look at the one before.
+function Switch-File([string]$new, [string]$target, [string]$discarded) {
+    $old = "$discarded.$([Guid]::NewGuid().ToString('N'))"
+    [IO.File]::Replace($new, $target, $old, $true)
+    Remove-Waste $old
 }
 
 function Move-InPlaceOf([string]$staged, [string]$target, [string]$kept) {
@@ -233,7 +243,17 @@ function Move-Leftover($swap) {
 
 function Move-Whole([string]$from, [string]$to) {
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($to))
-    Invoke-OnFile $from { if ([IO.Directory]::Exists($from)) { [IO.Directory]::Move($from, $to) } else { [IO.File]::Move($from, $to) } }
+    Invoke-OnFile $from { if ([IO.Directory]::Exists($from)) { Move-Folder $from $to } else { [IO.File]::Move($from, $to) } }
+}
+
+# Of a folder in which any program has a file open, Windows says that access is denied.
+function Move-Folder([string]$from, [string]$to) {
+    try { [IO.Directory]::Move($from, $to) }
+    catch [IO.IOException] {
+        $cause = $_.Exception.GetBaseException()
+        if ($cause.HResult -ne $deniedCode) { throw }
+        throw [IO.IOException]::new($cause.Message, $sharingCode)
+    }
 }
 
 function Test-LinkAt([string]$path) {

@@ -129,7 +129,7 @@ function Move-Kept([string]$kept, [string]$target, [string]$discarded) {
     if (-not [IO.File]::Exists($target)) { [IO.File]::Move($kept, $target); return }
     $there = [IO.File]::GetAttributes($target)
     if ($there -band [IO.FileAttributes]::ReadOnly) { [IO.File]::SetAttributes($target, $there -bxor [IO.FileAttributes]::ReadOnly) }
-    [IO.File]::Replace($kept, $target, $discarded, $true)
+    Switch-File $kept $target $discarded
 }
 
 function Undo-Leftover($swap, [string]$path) {

@@ -96,14 +96,15 @@ function Write-FileBytes([string]$path, [byte[]]$data, [bool]$durable = $true) {
 }
 
 # Somebody who reads the old file at this moment keeps it from being replaced: Windows says so, and a moment later it works.
-function Move-Over([string]$source, [string]$target) {
-    for ($attempt = 1; ; $attempt++) {
+function Move-Over([string]$source, [string]$target, [double]$seconds = 2) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
         try {
             if ([IO.File]::Exists($target)) { [IO.File]::Replace($source, $target, [NullString]::Value) } else { [IO.File]::Move($source, $target) }
             return
         }
         catch [IO.IOException], [UnauthorizedAccessException] {
-            if ($attempt -ge 100) { throw }
+            if ($clock.Elapsed.TotalSeconds -ge $seconds) { throw }
             [Threading.Thread]::Sleep(20)
         }
     }
@@ -143,6 +144,6 @@ function Remove-Tree([string]$folder) {
 }
 
 function Remove-One([IO.FileSystemInfo]$entry) {
-    if ($entry.Attributes -band [IO.FileAttributes]::ReadOnly) { $entry.Attributes = $entry.Attributes -band -bnot [IO.FileAttributes]::ReadOnly }
+    if ($entry.Attributes -band [IO.FileAttributes]::ReadOnly) { [IO.File]::SetAttributes($entry.FullName, $entry.Attributes -bxor [IO.FileAttributes]::ReadOnly) }
     $entry.Delete()
 }

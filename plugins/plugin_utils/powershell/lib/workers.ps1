@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Work on all cores of the machine. Needs nothing.
+Work on all cores of the machine. Needs files.ps1.
 
 .DESCRIPTION
     Invoke-Worker $functions $shared $batches $collect
 
 The first of the named functions is called as `function $shared $mine $batch` for each batch, by this runspace and by others beside it, which know
-the functions named and nothing else of the script. $mine is a dictionary that each of them keeps for itself; what can be disposed of in it is, at the
-end. `& $collect $answer` runs here, once for each batch, in the order in which they are done. The first error ends everything and is thrown here.
+the functions named, New-Sha256 and nothing else of the script. $mine is a dictionary that each of them keeps for itself, whose keys may be paths; what can
+be disposed of in it is, at the end. `& $collect $answer` runs here, once for each batch, in the order in which they are done. The first error ends everything and is thrown here.
 Few batches stay here: a runspace costs more than a small file.
 #>
 
@@ -21,7 +21,7 @@ function Invoke-Worker([string[]]$functions, $shared, [object[]]$batches, [scrip
     $done = [Collections.Concurrent.ConcurrentQueue[object]]::new()
     $count = [Math]::Min([Environment]::ProcessorCount - 1, [Math]::Floor($batches.Length / $batchesPerHelper))
     $helpers = @(for ($i = 0; $i -lt $count; $i++) { Start-Helper $functions $shared $todo $done })
-    $mine = @{}
+    $mine = [Collections.Hashtable]::new([StringComparer]::Ordinal)
     $batch = $null
     try {
         while ($todo.TryDequeue([ref]$batch)) {
@@ -46,7 +46,7 @@ function Receive-Done($done, [scriptblock]$collect) {
 # Runs in a runspace of its own.
 function Invoke-Helper([string]$name, $shared, $todo, $done) {
     $ErrorActionPreference = 'Stop'
-    $mine = @{}
+    $mine = [Collections.Hashtable]::new([StringComparer]::Ordinal)
     $batch = $null
     try { while ($todo.TryDequeue([ref]$batch)) { $done.Enqueue((& $name $shared $mine $batch)) } }
     finally { foreach ($value in $mine.Values) { if ($value -is [IDisposable]) { $value.Dispose() } } }
@@ -55,7 +55,7 @@ function Invoke-Helper([string]$name, $shared, $todo, $done) {
 function Start-Helper([string[]]$functions, $shared, $todo, $done) {
     $state = [Management.Automation.Runspaces.InitialSessionState]::Create()
     $state.LanguageMode = [Management.Automation.PSLanguageMode]::FullLanguage
-    foreach ($name in @($functions) + 'Invoke-Helper') {
+    foreach ($name in @($functions) + 'Invoke-Helper' + 'New-Sha256') {
         $text = $ExecutionContext.InvokeCommand.GetCommand($name, [Management.Automation.CommandTypes]::Function).Definition
         $state.Commands.Add([Management.Automation.Runspaces.SessionStateFunctionEntry]::new($name, $text))
     }

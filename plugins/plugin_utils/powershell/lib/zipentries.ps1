@@ -82,7 +82,7 @@ function Read-EntryBatch($shared, $mine, $batch) {
 
 # What a worker keeps: the zip, a hash, the header of gzip, and buffers that are used again, for new ones cost more than what they hold.
 function Open-Entry($shared, $mine) {
-    $mine['hash'] = [Security.Cryptography.SHA256]::Create()
+    $mine['hash'] = New-Sha256
     $mine['gzip'] = [byte[]](0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0)
     $mine['packed'] = $mine['data'] = [byte[]]::new(0)
     $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
@@ -190,7 +190,7 @@ function Read-LongEntry($shared, $mine, $member, $target) {
     $reader = $mine['file']
     $left = [long]$member.size
     if ($member.method -eq 8) { $reader = [IO.Compression.DeflateStream]::new($mine['file'], [IO.Compression.CompressionMode]::Decompress, $true) }
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     $memory = [IO.MemoryStream]::new()
     $sums = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
     $buffer = [byte[]]::new(1048576)

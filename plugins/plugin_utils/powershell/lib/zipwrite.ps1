@@ -26,7 +26,7 @@ function New-ZipWriter([string]$path) {
 # Packs a batch of small files: for each its data as they go into the zip, or why not. A worker.
 function Get-PackedBatch($shared, $mine, $batch) {
     if (-not $mine['hash']) {
-        $mine['hash'] = [Security.Cryptography.SHA256]::Create()
+        $mine['hash'] = New-Sha256
         $mine['memory'] = [IO.MemoryStream]::new()
     }
     $rows = [object[]]::new($batch.Length)
@@ -132,7 +132,7 @@ function Write-Large($writer, $entry, $file, $level) {
 }
 
 function Copy-Large($file, [IO.Stream]$gzip, $plain, [IO.MemoryStream]$memory) {
-    $hash = [Security.Cryptography.SHA256]::Create()
+    $hash = New-Sha256
     $buffer = [byte[]]::new(1048576)
     $left = [long]$file.size
     $given = [IO.FileStream]::new($file.full, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
