@@ -98,7 +98,7 @@ LOST: dict[str, dict[str, Any]] = {
     "refused": {"kind": "401", "lasting": True},
 }
 SAID = {
-    "for_good": ("The agent doesn't answer, asked 2 times; jobs that run there go on by themselves", "Connection closed by 127.0.0.1"),
+    "for_good": ("The agent doesn't answer, asked 2 times; jobs that run there go on by themselves", "can be reached over ssh: "),
     "refused": ("The agent refuses the log-on, which isn't tried again; jobs that run there go on by themselves", "Permission denied (publickey"),
 }
 
