@@ -40,12 +40,15 @@ def there(lane: str, environ: Mapping[str, str]) -> str:
     if lane == "windows":
         return _named("PWSH_WINDOWS", environ)
     if lane == "powershell":
-        program = shutil.which("pwsh", path=environ.get("PATH"))
-        return _named("PWSH", environ) or (f"{program} is on PATH" if program else "")
+        return _named("PWSH", environ) or _on_path("pwsh", environ)
     if lane == "openssh":
-        program = shutil.which("ssh", path=environ.get("PATH"))
-        return f"{program} is on PATH" if program else ""
+        return _on_path("ssh", environ)
     return "tests/requirements.txt brings what it needs"
+
+
+def _on_path(name: str, environ: Mapping[str, str]) -> str:
+    program = shutil.which(name, path=environ.get("PATH"))
+    return f"{program} is on PATH" if program else ""
 
 
 def _named(variable: str, environ: Mapping[str, str]) -> str:

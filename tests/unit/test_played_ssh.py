@@ -20,6 +20,7 @@ if not shutil.which("ssh"):
     pytest.skip("lane openssh: no program ssh on PATH", allow_module_level=True)
 pytest.importorskip("asyncssh", reason="lane ssh: the library asyncssh is missing")
 
+from simulator.windows.cluster import slashed
 from simulator.windows.faults import Fault
 from simulator.windows.host import PlayedHost, Refused
 from simulator.windows.machine import PlayedMachine
@@ -36,9 +37,9 @@ class Reached:
 
     def __init__(self, folder: Path, variables: Callable[..., dict[str, str]], keys: Keys) -> None:
         self.delay = 0.0
-        machine = PlayedMachine(folder, str, local)
+        machine = PlayedMachine(folder, str, slashed)
         self.host = PlayedHost("WIN1", self.echo, machine)
-        self.server = PlayedSsh(self.host, local, keys)
+        self.server = PlayedSsh(self.host, slashed, keys)
         self.folder = folder
         self.variables = variables([self.server.port], by_key=True, patience=ALIVE)
 
@@ -68,10 +69,6 @@ class Reached:
     @property
     def verbs(self) -> list[str]:
         return [seen.where.verb for seen in self.host.requests]
-
-
-def local(path: str) -> Path:
-    return Path(path.replace("\\", "/"))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from .machine import PlayedMachine
 from .modules import PlayedModules
 from .server import PlayedServer
 
+_SSH = {"ansible_connection": "ssh", "ansible_shell_type": "powershell"}
 CONNECTIONS: dict[str, dict[str, str]] = {
     "winrm": {"ansible_connection": "winrm", "ansible_winrm_scheme": "http", "ansible_winrm_transport": "basic"},
     "psrp": {
@@ -31,8 +32,8 @@ CONNECTIONS: dict[str, dict[str, str]] = {
         "ansible_psrp_auth": "basic",
         "ansible_psrp_message_encryption": "never",
     },
-    "ssh": {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},  # with a key
-    "ssh_password": {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},
+    "ssh": _SSH,  # with a key
+    "ssh_password": _SSH,
 }
 KEY = "ansible_ssh_private_key_file"
 Native = Callable[[Path], str]

@@ -99,7 +99,7 @@ class PlayedSsh:
 
     def struck(self, where: Where, connection: asyncssh.SSHServerConnection, *, late: bool = False, spared: Kind | None = None) -> bool:
         """A fault on demand; the connection ends without an answer then, but at one that is spared."""
-        kind: Kind | None = self.host.faults.take(self.host.by_now(where) if late else where, late=late)
+        kind = self.host.faults.take(self.host.by_now(where) if late else where, late=late)
         if kind is None:
             return False
         if kind == "silent":

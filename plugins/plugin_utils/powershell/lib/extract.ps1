@@ -7,7 +7,7 @@ Extracting a backup beside the content. Needs what backup.ps1 needs, and rows.ps
 #>
 
 $roots = 'Applications', 'Dashboards', 'Web'
-$exportFunctions = 'Export-Batch', 'Export-Long', 'Test-There', 'Test-OtherStart', 'Set-KeptTime', 'Get-FileSum'
+$exportFunctions = 'Export-Batch', 'Export-Long', 'Test-There', 'Test-OtherStart', 'Set-KeptTime', 'Get-FileSum', 'Wait-Held'
 
 # Files are put in their places by renaming, which takes one volume.
 function Assert-Place([string]$root) {
@@ -182,10 +182,7 @@ function Set-KeptTime($shared, $member) {
     $clock = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
         try { [IO.File]::SetLastWriteTime($member.staged, $kept); return }
-        catch [IO.IOException] {
-            if ($shared.held -notcontains $_.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { throw }
-            [Threading.Thread]::Sleep(100)
-        }
+        catch [IO.IOException] { if (-not (Wait-Held $shared $clock $_)) { throw } }
     }
 }
 
@@ -197,11 +194,15 @@ function Get-FileSum($shared, $mine, [string]$path) {
             $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
             try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
         }
-        catch [IO.IOException] {
-            if ($shared.held -notcontains $_.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { throw }
-            [Threading.Thread]::Sleep(100)
-        }
+        catch [IO.IOException] { if (-not (Wait-Held $shared $clock $_)) { throw } }
     }
+}
+
+# Waits for a moment, where another program holds the file and it may be asked for again.
+function Wait-Held($shared, $clock, $record) {
+    if ($shared.held -notcontains $record.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { return $false }
+    [Threading.Thread]::Sleep(100)
+    return $true
 }
 
 function Add-Extracted($writer, $answer) {

@@ -9,9 +9,9 @@ Work on all cores of the machine. Needs files.ps1.
     Invoke-Worker $functions $shared $batches $collect
 
 The first of the named functions is called as `function $shared $mine $batch` for each batch, by this runspace and by others beside it, which know
-the functions named, New-Sha256 and nothing else of the script. $mine is a dictionary that each of them keeps for itself, whose keys may be paths; what can
-be disposed of in it is, at the end. `& $collect $answer` runs here, once for each batch, in the order in which they are done. The first error ends everything and is thrown here.
-Few batches stay here: a runspace costs more than a small file.
+the functions named, New-Sha256 and nothing else of the script. $mine is a dictionary that each of them keeps for itself, whose keys may be paths; what
+can be disposed of in it is, at the end. `& $collect $answer` runs here, once for each batch, in the order in which they are done. The first error ends
+everything and is thrown here. Few batches stay here: a runspace costs more than a small file.
 #>
 
 $batchesPerHelper = 4
