@@ -128,13 +128,18 @@ def report(step: Step, outcome: Outcome, run: Run) -> None:
 
 
 def conclude(outcomes: dict[str, Outcome]) -> int:
-    """Print what was skipped and why, and the summary line; return the exit status."""
+    """Print what was skipped and why, what failed, and the summary line; return the exit status."""
     skipped = {name: outcome for name, outcome in outcomes.items() if outcome.reasons}
     if skipped:
         print("\nskipped:")
     for name, outcome in skipped.items():
         for reason in sorted(set(outcome.reasons)):
             print(f"  {name}: {outcome.reasons.count(reason)}x {reason}")
+    failures = {name: outcome for name, outcome in outcomes.items() if outcome.failed}
+    if failures:
+        print("\nfailed:")
+    for name, outcome in failures.items():
+        print("\n".join(f"  {name}: {test}" for test in outcome.broken or ("its log says why",)))
     passed, failed, left_out = (sum(getattr(outcome, key) for outcome in outcomes.values()) for key in ("passed", "failed", "skipped"))
     print(f"\n{passed} passed, {failed} failed, {left_out} skipped", flush=True)
     return 1 if failed or not passed else 0

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Run:
 class Outcome:
     """Counts of a step, and what is to be printed of it however it ended.
 
+    `broken`: the tests that failed, each with the first line of what it said, told once more at the end of the whole check.
     `unavailable`: what the step should provide isn't to be had here; those that need it are skipped with its reasons.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     skipped: int = 0
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     unavailable: bool = False
     seconds: float = 0.0
 
@@ -104,8 +106,17 @@ def from_junit(report: Path, status: int) -> Outcome:
     """The counts of a pytest run by its JUnit file; a run that ended badly without a failing test counts as one failure."""
     if not report.is_file():
         return Outcome(failed=1)
-    suites = list(ET.parse(report).getroot().iter("testsuite"))
+    root = ET.parse(report).getroot()
+    suites = list(root.iter("testsuite"))
     total, failures, errors, skipped = (sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped"))
-    failed = failures + errors
+    failed, broken = failures + errors, tuple(_broken(root))
     reasons = tuple(lanes.skipped(report))
-    return Outcome(passed=total - failed - skipped, failed=failed or (1 if status else 0), skipped=skipped, reasons=reasons)
+    return Outcome(passed=total - failed - skipped, failed=failed or (1 if status else 0), skipped=skipped, reasons=reasons, broken=broken)
+
+
+def _broken(root: ET.Element) -> Iterator[str]:
+    """The tests that failed, by name."""
+    for case in root.iter("testcase"):
+        for problem in (*case.findall("failure"), *case.findall("error")):
+            said = (problem.get("message") or "").splitlines() or ["it says nothing"]
+            yield f"{case.get('classname', '')}::{case.get('name', '')}: {said[0]}"

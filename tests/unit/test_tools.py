@@ -143,6 +143,12 @@ def test_reasons_of_skipped_tests_are_listed_once_with_their_number(capsys):
     assert capsys.readouterr().out.splitlines()[2:4] == ["  unit: 2x no engine", "  unit: 1x other"]
 
 
+def test_what_failed_is_named_once_more_at_the_end(capsys):
+    broken = ("tests.unit.test_a::test_b: assert 1 == 2", "tests.unit.test_a::test_c: KeyError")
+    check.conclude({"unit": Outcome(passed=1, failed=2, broken=broken), "mypy": Outcome(failed=1), "ruff": Outcome(passed=1)})
+    assert capsys.readouterr().out.splitlines()[1:5] == ["failed:", *(f"  unit: {line}" for line in broken), "  mypy: its log says why"]
+
+
 JUNIT = """<testsuites><testsuite errors="{errors}" failures="{failures}" skipped="1" tests="{tests}">
 <testcase name="a"><skipped type="pytest.skip" message="PWSH names no engine">x</skipped></testcase></testsuite></testsuites>"""
 
@@ -162,6 +168,17 @@ def test_counts_come_from_the_report_of_pytest(tmp_path, tests, failures, errors
     found = outcome.from_junit(report, status)
     assert (found.passed, found.failed, found.skipped) == counts
     assert found.reasons == ("PWSH names no engine",)
+
+
+def test_the_report_of_pytest_names_what_failed(tmp_path):
+    report = tmp_path / "report.xml"
+    case = '<testcase classname="tests.unit.test_a" name="test_b[x]"><{kind} message="{message}">long</{kind}></testcase>'
+    cases = [case.format(kind="failure", message="assert 1 == 2&#10;where"), case.format(kind="error", message=""), '<testcase name="good"/>']
+    report.write_text(f'<testsuites><testsuite errors="1" failures="1" skipped="0" tests="3">{"".join(cases)}</testsuite></testsuites>')
+    assert outcome.from_junit(report, 1).broken == (
+        "tests.unit.test_a::test_b[x]: assert 1 == 2",
+        "tests.unit.test_a::test_b[x]: it says nothing",
+    )
 
 
 def test_a_pytest_that_left_no_report_failed(tmp_path):
