@@ -33,6 +33,7 @@ from race import MB, OURS, RESTORE, STOPPED, Contest, Race, Verdict
 
 OUTPUT = Path(__file__).resolve().parents[1] / "output"
 MEMORY_TARGET = 1.25  # of the memory with files half as large
+MEMORY_OF_A_TURN = 4  # of the content: what is read, what is written, and programs
 SIZES = {"one": (1, 1), "large": (1, 2), "many": (2, 2)}  # files and bytes, in those asked for
 ADAPTERS = ("posix", "scripts")
 Contents = dict[str, dict[str, int]]
@@ -45,8 +46,8 @@ def corpus(folder: Path, files: int, size: int) -> dict[str, int]:
     return made
 
 
-def race_backups(contest: Contest, home: Path, root: Path, rounds: int) -> Race:
-    race = Race()
+def race_backups(contest: Contest, home: Path, root: Path, rounds: int, *, memory: int) -> Race:
+    race = Race(memory)
     for number in range(rounds):
         for turn, (name, action) in enumerate(contest.packers.items()):
             place = home / f"backup-{number}" / str(turn)
@@ -56,7 +57,7 @@ def race_backups(contest: Contest, home: Path, root: Path, rounds: int) -> Race:
     return race
 
 
-def race_restores(contest: Contest, home: Path, root: Path, rounds: int) -> Race:
+def race_restores(contest: Contest, home: Path, root: Path, rounds: int, *, memory: int) -> Race:
     """Over trees in which every file differs from the backup."""
     folder = home / "restored"
     jobs = contest.jobs(folder / "sums")
@@ -64,7 +65,7 @@ def race_restores(contest: Contest, home: Path, root: Path, rounds: int) -> Race
     path = folder / "bench.zip"
     sums = jobs.run(work.verify_spec(path), "verify")
     trees = {(name, number): changed(root, folder / f"{name}-{number}") for number in range(rounds) for name in ("ours", "theirs")}
-    race = Race()
+    race = Race(memory)
     for number in range(rounds):
         race.run(contest.unpack_peer, partial(contest.unpacker, path, trees["theirs", number]))
         race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees["ours", number]), part=STOPPED)
@@ -100,12 +101,13 @@ def memory(contest: Contest, folder: Path, root: Path) -> dict[str, int]:
     return peaks
 
 
-def race_all(contest: Contest, home: Path, root: Path, rounds: int) -> list[Verdict]:
-    """Told as soon as it is known."""
+def race_all(contest: Contest, home: Path, root: Path, rounds: int, *, size: int) -> list[Verdict]:
+    """Told as soon as it is known. `size`: of the content, in bytes."""
+    memory = size * MEMORY_OF_A_TURN
     print(f"\n{contest.name}")
-    backups = race_backups(contest, home, root, rounds)
+    backups = race_backups(contest, home, root, rounds, memory=memory)
     print(f"\nBackup, with verification (level {work.LEVEL}):", *backups.lines(contest.pack_peer), sep="\n", flush=True)
-    restores = race_restores(contest, home, root, rounds)
+    restores = race_restores(contest, home, root, rounds, memory=memory)
     print("\nRestore, over files that all differ:", *restores.lines(contest.unpack_peer), sep="\n", flush=True)
     return [
         Verdict("backup", backups.ratio(OURS, contest.pack_peer), contest.backup_target, f"x {contest.pack_peer}"),
@@ -139,7 +141,7 @@ def run(adapters: Sequence[str], home: Path, contents: Contents, rounds: int, *,
     for adapter in adapters:
         try:
             with contest_of(adapter) as contest:
-                verdicts = race_all(contest, home / adapter, home / "one", rounds)
+                verdicts = race_all(contest, home / adapter, home / "one", rounds, size=contents["one"]["bytes"])
                 verdicts += [weigh(contest, home / adapter, home, contents)] if weighing else []
         except EngineMissing as error:
             told.append(f"{adapter:8} SKIPPED: {error}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 import winrm.exceptions
+from local_kit import wait_for
 from played_calls import ARGS, NAME, REFUSED, line, manifest, stdin
 from simulator.windows.faults import Fault, Faults, Where
 from simulator.windows.host import PlayedHost, Refused
@@ -21,17 +21,18 @@ from winrm.protocol import Protocol
 
 
 class Served:
-    """A host whose modules echo, slowly if told to, and a client."""
+    """A host whose modules echo, as soon as they may, and a client."""
 
     def __init__(self) -> None:
-        self.delay, self.ended = 0.0, threading.Event()
+        self.may_end: Callable[[], bool] = lambda: True
+        self.ended = threading.Event()
         self.host = PlayedHost("WIN1", self.echo)
         self.server = PlayedServer(self.host)
 
     def echo(self, call: ModuleCall) -> dict[str, Any]:
         if call.name != NAME:
             raise Refused(f"has no module {call.name}")
-        time.sleep(self.delay)
+        wait_for(self.may_end)
         self.ended.set()
         return {"changed": False, "seen": call.args["parameters"]}
 
@@ -110,12 +111,11 @@ def test_wrong_password(served: Served) -> None:
 
 
 def test_long_call_is_asked_for_again(served: Served) -> None:
-    served.delay = 1.5
+    served.may_end = lambda: [seen.where.verb for seen in served.host.requests].count("Receive") == 2
 
     out, _, code = served.call(served.client(seconds=1))
 
     assert (code, json.loads(out)["changed"]) == (0, False)
-    assert [seen.where.verb for seen in served.host.requests].count("Receive") == 2
 
 
 def test_no_such_shell(served: Served) -> None:
@@ -176,12 +176,14 @@ def test_lost_answer(served: Served) -> None:
 
 
 def test_work_goes_on_without_a_connection(served: Served) -> None:
-    served.delay = 0.5
+    told = threading.Event()
+    served.may_end = told.is_set
     served.host.faults.plan(Fault(kind="drop", verb="Receive"))
 
     with pytest.raises(requests.exceptions.ConnectionError):
         served.call(served.client())
     assert not served.ended.is_set()
+    told.set()
     assert served.ended.wait(60)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 from ansible_collections.dataminer.web.plugins.plugin_utils.lost import connect_anew, is_lost
+from local_kit import wait_for
 from played_calls import ARGS, NAME, encoded, manifest, stdin
 from simulator.windows.faults import Fault
 from simulator.windows.host import PlayedHost
@@ -29,16 +29,21 @@ from requests.exceptions import ConnectionError as NoConnection
 BOOTSTRAP = "bootstrap\nof Ansible"
 
 
-def echo(call: ModuleCall) -> dict[str, Any]:
-    time.sleep(float(call.args["parameters"].get("seconds", 0)))
-    return {"changed": False, "seen": call.args["parameters"]}
-
-
 @pytest.fixture
 def server() -> Iterator[PlayedServer]:
+    """Its modules echo, after as many requests for an answer as they are told."""
+
+    def echo(call: ModuleCall) -> dict[str, Any]:
+        wait_for(lambda: asked(found) >= call.args["parameters"].get("asked", 0))
+        return {"changed": False, "seen": call.args["parameters"]}
+
     found = PlayedServer(PlayedHost("WIN1", echo))
     yield found
     found.leave()
+
+
+def asked(server: PlayedServer) -> int:
+    return [seen.where.verb for seen in server.host.requests].count("Receive")
 
 
 def client(server: PlayedServer, *, password: str | None = None, seconds: int = 5) -> WSMan:
@@ -72,14 +77,12 @@ def test_a_call(server: PlayedServer) -> None:
 
 
 def test_long_call_is_asked_for_again(server: PlayedServer) -> None:
-    slow = stdin(manifest({**ARGS, "parameters": {"seconds": 1.5}})).decode().split("\n")
     with RunspacePool(client(server, seconds=1)) as pool:
         shell = PowerShell(pool)
         shell.add_script(BOOTSTRAP)
-        shell.invoke(input=slow)
+        shell.invoke(input=stdin(manifest({**ARGS, "parameters": {"asked": asked(server) + 2}})).decode().split("\n"))
 
     assert json.loads(shell.output[0])["changed"] is False
-    assert [seen.where.verb for seen in server.host.requests].count("Receive") >= 3
 
 
 def test_other_scripts_are_refused(server: PlayedServer) -> None:

@@ -29,7 +29,8 @@ from simulator.windows.ssh import LONGEST, Keys, PlayedSsh, client, clixml
 
 SHARED = ("-C", "-o", "ControlMaster=auto", "-o", "ControlPersist=60s")
 ONE = "one"  # socket of the connection that calls share
-ALIVE = 1  # seconds without a sign of life after which ssh gives up
+PATIENCE = 30  # seconds after which ssh asks for a sign of life
+BRIEF = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")  # gives up after three
 
 
 class Reached:
@@ -41,7 +42,7 @@ class Reached:
         self.host = PlayedHost("WIN1", self.echo, machine)
         self.server = PlayedSsh(self.host, slashed, keys)
         self.folder = folder
-        self.variables = variables([self.server.port], by_key=True, patience=ALIVE)
+        self.variables = variables([self.server.port], by_key=True, patience=PATIENCE)
 
     def echo(self, call: ModuleCall) -> dict[str, Any]:
         if call.name != NAME:
@@ -214,7 +215,7 @@ def test_fault_on_demand(reached: Reached, kind: Any, late: bool, calls: int) ->
     """It happens once; `late`: the work is done, nobody hears of it."""
     reached.host.faults.plan(Fault(kind=kind, verb="Command", late=late))
 
-    done = reached.call()
+    done = reached.call(options=BRIEF)
 
     assert (done.returncode, done.stdout) == (255, b"")
     assert len(reached.host.calls) == calls
@@ -230,7 +231,7 @@ def test_words_of_a_connection_that_is_not_shared(reached: Reached, kind: Any, s
     """Of one that is shared, ssh says nothing at all."""
     reached.host.faults.plan(Fault(kind=kind, verb="Command"))
 
-    assert said in reached.call(options=("-o", "ControlPath=none")).stderr.decode()
+    assert said in reached.call(options=("-o", "ControlPath=none", *BRIEF)).stderr.decode()
 
 
 def test_an_account_that_is_locked_meanwhile(reached: Reached) -> None:
@@ -244,9 +245,9 @@ def test_an_account_that_is_locked_meanwhile(reached: Reached) -> None:
 
 
 def test_a_busy_host_is_alive(reached: Reached) -> None:
-    reached.delay = 2.5 * ALIVE
+    reached.delay = 3.5
 
-    assert reached.call().returncode == 0
+    assert reached.call(options=BRIEF).returncode == 0
 
 
 def test_closed_port(reached: Reached) -> None:

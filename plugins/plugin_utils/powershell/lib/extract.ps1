@@ -7,7 +7,7 @@ Extracting a backup beside the content. Needs what backup.ps1 needs, and rows.ps
 #>
 
 $roots = 'Applications', 'Dashboards', 'Web'
-$exportFunctions = 'Export-Batch', 'Export-Long', 'Test-There', 'Test-OtherStart', 'Set-KeptTime', 'Get-FileSum', 'Wait-Held'
+$exportFunctions = 'Export-Batch', 'Write-Batch', 'Stop-Unlike', 'Compare-Batch', 'Export-Long', 'Test-There', 'Set-KeptTime', 'Get-FileSum', 'Wait-Held'
 
 # Files are put in their places by renaming, which takes one volume.
 function Assert-Place([string]$root) {
@@ -103,46 +103,68 @@ function Set-Target([object[]]$files, [string]$root) {
     }
 }
 
-# A worker. What is done for every file stands here, for to call a function costs as much as to write a small file.
+# A worker. What is done for every file is done in a few loops, for to call a function costs as much as to write a small file.
 function Export-Batch($shared, $mine, $batch) {
-    if (-not $mine['file']) {
-        Open-Entry $shared $mine
-        $mine['again'] = [byte[]]::new(0)
-    }
-    $hash = $mine['hash']
-    $create, $open, $write, $read, $alone = [IO.FileMode]::CreateNew, [IO.FileMode]::Open, [IO.FileAccess]::Write, [IO.FileAccess]::Read, [IO.FileShare]::None
-    $all = [IO.FileShare]'ReadWrite, Delete'
-    foreach ($member in $batch) {
-        $path = $shared.staging + $member.path.Replace([char]'/', $shared.separator)
-        $folder = $path.Substring(0, $path.LastIndexOf($shared.separator))
+    if (-not $mine['file']) { Open-Entry $shared $mine }
+    $places = Expand-Batch $shared $mine $batch
+    Write-Batch $shared $mine $batch $places
+    Compare-Batch $shared $mine $batch $places
+    if ($shared.keep_times) { foreach ($member in $batch) { Set-KeptTime $shared $member } }
+    return @{ members = $batch; held = $mine['held'] }
+}
+
+# Stages each file, takes its SHA-256 and reads it back.
+function Write-Batch($shared, $mine, $batch, $places) {
+    $hash, $data, $separator = $mine['hash'], $mine['data'], $shared.separator
+    $again = [byte[]]$mine['again']
+    $create, $both, $alone = [IO.FileMode]::CreateNew, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
+        $path = $shared.staging + $member.path.Replace([char]'/', $separator)
+        $folder = $path.Substring(0, $path.LastIndexOf($separator))
         if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
         $member.staged = $path
-        $size = $member.size
-        $again = $null
-        if ($member.large) { $sha256 = Export-Long $shared $mine $member }
-        else {
-            $data = Read-PackedEntry $shared $mine $member
-            $sha256 = [BitConverter]::ToString($hash.ComputeHash($data, 0, $size)).Replace('-', '').ToLowerInvariant()
-            $stream = [IO.FileStream]::new($path, $create, $write, $alone, 1)
-            try { $stream.Write($data, 0, $size) } finally { $stream.Dispose() }
-            if ($mine['again'].Length -le $size) { $mine['again'] = [byte[]]::new($mine['data'].Length + 1) }
-            $buffer = $mine['again']
-            try {
-                $stream = [IO.FileStream]::new($path, $open, $read, $all, 1)
-                try { $got = $stream.Read($buffer, 0, $size + 1) } finally { $stream.Dispose() }
-                if ($got -eq $size) { $again = [BitConverter]::ToString($hash.ComputeHash($buffer, 0, $size)).Replace('-', '').ToLowerInvariant() }
-            }
-            catch [IO.IOException] { $again = $null }    # a virus scanner looks at what was just written
+        if ($member.large) {
+            $member.sha256 = Export-Long $shared $mine $member
+            if ((Get-FileSum $shared $mine $path) -cne $member.sha256) { Stop-Unlike }
+            continue
         }
-        if (-not $again) { $again = Get-FileSum $shared $mine $path }
-        if ($again -cne $sha256) {
-            throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
+        $size = [int]$member.size
+        if ($null -eq $again -or $again.Length -le $size) { $again = $mine['again'] = [byte[]]::new(2 * $size + 1) }
+        $member.sha256 = [BitConverter]::ToString($hash.ComputeHash($data, $places[$i], $size)).Replace('-', '').ToLowerInvariant()
+        $stream = [IO.FileStream]::new($path, $create, $both, $alone, 1)
+        try {
+            $stream.Write($data, $places[$i], $size)
+            $stream.Position = 0
+            $got = $stream.Read($again, 0, $size + 1)
         }
-        if ($member.there -and ($member.large -or -not (Test-OtherStart $mine $member)) -and (Test-There $shared $mine $member $sha256)) { $member.action = 'same' }
-        if ($shared.keep_times) { Set-KeptTime $shared $member }
-        $member.sha256 = $sha256
+        finally { $stream.Dispose() }
+        if ($got -ne $size -or [BitConverter]::ToString($hash.ComputeHash($again, 0, $got)).Replace('-', '') -ne $member.sha256) { Stop-Unlike }
     }
-    return @{ members = $batch; held = $mine['held'] }
+}
+
+function Stop-Unlike {
+    throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
+}
+
+# Which of them the content holds already. A file of the same size that starts with other bytes isn't read to its end.
+function Compare-Batch($shared, $mine, $batch, $places) {
+    $data, $start = $mine['data'], [byte[]]::new(512)
+    $open, $read, $all = [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete'
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
+        if (-not $member.there) { continue }
+        $other = $false
+        if (-not $member.large) {
+            try {
+                $stream = [IO.FileStream]::new($member.there, $open, $read, $all, 1)
+                try { $got = $stream.Read($start, 0, [Math]::Min([int]$member.size, 512)) } finally { $stream.Dispose() }
+                $other = [Convert]::ToBase64String($start, 0, $got) -cne [Convert]::ToBase64String($data, $places[$i], $got)
+            }
+            catch [IO.IOException] { $other = $false }    # of one that can't be read now that isn't known
+        }
+        if (-not $other -and (Test-There $shared $mine $member)) { $member.action = 'same' }
+    }
 }
 
 # A large file in pieces; gives its SHA-256.
@@ -151,26 +173,15 @@ function Export-Long($shared, $mine, $member) {
     try { return Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
 }
 
-# Whether the content holds these bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
-function Test-There($shared, $mine, $member, [string]$sha256) {
-    try { return (Get-FileSum $shared $mine $member.there) -ceq $sha256 }
+# Whether the content holds its bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
+function Test-There($shared, $mine, $member) {
+    try { return (Get-FileSum $shared $mine $member.there) -ceq $member.sha256 }
     catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return $false }
     catch [IO.IOException] {
         if ($shared.held -notcontains $_.Exception.GetBaseException().HResult) { throw }
         $mine['held'] = $member.there
         return $false
     }
-}
-
-# Whether the file in the content starts with other bytes, which mostly tells. Of one that can't be read now that isn't known.
-function Test-OtherStart($mine, $member) {
-    $start = $mine['again']
-    try {
-        $stream = [IO.FileStream]::new($member.there, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
-        try { $got = $stream.Read($start, 0, [Math]::Min($member.size, 512)) } finally { $stream.Dispose() }
-    }
-    catch [IO.IOException] { return $false }
-    return [BitConverter]::ToString($start, 0, $got) -cne [BitConverter]::ToString($mine['data'], 0, $got)
 }
 
 # Where .NET asks for the right to write for it, another program may be in the way for a moment.

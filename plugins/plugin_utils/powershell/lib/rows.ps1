@@ -35,20 +35,6 @@ function Close-Rows($writer) {
     Move-Over "$($writer.path).partial" $writer.path
 }
 
-# How many files the backup holds, and how many of them are swapped.
-function Get-RowCount([string]$path) {
-    $count = @{ files = 0; swapped = 0 }
-    $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
-    try {
-        while ($null -ne ($line = $reader.ReadLine())) {
-            $count.files++
-            if (-not $line.StartsWith("same`t", [StringComparison]::Ordinal)) { $count.swapped++ }
-        }
-    }
-    finally { $reader.Dispose() }
-    return $count
-}
-
 function Read-RowBatch([string]$path, [scriptblock]$handle) {
     $batch = [Collections.Generic.List[object]]::new()
     $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))

@@ -36,9 +36,8 @@ function New-Swap($commit) {
         try { $swap.made = @((Read-Json $made)) } catch { Write-Log "folders that were made stay: $($_.Exception.GetBaseException().Message)" }
     }
     $swap.resumed = $swap.touched
-    $count = Get-RowCount (Get-RowsPath $swap)
-    $swap.count = $count.swapped
-    $swap.files = $count.files
+    $swap.count = $swap.files = 0
+    if ($swap.touched) { Read-RowBatch (Get-RowsPath $swap) { param([object[]]$rows) Add-Count $swap $rows } }
     $swap.leftovers = @(foreach ($path in @($commit['leftovers'])) { if ($path) { $path } })
     $swap.now = (Read-Json ([IO.Path]::Combine($folder, 'spec.json')))['mtime'] -cne 'keep'
     return $swap
@@ -55,12 +54,18 @@ function Join-Row([string]$base, [object[]]$rows, [string]$key) {
     return , [string[]]@(foreach ($row in $rows) { $base + $separator + $row[$key].Replace([char]'/', $separator) })
 }
 
-# Before anything is touched: every file stands ready.
+function Add-Count($swap, [object[]]$rows) {
+    $swap.files += $rows.Length
+    foreach ($row in $rows) { if ($row.action -cne 'same') { $swap.count++ } }
+}
+
+# Before anything is touched: every file stands ready. Counts them on the way.
 function Assert-Staged($swap) {
     if ($swap.touched) { return }
     $missing = [Collections.Generic.List[string]]::new()
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
+        Add-Count $swap $rows
         $staged = Join-Row $swap.staging $rows 'path'
         for ($i = 0; $i -lt $rows.Length; $i++) { if (-not [IO.File]::Exists($staged[$i])) { $missing.Add($rows[$i].path) } }
     }
@@ -127,11 +132,33 @@ function Get-PatientDigest($swap, [string[]]$paths) {
 
 # Makes of each row that of what is there now: a file may have come or gone since the restore was prepared.
 function Set-RowAsItIs([object[]]$rows, $places, $made) {
-    $found = Find-Target $places @(foreach ($row in $rows) { $row.path }) $made
-    for ($i = 0; $i -lt $rows.Length; $i++) {
-        $rows[$i].action = $(if ($null -eq $found.entries[$i]) { 'create' } else { 'replace' })
-        $rows[$i].target = $found.targets[$i]
+    $asked = Select-Moved $rows $places
+    $found = Find-Target $places @(foreach ($row in $asked) { $row.path }) $made
+    for ($i = 0; $i -lt $asked.Length; $i++) {
+        $asked[$i].action = $(if ($null -eq $found.entries[$i]) { 'create' } else { 'replace' })
+        $asked[$i].target = $found.targets[$i]
     }
+}
+
+# All but those whose file is where it was, in folders that are spelt as before and none of which is a link: it needn't be looked for.
+function Select-Moved([object[]]$rows, $places) {
+    $odd = [IO.FileAttributes]'Directory, ReparsePoint'
+    $last = $null
+    return , @(foreach ($row in $rows) {
+            $there = $false
+            if ($row.action -ceq 'replace') {
+                $cut = $row.target.LastIndexOf([char]'/')
+                $parent = $row.target.Substring(0, $cut)
+                if (-not $parent.Equals($last)) {
+                    $last = $parent
+                    $folder = Join-Below $places.root $parent
+                    $found = (Find-Folder $places $parent).Equals($folder)
+                }
+                try { $there = $found -and -not ([IO.File]::GetAttributes($folder + $separator + $row.target.Substring($cut + 1)) -band $odd) }
+                catch [IO.IOException], [UnauthorizedAccessException] { $there = $false }
+            }
+            if (-not $there) { $row }
+        })
 }
 
 # Puts every staged file in its place, on all cores; gives how many files it moved now.

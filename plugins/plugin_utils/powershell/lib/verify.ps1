@@ -82,7 +82,8 @@ function Get-InfoRow([string]$path, [object[]]$files) {
             $there = $null
             if ($member.there -and $member.disk_size -le $mostInfo) { $there = (Read-Text $member.there $mostInfo).text }
             $data = [byte[]]::new($member.size)
-            [Array]::Copy((Read-PackedEntry $shared $mine $member), $data, $data.Length)
+            $places = Expand-Batch $shared $mine @($member)
+            [Array]::Copy($mine['data'], $places[0], $data, 0, $data.Length)
             , @($member.name, (ConvertFrom-Bytes $data), $there)
         }
     }

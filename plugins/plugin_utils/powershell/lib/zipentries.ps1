@@ -10,12 +10,14 @@ The entries of a zip read to their ends, on all cores, each checked against its 
 
 .NET has no CRC of its own, but reads and writes the gzip format, which ends in one: an entry's deflated bytes between a gzip header and a trailer made
 of what the zip's directory says are read as gzip, which fails where the sums don't fit.
+
+To call a function takes longer than to unpack a small entry, so what is done for each of them is done in a few loops over a batch.
 #>
 
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
 $largeEntry = 8388608       # bytes; one that is larger, packed or not, is read in pieces
-$entryFunctions = 'Open-Entry', 'Get-HeaderLength', 'Read-PackedEntry', 'Expand-Entry', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged'
+$entryFunctions = 'Open-Entry', 'Expand-Batch', 'Read-Packed', 'Find-Packed', 'Read-Far', 'Copy-Entry', 'Get-HeaderLength', 'Read-LongEntry', 'Stop-Damaged'
 
 # Names of folders end in a separator.
 function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if ($member.name -notmatch '[/\\]\z') { $member } }) }
@@ -58,13 +60,14 @@ function Get-EntryBatch([object[]]$members) {
     $bytes = [long]0
     foreach ($member in $members) {
         $member.large = $member.packed -gt $largeEntry -or $member.size -gt $largeEntry
-        if ($batch.Count -and ($bytes + $member.size -gt $entryBatchBytes -or $batch.Count -ge $entryBatch)) {
+        $weight = [Math]::Max($member.size, $member.packed)
+        if ($batch.Count -and ($bytes + $weight -gt $entryBatchBytes -or $batch.Count -ge $entryBatch)) {
             $batches.Add($batch.ToArray())
             $batch.Clear()
             $bytes = 0
         }
         $batch.Add($member)
-        $bytes += $member.size
+        $bytes += $weight
     }
     if ($batch.Count) { $batches.Add($batch.ToArray()) }
     return , $batches.ToArray()
@@ -72,10 +75,13 @@ function Get-EntryBatch([object[]]$members) {
 
 function Read-EntryBatch($shared, $mine, $batch) {
     if (-not $mine['file']) { Open-Entry $shared $mine }
-    foreach ($member in $batch) {
+    $places = Expand-Batch $shared $mine $batch
+    $hash = $mine['hash']
+    $data = $mine['data']
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
         if ($member.large) { $member.sha256 = Read-LongEntry $shared $mine $member $null; continue }
-        $data = Read-PackedEntry $shared $mine $member
-        $member.sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data, 0, [int]$member.size)).Replace('-', '').ToLowerInvariant()
+        $member.sha256 = [BitConverter]::ToString($hash.ComputeHash($data, $places[$i], [int]$member.size)).Replace('-', '').ToLowerInvariant()
     }
     return $batch
 }
@@ -99,81 +105,133 @@ function Stop-Damaged($shared, $member, [string]$what) {
     throw ('{' + ($pairs -join ',') + '}')
 }
 
-# How long the entry's own header is, which stands at the start of the buffer and is compared with the directory. What it leaves open, the directory says.
-function Get-HeaderLength($shared, $member, [byte[]]$head, [int]$got) {
-    if ($got -lt 30 -or [BitConverter]::ToUInt32($head, 0) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
+# The contents of a batch's entries, but for large ones, one after the other in $mine['data']; gives the place at which each begins.
+function Expand-Batch($shared, $mine, $batch) {
+    $heads = Read-Packed $shared $mine $batch
+    $starts = Find-Packed $shared $mine $batch $heads
+    $places = [int[]]::new($batch.Length)
+    $room = 0
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $places[$i] = $room
+        if (-not $batch[$i].large) { $room += [int]$batch[$i].size }
+    }
+    if ($mine['data'].Length -lt $room) { $mine['data'] = [byte[]]::new($room) }
+    $packed, $data, $gzip, $unpack = $mine['packed'], $mine['data'], $mine['gzip'], [IO.Compression.CompressionMode]::Decompress
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
+        if ($member.large) { continue }
+        if ($member.method -ne 8) { Copy-Entry $shared $mine $member $starts[$i] $places[$i]; continue }
+        $start = $starts[$i]
+        $end = $start + [int]$member.packed
+        [Array]::Copy($gzip, 0, $packed, $start - 10, 10)
+        [Array]::Copy([BitConverter]::GetBytes([uint32]$member.crc), 0, $packed, $end, 4)
+        [Array]::Copy([BitConverter]::GetBytes([uint32]$member.size), 0, $packed, $end + 4, 4)
+        $at = $places[$i]
+        $stop = $at + [int]$member.size
+        $more = 1
+        try {
+            $reader = [IO.Compression.GZipStream]::new([IO.MemoryStream]::new($packed, $start - 10, $end + 18 - $start), $unpack)
+            try {
+                while ($at -lt $stop -and ($read = $reader.Read($data, $at, $stop - $at)) -gt 0) { $at += $read }
+                $more = $reader.ReadByte()
+            }
+            finally { $reader.Dispose() }
+        }
+        catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
+        if ($at -ne $stop -or $more -ne -1) {
+            Stop-Damaged $shared $member "$($at - $places[$i]) bytes where the zip's directory says $($member.size) bytes"
+        }
+    }
+    return , $places
+}
+
+# The same entries as they stand in the zip, headers and all, in $mine['packed'], with room for the trailer of gzip after each; gives where each begins.
+# An own header may have more at its end than the directory tells: a little of that is read at once.
+function Read-Packed($shared, $mine, $batch) {
+    $file = $mine['file']
+    $heads = [int[]]::new($batch.Length)
+    $room = 0
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $heads[$i] = $room
+        if (-not $batch[$i].large) { $room += 30 + $batch[$i].raw.Length + [int]$batch[$i].packed + 72 }
+    }
+    if ($mine['packed'].Length -lt $room) { $mine['packed'] = [byte[]]::new($room) }
+    $packed = $mine['packed']
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
+        if ($member.large) { continue }
+        [void]$file.Seek($member.offset, [IO.SeekOrigin]::Begin)
+        $at = $heads[$i]
+        $stop = $at + 94 + $member.raw.Length + [int]$member.packed
+        while ($at -lt $stop -and ($read = $file.Read($packed, $at, $stop - $at)) -gt 0) { $at += $read }
+        if ($at -lt $stop) { [Array]::Clear($packed, $at, $stop - $at) }
+    }
+    return , $heads
+}
+
+# Where their packed bytes begin. A header that says what the directory says is passed here, any other one is judged by Get-HeaderLength.
+function Find-Packed($shared, $mine, $batch, $heads) {
+    $packed = $mine['packed']
+    $length = $mine['file'].Length
+    $starts = [int[]]::new($batch.Length)
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $member = $batch[$i]
+        if ($member.large) { continue }
+        $head = $heads[$i]
+        $name = $member.raw.Length
+        $plain = [BitConverter]::ToUInt32($packed, $head) -eq 0x04034b50 -and [BitConverter]::ToUInt16($packed, $head + 8) -eq $member.method -and
+            [BitConverter]::ToUInt32($packed, $head + 14) -eq $member.crc -and [BitConverter]::ToUInt32($packed, $head + 18) -eq $member.packed -and
+            [BitConverter]::ToUInt32($packed, $head + 22) -eq $member.size -and [BitConverter]::ToUInt16($packed, $head + 26) -eq $name
+        $plain = $plain -and -not ($member.flags -band 1) -and [Convert]::ToBase64String($packed, $head + 30, $name) -ceq [Convert]::ToBase64String($member.raw)
+        $more = $(if ($plain) { 30 + $name + [BitConverter]::ToUInt16($packed, $head + 28) } else { Get-HeaderLength $shared $member $packed $head })
+        if ($member.offset + $more + $member.packed -gt $length) { Stop-Damaged $shared $member 'the file ends within the entry' }
+        $starts[$i] = $head + $more
+        if ($more -gt 94 + $name) { $starts[$i] = Read-Far $mine $member $more }
+    }
+    return , $starts
+}
+
+# Packed bytes that begin too far behind their header to have been read with it, at the end of the others.
+function Read-Far($mine, $member, [int]$more) {
+    $at = $start = $mine['packed'].Length + 10
+    $stop = $start + [int]$member.packed
+    $grown = [byte[]]::new($stop + 8)
+    [Array]::Copy($mine['packed'], $grown, $mine['packed'].Length)
+    $mine['packed'] = $grown
+    [void]$mine['file'].Seek($member.offset + $more, [IO.SeekOrigin]::Begin)
+    while ($at -lt $stop -and ($read = $mine['file'].Read($grown, $at, $stop - $at)) -gt 0) { $at += $read }
+    return $start
+}
+
+# How long the header is that an entry has in front of it, compared with the directory. What it leaves open, the directory says.
+function Get-HeaderLength($shared, $member, $data, [int]$at) {
+    if ([BitConverter]::ToUInt32($data, $at) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
     if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
-    $nameLength = [BitConverter]::ToUInt16($head, 26)
-    $same = $got -ge 30 + $nameLength -and $nameLength -eq $member.raw.Length
-    if ($same) { $same = [Convert]::ToBase64String($head, 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
-    if (-not $same -or [BitConverter]::ToUInt16($head, 8) -ne $member.method) {
+    $nameLength = [BitConverter]::ToUInt16($data, $at + 26)
+    $same = $nameLength -eq $member.raw.Length
+    if ($same) { $same = [Convert]::ToBase64String($data, $at + 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
+    if (-not $same -or [BitConverter]::ToUInt16($data, $at + 8) -ne $member.method) {
         Stop-Damaged $shared $member 'another name or method in its header than in the directory'
     }
-    $crc = [BitConverter]::ToUInt32($head, 14)
-    $packed = [BitConverter]::ToUInt32($head, 18)
-    $size = [BitConverter]::ToUInt32($head, 22)
+    $crc = [BitConverter]::ToUInt32($data, $at + 14)
+    $packed = [BitConverter]::ToUInt32($data, $at + 18)
+    $size = [BitConverter]::ToUInt32($data, $at + 22)
     $same = $crc -eq $member.crc -or $crc -eq 0 -or $crc -eq 4294967295
     $same = $same -and ($packed -eq $member.packed -or $packed -eq 0 -or $packed -eq 4294967295)
     if (-not $same -or ($size -ne $member.size -and $size -ne 0 -and $size -ne 4294967295)) {
         Stop-Damaged $shared $member 'other sums in its header than in the directory'
     }
-    return 30 + $nameLength + [BitConverter]::ToUInt16($head, 28)
-}
-
-# The content of a small entry at the start of a buffer, which the next call uses again.
-function Read-PackedEntry($shared, $mine, $member) {
-    $file = $mine['file']
-    $packed = [int]$member.packed
-    $wanted = 30 + $member.raw.Length + $packed
-    if ($mine['packed'].Length -lt $wanted + 65600) { $mine['packed'] = [byte[]]::new(2 * $wanted + 65600) }    # a header may have 64 kB more
-    if ($mine['data'].Length -lt $member.size) { $mine['data'] = [byte[]]::new(2 * $member.size) }
-    $buffer = $mine['packed']
-    [void]$file.Seek($member.offset, [IO.SeekOrigin]::Begin)
-    $got = $start = 0
-    while ($got -lt $wanted) {
-        $read = $file.Read($buffer, $got, $wanted - $got)
-        $got += $read
-        if (-not $start -and ($got -ge $wanted -or -not $read)) {
-            $start = Get-HeaderLength $shared $member $buffer $got
-            $wanted = $start + $packed
-        }
-        if (-not $read -and $got -lt $wanted) { Stop-Damaged $shared $member 'the file ends within the entry' }
-    }
-    if ($member.method -eq 8) { Expand-Entry $shared $mine $member $start } else { Copy-Entry $shared $mine $member $start }
-    return , $mine['data']
-}
-
-# One that is packed, as gzip: between the header and the trailer of that.
-function Expand-Entry($shared, $mine, $member, [int]$start) {
-    $buffer = $mine['packed']
-    $end = $start + [int]$member.packed
-    [Array]::Copy($mine['gzip'], 0, $buffer, $start - 10, 10)
-    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.crc), 0, $buffer, $end, 4)
-    [Array]::Copy([BitConverter]::GetBytes([uint32]$member.size), 0, $buffer, $end + 4, 4)
-    $data = $mine['data']
-    $size = [int]$member.size
-    $got = 0
-    $more = 1
-    try {
-        $reader = [IO.Compression.GZipStream]::new([IO.MemoryStream]::new($buffer, $start - 10, $end + 18 - $start), [IO.Compression.CompressionMode]::Decompress)
-        try {
-            while ($got -lt $size -and ($read = $reader.Read($data, $got, $size - $got)) -gt 0) { $got += $read }
-            $more = $reader.ReadByte()
-        }
-        finally { $reader.Dispose() }
-    }
-    catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
-    if ($got -ne $size -or $more -ne -1) { Stop-Damaged $shared $member "$got bytes where the zip's directory says $size bytes" }
+    return 30 + $nameLength + [BitConverter]::ToUInt16($data, $at + 28)
 }
 
 # One that isn't packed: its CRC is that of a gzip made of it.
-function Copy-Entry($shared, $mine, $member, [int]$start) {
+function Copy-Entry($shared, $mine, $member, [int]$start, [int]$place) {
     $packed = [int]$member.packed
     if ($packed -ne $member.size) { Stop-Damaged $shared $member "$packed bytes where the zip's directory says $($member.size) bytes" }
-    [Array]::Copy($mine['packed'], $start, $mine['data'], 0, $packed)
+    [Array]::Copy($mine['packed'], $start, $mine['data'], $place, $packed)
     $memory = [IO.MemoryStream]::new()
     $writer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
-    $writer.Write($mine['data'], 0, $packed)
+    $writer.Write($mine['data'], $place, $packed)
     $writer.Dispose()
     if ($packed -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
         Stop-Damaged $shared $member 'another CRC than the directory says'
@@ -186,7 +244,7 @@ function Read-LongEntry($shared, $mine, $member, $target) {
     [void]$mine['file'].Seek($member.offset, [IO.SeekOrigin]::Begin)
     $got = 0
     while ($got -lt $head.Length -and ($read = $mine['file'].Read($head, $got, $head.Length - $got)) -gt 0) { $got += $read }
-    [void]$mine['file'].Seek($member.offset + (Get-HeaderLength $shared $member $head $got), [IO.SeekOrigin]::Begin)
+    [void]$mine['file'].Seek($member.offset + (Get-HeaderLength $shared $member $head 0), [IO.SeekOrigin]::Begin)
     $reader = $mine['file']
     $left = [long]$member.size
     if ($member.method -eq 8) { $reader = [IO.Compression.DeflateStream]::new($mine['file'], [IO.Compression.CompressionMode]::Decompress, $true) }
