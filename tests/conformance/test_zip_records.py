@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import time
 import zipfile
@@ -109,3 +110,16 @@ def test_a_large_entry_and_a_date_that_never_was(host: Lane) -> None:
     assert status.state == "done", status.error
     assert staged(host, "p1") == {"Web/large": TEXT * 40, "Web/small": b"x"}
     assert time.time() - (host.home / "work" / "staging" / "p1" / "Web" / "small").stat().st_mtime < 86400
+
+
+def test_fields_between_the_header_and_the_content(host: Lane) -> None:
+    """Of more bytes than are read with a header, and of fewer."""
+    path = host.home / "a.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        for number, (name, data) in enumerate(FILES.items()):
+            info = zipfile.ZipInfo(name)
+            info.extra = struct.pack("<2H", 0x7777, 60 * number) + bytes(60 * number)
+            info.compress_type = zipfile.ZIP_STORED if number % 2 else zipfile.ZIP_DEFLATED
+            made.writestr(info, data)
+    read = both(host, path)
+    assert {row[1]: row[3] for row in read["entries"]} == {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}

@@ -7,10 +7,12 @@ Where a relative path is on the disk, as the disk spells it; no link is followed
 
 .DESCRIPTION
 Each folder is listed once, so what New-Places gives serves for one pass over the content and no longer.
+
+What is mostly so is asked here and now, for to call a function takes longer: the others are called where it isn't.
 #>
 
 $listingsKept = 256
-$reparsePoint = [IO.FileAttributes]::ReparsePoint
+$folderOrLink = [IO.FileAttributes]'Directory, ReparsePoint'
 
 function New-Places([string]$root) {
     $folders = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::Ordinal)
@@ -50,22 +52,29 @@ function Find-Folder($places, [string]$path) {
     if ($places.folders.TryGetValue($path, [ref]$found)) { return $found }
     $cut = $path.LastIndexOf([char]'/')
     $parent = Find-Folder $places $path.Substring(0, [Math]::Max($cut, 0))
-    $entry = $(if ($parent) { Find-Listed (Get-Listing $places $parent) $path.Substring($cut + 1) })
-    if ($null -ne $entry -and -not (Test-Folder $entry)) {
+    $entry = $null
+    if ($parent) {
+        $listing = Get-Listing $places $parent
+        $entry = $listing.exact[$path.Substring($cut + 1)]
+        if ($null -eq $entry) { $entry = Find-Listed $listing $path.Substring($cut + 1) }
+    }
+    if ($null -ne $entry -and ($entry.Attributes -band $folderOrLink) -ne [IO.FileAttributes]::Directory) {
         $what = $(if (Test-Link $entry) { 'a link' } else { 'a file' })
         Stop-With 'Refused' "$(Get-ShownPath $entry.FullName) is in the way" $what 'a folder: links are never followed' 'move it away'
     }
-    $found = $(if ($null -eq $entry) { '' } else { $entry.FullName })
+    $found = ''
+    if ($null -ne $entry) { $found = $entry.FullName }
     $places.folders[$path] = $found
     return $found
 }
 
 # A folder's path relative to the root, with those of its parts that exist spelt as the disk spells them.
 function Get-Spelt($places, [string]$path) {
+    $separator = [IO.Path]::DirectorySeparatorChar
     $known = $path
     while ($known -and -not (Find-Folder $places $known)) { $known = $known.Substring(0, [Math]::Max($known.LastIndexOf([char]'/'), 0)) }
-    $found = (Find-Folder $places $known).Substring($places.root.Length).TrimStart([IO.Path]::DirectorySeparatorChar)
-    return ($found.Replace([IO.Path]::DirectorySeparatorChar, [char]'/') + $path.Substring($known.Length)).TrimStart([char]'/')
+    $found = (Find-Folder $places $known).Substring($places.root.Length).TrimStart($separator)
+    return ($found.Replace($separator, [char]'/') + $path.Substring($known.Length)).TrimStart([char]'/')
 }
 
 # Where ordinary files are or will be: @{ targets; entries }, paths as the disk spells them, and null for a file that isn't there. $absent, a set, gets
@@ -73,28 +82,33 @@ function Get-Spelt($places, [string]$path) {
 function Find-Target($places, [string[]]$paths, $absent = $null) {
     $targets = [string[]]::new($paths.Length)
     $entries = [object[]]::new($paths.Length)
+    $start = -1
     for ($i = 0; $i -lt $paths.Length; $i++) {
         $path = $paths[$i]
-        $cut = $path.LastIndexOf([char]'/')
-        $parent = $path.Substring(0, [Math]::Max($cut, 0))
-        if (-not $i -or -not $parent.Equals($last)) {
-            $last = $parent
-            $folder = Find-Folder $places $parent
+        if ($path.LastIndexOf([char]'/') + 1 -ne $start -or -not $path.StartsWith($parent, [StringComparison]::Ordinal)) {
+            $start = $path.LastIndexOf([char]'/') + 1
+            $parent = $path.Substring(0, $start)
+            $inside = $parent.TrimEnd([char]'/')
+            $folder = Find-Folder $places $inside
+            $spelt = Get-Spelt $places $inside
             $listing = $null
-            if ($folder) { $listing = Get-Listing $places $folder }
-            $spelt = Get-Spelt $places $parent
-            if (-not $folder -and $null -ne $absent) { Add-Absent $places $spelt $absent }
+            if ($folder) {
+                $listing = Get-Listing $places $folder
+                $exact = $listing.exact
+            }
+            elseif ($null -ne $absent) { Add-Absent $places $spelt $absent }
             if ($spelt) { $spelt += '/' }
         }
-        $name = $path.Substring($cut + 1)
-        $entry = $null
-        if ($listing) {
-            $entry = $listing.exact[$name]
-            if ($null -eq $entry) { $entry = Find-Listed $listing $name }
+        $name = $path.Substring($start)
+        $targets[$i] = $spelt + $name
+        if ($null -eq $listing) { continue }
+        $entry = $exact[$name]
+        if ($null -eq $entry) {
+            $entry = Find-Listed $listing $name
+            if ($null -eq $entry) { continue }
+            $targets[$i] = $spelt + $entry.Name
         }
-        if ($null -eq $entry) { $targets[$i] = $spelt + $name; continue }
-        if ($entry -is [IO.DirectoryInfo] -or ($entry.Attributes -band $reparsePoint)) { Assert-File $entry $path }
-        $targets[$i] = $spelt + $entry.Name
+        if ($entry.Attributes -band $folderOrLink) { Assert-File $entry $path }
         $entries[$i] = $entry
     }
     return @{ targets = $targets; entries = $entries }

@@ -142,7 +142,6 @@ function Set-RowAsItIs([object[]]$rows, $places, $made) {
 
 # All but those whose file is where it was, in folders that are spelt as before and none of which is a link: it needn't be looked for.
 function Select-Moved([object[]]$rows, $places) {
-    $odd = [IO.FileAttributes]'Directory, ReparsePoint'
     $last = $null
     return , @(foreach ($row in $rows) {
             $there = $false
@@ -154,7 +153,7 @@ function Select-Moved([object[]]$rows, $places) {
                     $folder = Join-Below $places.root $parent
                     $found = (Find-Folder $places $parent).Equals($folder)
                 }
-                try { $there = $found -and -not ([IO.File]::GetAttributes($folder + $separator + $row.target.Substring($cut + 1)) -band $odd) }
+                try { $there = $found -and -not ([IO.File]::GetAttributes($folder + $separator + $row.target.Substring($cut + 1)) -band $folderOrLink) }
                 catch [IO.IOException], [UnauthorizedAccessException] { $there = $false }
             }
             if (-not $there) { $row }
