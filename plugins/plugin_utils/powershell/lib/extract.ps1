@@ -136,7 +136,8 @@ function Write-Batch($shared, $mine, $batch, $places) {
         try {
             $stream.Write($data, $places[$i], $size)
             $stream.Position = 0
-            $got = $stream.Read($again, 0, $size + 1)
+            $got = 0
+            while ($got -le $size -and ($read = $stream.Read($again, $got, $size + 1 - $got)) -gt 0) { $got += $read }
         }
         finally { $stream.Dispose() }
         if ($got -ne $size -or [BitConverter]::ToString($hash.ComputeHash($again, 0, $got)).Replace('-', '') -ne $member.sha256) { Stop-Unlike }

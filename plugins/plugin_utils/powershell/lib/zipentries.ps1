@@ -146,7 +146,7 @@ function Expand-Batch($shared, $mine, $batch) {
 }
 
 # The same entries as they stand in the zip, headers and all, in $mine['packed'], with room for the trailer of gzip after each; gives where each begins.
-# An own header may have more at its end than the directory tells: a little of that is read at once.
+# An own header may have more at its end than the directory tells: 64 bytes of that are read at once.
 function Read-Packed($shared, $mine, $batch) {
     $file = $mine['file']
     $heads = [int[]]::new($batch.Length)
@@ -156,6 +156,7 @@ function Read-Packed($shared, $mine, $batch) {
         if (-not $batch[$i].large) { $room += 30 + $batch[$i].raw.Length + [int]$batch[$i].packed + 72 }
     }
     if ($mine['packed'].Length -lt $room) { $mine['packed'] = [byte[]]::new($room) }
+    $mine['used'] = $room
     $packed = $mine['packed']
     for ($i = 0; $i -lt $batch.Length; $i++) {
         $member = $batch[$i]
@@ -182,7 +183,8 @@ function Find-Packed($shared, $mine, $batch, $heads) {
         $plain = [BitConverter]::ToUInt32($packed, $head) -eq 0x04034b50 -and [BitConverter]::ToUInt16($packed, $head + 8) -eq $member.method -and
             [BitConverter]::ToUInt32($packed, $head + 14) -eq $member.crc -and [BitConverter]::ToUInt32($packed, $head + 18) -eq $member.packed -and
             [BitConverter]::ToUInt32($packed, $head + 22) -eq $member.size -and [BitConverter]::ToUInt16($packed, $head + 26) -eq $name
-        $plain = $plain -and -not ($member.flags -band 1) -and [Convert]::ToBase64String($packed, $head + 30, $name) -ceq [Convert]::ToBase64String($member.raw)
+        $plain = $plain -and ($member.method -eq 8 -or -not $member.method) -and -not ($member.flags -band 1)
+        $plain = $plain -and [Convert]::ToBase64String($packed, $head + 30, $name) -ceq [Convert]::ToBase64String($member.raw)
         $more = $(if ($plain) { 30 + $name + [BitConverter]::ToUInt16($packed, $head + 28) } else { Get-HeaderLength $shared $member $packed $head })
         if ($member.offset + $more + $member.packed -gt $length) { Stop-Damaged $shared $member 'the file ends within the entry' }
         $starts[$i] = $head + $more
@@ -191,15 +193,18 @@ function Find-Packed($shared, $mine, $batch, $heads) {
     return , $starts
 }
 
-# Packed bytes that begin too far behind their header to have been read with it, at the end of the others.
+# Packed bytes that begin too far behind their header to have been read with it, after all others.
 function Read-Far($mine, $member, [int]$more) {
-    $at = $start = $mine['packed'].Length + 10
+    $at = $start = $mine['used'] + 10
     $stop = $start + [int]$member.packed
-    $grown = [byte[]]::new($stop + 8)
-    [Array]::Copy($mine['packed'], $grown, $mine['packed'].Length)
-    $mine['packed'] = $grown
+    $mine['used'] = $stop + 8
+    if ($mine['packed'].Length -lt $mine['used']) {
+        $grown = [byte[]]::new(2 * $mine['used'])
+        [Array]::Copy($mine['packed'], $grown, $mine['packed'].Length)
+        $mine['packed'] = $grown
+    }
     [void]$mine['file'].Seek($member.offset + $more, [IO.SeekOrigin]::Begin)
-    while ($at -lt $stop -and ($read = $mine['file'].Read($grown, $at, $stop - $at)) -gt 0) { $at += $read }
+    while ($at -lt $stop -and ($read = $mine['file'].Read($mine['packed'], $at, $stop - $at)) -gt 0) { $at += $read }
     return $start
 }
 
