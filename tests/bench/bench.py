@@ -46,18 +46,16 @@ def corpus(folder: Path, files: int, size: int) -> dict[str, int]:
     return made
 
 
-def race_backups(contest: Contest, home: Path, root: Path, rounds: int, *, memory: int) -> Race:
-    race = Race(memory)
+def race_backups(race: Race, contest: Contest, home: Path, root: Path, rounds: int) -> None:
     for number in range(rounds):
         for turn, (name, action) in enumerate(contest.packers.items()):
             place = home / f"backup-{number}" / str(turn)
             place.mkdir(parents=True)
             race.run(name, partial(action, root, place))
             race.sizes[name] = next(place.glob("*.zip")).stat().st_size
-    return race
 
 
-def race_restores(contest: Contest, home: Path, root: Path, rounds: int, *, memory: int) -> Race:
+def race_restores(race: Race, contest: Contest, home: Path, root: Path, rounds: int) -> None:
     """Over trees in which every file differs from the backup."""
     folder = home / "restored"
     jobs = contest.jobs(folder / "sums")
@@ -65,13 +63,11 @@ def race_restores(contest: Contest, home: Path, root: Path, rounds: int, *, memo
     path = folder / "bench.zip"
     sums = jobs.run(work.verify_spec(path), "verify")
     trees = {(name, number): changed(root, folder / f"{name}-{number}") for number in range(rounds) for name in ("ours", "theirs")}
-    race = Race(memory)
     for number in range(rounds):
         race.run(contest.unpack_peer, partial(contest.unpacker, path, trees["theirs", number]))
         race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees["ours", number]), part=STOPPED)
     for name in ("ours", "theirs"):
         check_same(root, trees[name, 0])
-    return race
 
 
 def changed(root: Path, target: Path) -> Path:
@@ -103,11 +99,11 @@ def memory(contest: Contest, folder: Path, root: Path) -> dict[str, int]:
 
 def race_all(contest: Contest, home: Path, root: Path, rounds: int, *, size: int) -> list[Verdict]:
     """Told as soon as it is known. `size`: of the content, in bytes."""
-    memory = size * MEMORY_OF_A_TURN
+    backups, restores = (Race(size * MEMORY_OF_A_TURN) for _ in range(2))
     print(f"\n{contest.name}")
-    backups = race_backups(contest, home, root, rounds, memory=memory)
+    race_backups(backups, contest, home, root, rounds)
     print(f"\nBackup, with verification (level {work.LEVEL}):", *backups.lines(contest.pack_peer), sep="\n", flush=True)
-    restores = race_restores(contest, home, root, rounds, memory=memory)
+    race_restores(restores, contest, home, root, rounds)
     print("\nRestore, over files that all differ:", *restores.lines(contest.unpack_peer), sep="\n", flush=True)
     return [
         Verdict("backup", backups.ratio(OURS, contest.pack_peer), contest.backup_target, f"x {contest.pack_peer}"),

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+from simulator.windows.host import PlayedHost
 from simulator.windows.payload import SEPARATOR
 
 NAME = "ansible.windows.win_powershell"
@@ -35,6 +36,11 @@ def manifest(args: dict[str, Any] | None = None, *, script: str = "#!powershell\
 
 def stdin(value: Any = None) -> bytes:
     return b'{"name": "exec_wrapper"}' + SEPARATOR + json.dumps(value or manifest()).encode()
+
+
+def asked(host: PlayedHost) -> int:
+    """How often a host was asked for an answer."""
+    return [seen.where.verb for seen in host.requests].count("Receive")
 
 
 # commands with their input that a host refuses, part of what it says, and of what it notes

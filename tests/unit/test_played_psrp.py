@@ -11,7 +11,7 @@ from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 from ansible_collections.dataminer.web.plugins.plugin_utils.lost import connect_anew, is_lost
 from local_kit import wait_for
-from played_calls import ARGS, NAME, encoded, manifest, stdin
+from played_calls import ARGS, NAME, asked, encoded, manifest, stdin
 from simulator.windows.faults import Fault
 from simulator.windows.host import PlayedHost
 from simulator.windows.payload import ModuleCall
@@ -34,16 +34,12 @@ def server() -> Iterator[PlayedServer]:
     """Its modules echo, after as many requests for an answer as they are told."""
 
     def echo(call: ModuleCall) -> dict[str, Any]:
-        wait_for(lambda: asked(found) >= call.args["parameters"].get("asked", 0))
+        wait_for(lambda: asked(found.host) >= call.args["parameters"].get("asked", 0))
         return {"changed": False, "seen": call.args["parameters"]}
 
     found = PlayedServer(PlayedHost("WIN1", echo))
     yield found
     found.leave()
-
-
-def asked(server: PlayedServer) -> int:
-    return [seen.where.verb for seen in server.host.requests].count("Receive")
 
 
 def client(server: PlayedServer, *, password: str | None = None, seconds: int = 5) -> WSMan:
@@ -80,9 +76,10 @@ def test_long_call_is_asked_for_again(server: PlayedServer) -> None:
     with RunspacePool(client(server, seconds=1)) as pool:
         shell = PowerShell(pool)
         shell.add_script(BOOTSTRAP)
-        shell.invoke(input=stdin(manifest({**ARGS, "parameters": {"asked": asked(server) + 2}})).decode().split("\n"))
+        shell.invoke(input=stdin(manifest({**ARGS, "parameters": {"asked": asked(server.host) + 2}})).decode().split("\n"))
 
     assert json.loads(shell.output[0])["changed"] is False
+    assert asked(server.host) >= 3
 
 
 def test_other_scripts_are_refused(server: PlayedServer) -> None:

@@ -145,15 +145,17 @@ function Expand-Batch($shared, $mine, $batch) {
     return , $places
 }
 
-# The same entries as they stand in the zip, headers and all, in $mine['packed'], with room for the trailer of gzip after each; gives where each begins.
-# An own header may have more at its end than the directory tells: 64 bytes of that are read at once.
+# The same entries as they stand in the zip, headers and all, in $mine['packed'], with room for the trailer of gzip after each; gives where each begins,
+# -1 for a large one. An own header may have more at its end than the directory tells: 64 bytes of that are read at once.
 function Read-Packed($shared, $mine, $batch) {
     $file = $mine['file']
     $heads = [int[]]::new($batch.Length)
     $room = 0
     for ($i = 0; $i -lt $batch.Length; $i++) {
+        $heads[$i] = -1
+        if ($batch[$i].large) { continue }
         $heads[$i] = $room
-        if (-not $batch[$i].large) { $room += 30 + $batch[$i].raw.Length + [int]$batch[$i].packed + 72 }
+        $room += 30 + $batch[$i].raw.Length + [int]$batch[$i].packed + 72
     }
     if ($mine['packed'].Length -lt $room) { $mine['packed'] = [byte[]]::new($room) }
     $mine['used'] = $room
@@ -170,25 +172,17 @@ function Read-Packed($shared, $mine, $batch) {
     return , $heads
 }
 
-# Where their packed bytes begin. A header that says what the directory says is passed here, any other one is judged by Get-HeaderLength.
+# Where their packed bytes begin.
 function Find-Packed($shared, $mine, $batch, $heads) {
-    $packed = $mine['packed']
+    $lengths = Get-HeaderLength $shared $mine['packed'] $batch $heads
     $length = $mine['file'].Length
     $starts = [int[]]::new($batch.Length)
     for ($i = 0; $i -lt $batch.Length; $i++) {
         $member = $batch[$i]
         if ($member.large) { continue }
-        $head = $heads[$i]
-        $name = $member.raw.Length
-        $plain = [BitConverter]::ToUInt32($packed, $head) -eq 0x04034b50 -and [BitConverter]::ToUInt16($packed, $head + 8) -eq $member.method -and
-            [BitConverter]::ToUInt32($packed, $head + 14) -eq $member.crc -and [BitConverter]::ToUInt32($packed, $head + 18) -eq $member.packed -and
-            [BitConverter]::ToUInt32($packed, $head + 22) -eq $member.size -and [BitConverter]::ToUInt16($packed, $head + 26) -eq $name
-        $plain = $plain -and ($member.method -eq 8 -or -not $member.method) -and -not ($member.flags -band 1)
-        $plain = $plain -and [Convert]::ToBase64String($packed, $head + 30, $name) -ceq [Convert]::ToBase64String($member.raw)
-        $more = $(if ($plain) { 30 + $name + [BitConverter]::ToUInt16($packed, $head + 28) } else { Get-HeaderLength $shared $member $packed $head })
-        if ($member.offset + $more + $member.packed -gt $length) { Stop-Damaged $shared $member 'the file ends within the entry' }
-        $starts[$i] = $head + $more
-        if ($more -gt 94 + $name) { $starts[$i] = Read-Far $mine $member $more }
+        if ($member.offset + $lengths[$i] + $member.packed -gt $length) { Stop-Damaged $shared $member 'the file ends within the entry' }
+        $starts[$i] = $heads[$i] + $lengths[$i]
+        if ($lengths[$i] -gt 94 + $member.raw.Length) { $starts[$i] = Read-Far $mine $member $lengths[$i] }
     }
     return , $starts
 }
@@ -208,25 +202,33 @@ function Read-Far($mine, $member, [int]$more) {
     return $start
 }
 
-# How long the header is that an entry has in front of it, compared with the directory. What it leaves open, the directory says.
-function Get-HeaderLength($shared, $member, $data, [int]$at) {
-    if ([BitConverter]::ToUInt32($data, $at) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
-    if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
-    $nameLength = [BitConverter]::ToUInt16($data, $at + 26)
-    $same = $nameLength -eq $member.raw.Length
-    if ($same) { $same = [Convert]::ToBase64String($data, $at + 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
-    if (-not $same -or [BitConverter]::ToUInt16($data, $at + 8) -ne $member.method) {
-        Stop-Damaged $shared $member 'another name or method in its header than in the directory'
+# How long the headers are that entries have in front of them, at $heads in the data (-1: not there), compared with the directory. What one leaves open,
+# the directory says.
+function Get-HeaderLength($shared, $data, $batch, $heads) {
+    $lengths = [int[]]::new($batch.Length)
+    for ($i = 0; $i -lt $batch.Length; $i++) {
+        $at = $heads[$i]
+        if ($at -lt 0) { continue }
+        $member = $batch[$i]
+        if ([BitConverter]::ToUInt32($data, $at) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
+        if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
+        $nameLength = [BitConverter]::ToUInt16($data, $at + 26)
+        $same = $nameLength -eq $member.raw.Length
+        if ($same) { $same = [Convert]::ToBase64String($data, $at + 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
+        if (-not $same -or [BitConverter]::ToUInt16($data, $at + 8) -ne $member.method) {
+            Stop-Damaged $shared $member 'another name or method in its header than in the directory'
+        }
+        $crc = [BitConverter]::ToUInt32($data, $at + 14)
+        $packed = [BitConverter]::ToUInt32($data, $at + 18)
+        $size = [BitConverter]::ToUInt32($data, $at + 22)
+        $same = $crc -eq $member.crc -or $crc -eq 0 -or $crc -eq 4294967295
+        $same = $same -and ($packed -eq $member.packed -or $packed -eq 0 -or $packed -eq 4294967295)
+        if (-not $same -or ($size -ne $member.size -and $size -ne 0 -and $size -ne 4294967295)) {
+            Stop-Damaged $shared $member 'other sums in its header than in the directory'
+        }
+        $lengths[$i] = 30 + $nameLength + [BitConverter]::ToUInt16($data, $at + 28)
     }
-    $crc = [BitConverter]::ToUInt32($data, $at + 14)
-    $packed = [BitConverter]::ToUInt32($data, $at + 18)
-    $size = [BitConverter]::ToUInt32($data, $at + 22)
-    $same = $crc -eq $member.crc -or $crc -eq 0 -or $crc -eq 4294967295
-    $same = $same -and ($packed -eq $member.packed -or $packed -eq 0 -or $packed -eq 4294967295)
-    if (-not $same -or ($size -ne $member.size -and $size -ne 0 -and $size -ne 4294967295)) {
-        Stop-Damaged $shared $member 'other sums in its header than in the directory'
-    }
-    return 30 + $nameLength + [BitConverter]::ToUInt16($data, $at + 28)
+    return , $lengths
 }
 
 # One that isn't packed: its CRC is that of a gzip made of it.
@@ -249,7 +251,8 @@ function Read-LongEntry($shared, $mine, $member, $target) {
     [void]$mine['file'].Seek($member.offset, [IO.SeekOrigin]::Begin)
     $got = 0
     while ($got -lt $head.Length -and ($read = $mine['file'].Read($head, $got, $head.Length - $got)) -gt 0) { $got += $read }
-    [void]$mine['file'].Seek($member.offset + (Get-HeaderLength $shared $member $head 0), [IO.SeekOrigin]::Begin)
+    $lengths = Get-HeaderLength $shared $head @($member) @(0)
+    [void]$mine['file'].Seek($member.offset + $lengths[0], [IO.SeekOrigin]::Begin)
     $reader = $mine['file']
     $left = [long]$member.size
     if ($member.method -eq 8) { $reader = [IO.Compression.DeflateStream]::new($mine['file'], [IO.Compression.CompressionMode]::Decompress, $true) }
