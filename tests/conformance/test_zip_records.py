@@ -10,10 +10,24 @@ from pathlib import Path
 
 import pytest
 from conftest import Lane
+from harness import Engine
 from test_job_prepare import spec, staged
 from test_job_verify import FILES, TEXT, both, make
+from test_services import library
 
 OPEN16, OPEN32 = 0xFFFF, 0xFFFFFFFF
+FAR = f"""
+[CmdletBinding(SupportsShouldProcess)] param($a)
+{library("files", "zipwrite")}
+$writer = New-ZipWriter "$a/far.zip"
+$shared = @{{ level = [IO.Compression.CompressionLevel]::Fastest; head = $writer.head; moment = $writer.moment; held = @(); patience = 0 }}
+foreach ($name in 'near', 'far') {{
+    if ($name -eq 'far') {{ [void]$writer.stream.Seek({OPEN32}, 'Begin') }}
+    $file = @{{ path = "Web/$name"; full = "$a/$name"; size = [IO.FileInfo]::new("$a/$name").Length }}
+    Add-Packed $writer (Get-PackedBatch $shared @{{}} @($file))[0]
+}}
+Close-Zip $writer
+"""
 OTHER_FIELD = struct.pack("<2H2s", 0x7777, 2, b"xx")
 
 
@@ -123,3 +137,15 @@ def test_fields_between_the_header_and_the_content(host: Lane) -> None:
             made.writestr(info, data)
     read = both(host, path)
     assert {row[1]: row[3] for row in read["entries"]} == {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
+
+
+def test_an_entry_behind_4_gb(powershell: Engine, tmp_path: Path) -> None:
+    """The file is mostly a hole."""
+    files = {"Web/near": b"near " * 1000, "Web/far": b"far " * 1000}
+    for name, data in files.items():
+        (tmp_path / Path(name).name).write_bytes(data)
+    answer = powershell.execute(FAR, {"a": str(tmp_path)}, 2)
+    assert not answer["failed"], answer["error"]
+    with zipfile.ZipFile(tmp_path / "far.zip") as read:
+        assert [(entry.filename, entry.header_offset) for entry in read.infolist()] == [("Web/near", 0), ("Web/far", OPEN32)]
+        assert {name: read.read(name) for name in read.namelist()} == files

@@ -85,8 +85,9 @@ function Write-Zip($files, [string]$partial, [int]$level) {
     $speed = [IO.Compression.CompressionLevel]$(if ($level -le 3) { 'Fastest' } else { 'Optimal' })
     $writer = New-ZipWriter $partial
     try {
-        $functions = 'Get-PackedBatch', 'Get-PackedFile', 'Read-SteadyFile'
-        Invoke-Worker $functions @{ level = $speed; patience = (Get-Patience); held = $heldCodes } (Get-FileBatch $files) { param($answer) Add-PackedBatch $writer $found $answer }
+        $functions = 'Get-PackedBatch', 'Read-SteadyFile'
+        $shared = @{ level = $speed; patience = (Get-Patience); held = $heldCodes; head = $writer.head; moment = $writer.moment }
+        Invoke-Worker $functions $shared (Get-FileBatch $files) { param($rows) Add-PackedBatch $writer $found $rows }
         foreach ($file in $files) { if ($file.size -gt $smallFile) { Add-LargeFile $writer $found $file $speed } }
         Close-Zip $writer
     }

@@ -84,14 +84,29 @@ function Get-QuotedCharacter([char]$character) {
     return "'\u{0:x4}'" -f [int]$character
 }
 
-# Few names are worth a closer look, and looking costs more than all else that is done for a file before it is packed.
+# All names are looked at as one text first, and a folder once for the files that come with it: to look at each costs more than all else that is done
+# for a file before it is packed.
 function Assert-Name($files) {
     $spelt = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::OrdinalIgnoreCase)
     $bad = [Collections.Generic.List[string]]::new()
-    foreach ($file in $files) {
-        $problem = $(if ($doubtful.IsMatch($file.path)) { Get-NameProblem $file.path })
-        if (-not $problem) { $problem = Get-Clash $spelt $file.path }
-        if ($problem) { $bad.Add("$($file.path) ($problem)") }
+    $paths = [string[]]@(foreach ($file in $files) { $file.path })
+    $closer = $doubtful.IsMatch([string]::Join('/', $paths))
+    $last = $null
+    foreach ($path in $paths) {
+        $problem = $(if ($closer -and $doubtful.IsMatch($path)) { Get-NameProblem $path })
+        $folder = $path.Substring(0, [Math]::Max($path.LastIndexOf([char]'/'), 0))
+        if ($folder -cne $last) {
+            $clash = Get-Clash $spelt $folder
+            $last = $folder
+        }
+        if (-not $problem) {
+            if ($spelt.ContainsKey($path)) { $problem = Get-Clash $spelt $path }
+            else {
+                $spelt[$path] = $path
+                $problem = $clash
+            }
+        }
+        if ($problem) { $bad.Add("$path ($problem)") }
     }
     if (-not $bad.Count) { return }
     $shown = $bad.GetRange(0, [Math]::Min($bad.Count, 10)) -join '; '

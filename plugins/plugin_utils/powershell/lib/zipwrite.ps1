@@ -15,51 +15,69 @@ $zip64Size = 2147483647     # from which the plain format may not do, deflate's 
 
 function New-ZipWriter([string]$path) {
     $now = [DateTime]::Now
+    $record = [byte[]]::new(46)
+    [Array]::Copy([byte[]](0x50, 0x4b, 1, 2, 20, 3), $record, 6)
+    $record[40] = 0xa4    # an ordinary file of a Unix mode: 0100644
+    $record[41] = 0x81
     return @{
         stream = [IO.FileStream]::new($path, [IO.FileMode]::CreateNew, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None, 1048576)
         directory = [IO.MemoryStream]::new()
         count = [long]0
+        head = [byte[]](0x50, 0x4b, 3, 4, 20, 0, 0, 8)    # of an entry, up to its method: version 2.0, names in UTF-8
+        record = $record
         moment = [uint32]((($now.Year - 1980) -shl 25) -bor ($now.Month -shl 21) -bor ($now.Day -shl 16) -bor ($now.Hour -shl 11) -bor ($now.Minute -shl 5) -bor ($now.Second -shr 1))
     }
 }
 
-# Packs a batch of small files: for each its data as they go into the zip, or why not. A worker.
+# Packs a batch of small files: for each its data as they go into the zip, or why not. A worker; all in one loop, as in zipentries.ps1.
 function Get-PackedBatch($shared, $mine, $batch) {
     if (-not $mine['hash']) {
         $mine['hash'] = New-Sha256
         $mine['memory'] = [IO.MemoryStream]::new()
+        $mine['entry'] = [IO.MemoryStream]::new()
     }
-    $rows = [object[]]::new($batch.Length)
-    for ($i = 0; $i -lt $rows.Length; $i++) { $rows[$i] = Get-PackedFile $shared $mine $batch[$i] }
+    $hash, $memory, $entry, $level, $rows = $mine['hash'], $mine['memory'], $mine['entry'], $shared.level, [object[]]::new($batch.Length)
+    $out = [IO.BinaryWriter]::new($entry)
+    $open, $read, $all = [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete'
+    for ($i = 0; $i -lt $rows.Length; $i++) {
+        $file = $batch[$i]
+        $row = $rows[$i] = @{ file = $file; problem = $null; held = $false }
+        $data = [byte[]]::new($file.size)
+        $got = -1
+        try {
+            $stream = [IO.FileStream]::new($file.full, $open, $read, $all, 1)
+            try { if ($stream.Length -eq $file.size) { $got = $stream.Read($data, 0, $data.Length) } } finally { $stream.Dispose() }
+        }
+        catch [IO.IOException], [UnauthorizedAccessException] { $got = -1 }
+        if ($got -ne $data.Length) { $data = Read-SteadyFile $shared $file $row }
+        if ($row.problem) { continue }
+        $count = $data.Length
+        $row.sha256 = [BitConverter]::ToString($hash.ComputeHash($data)).Replace('-', '').ToLowerInvariant()
+        $memory.SetLength(0)
+        $packer = [IO.Compression.GZipStream]::new($memory, $level, $true)
+        $packer.Write($data, 0, $count)
+        $packer.Dispose()
+        $packed = $memory.Length - 18
+        # What hardly shrinks is stored, and so is what shrinks beyond belief: whoever reads the zip back would have to take it for a bomb.
+        $stored = -not $count -or $packed -ge $count -or $count -gt 100 * $packed
+        $name = [Text.Encoding]::UTF8.GetBytes($file.path)
+        $entry.SetLength(0)
+        $out.Write($shared.head)
+        $out.Write([uint16]$(if ($stored) { 0 } else { 8 }))
+        $out.Write($shared.moment)
+        if ($count) { $out.Write($memory.GetBuffer(), [int]$packed + 10, 4) } else { $out.Write([uint32]0) }
+        $out.Write([uint32]$(if ($stored) { $count } else { $packed }))
+        $out.Write([uint32]$count)
+        $out.Write([uint32]$name.Length)
+        $out.Write($name)
+        if ($stored) { $out.Write($data) } else { $out.Write($memory.GetBuffer(), 10, [int]$packed) }
+        $row.bytes = $entry.ToArray()
+        $row.named = $name.Length
+    }
     return , $rows
 }
 
-function Get-PackedFile($shared, $mine, $file) {
-    $row = @{ file = $file; problem = $null; held = $false }
-    $data = Read-SteadyFile $shared $file $row
-    if ($row.problem) { return $row }
-    $count = $data.Length
-    $row.sha256 = [BitConverter]::ToString($mine['hash'].ComputeHash($data)).Replace('-', '').ToLowerInvariant()
-    $memory = $mine['memory']
-    $memory.SetLength(0)
-    $packer = [IO.Compression.GZipStream]::new($memory, $shared.level, $true)
-    $packer.Write($data, 0, $count)
-    $packer.Dispose()
-    $packed = [int]$memory.Length - 18
-    $row.method = 0
-    $row.crc = [uint32]0
-    if ($count) { $row.crc = [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) }
-    # What hardly shrinks is stored, and so is what shrinks beyond belief: whoever reads the zip back would have to take it for a bomb.
-    if ($count -and $packed -lt $count -and $count -le 100 * $packed) {
-        $row.method = 8
-        $row.data = [byte[]]::new($packed)
-        [Array]::Copy($memory.GetBuffer(), 10, $row.data, 0, $packed)
-    }
-    else { $row.data = $data }
-    return $row
-}
-
-# Repeated for a while as long as another program keeps the file from being read.
+# A file that couldn't be read at once. Repeated for a while as long as another program keeps the file from being read.
 function Read-SteadyFile($shared, $file, $row) {
     $clock = [Diagnostics.Stopwatch]::StartNew()
     while ($true) {
@@ -88,12 +106,26 @@ function Read-SteadyFile($shared, $file, $row) {
     }
 }
 
+# An entry as a worker made it, header and all: the directory repeats most of that.
 function Add-Packed($writer, $row) {
-    $entry = @{ name = [Text.Encoding]::UTF8.GetBytes($row.file.path); method = $row.method; crc = $row.crc; packed = [long]$row.data.Length; size = [long]$row.file.size }
-    $entry.offset = $writer.stream.Position
-    Write-Local $writer $entry
-    $writer.stream.Write($row.data, 0, $row.data.Length)
-    Add-Entry $writer $entry
+    $bytes, $record, $offset = $row.bytes, $writer.record, $writer.stream.Position
+    $writer.stream.Write($bytes, 0, $bytes.Length)
+    if ($offset -ge 4294967295) { Add-Entry $writer (Get-EntryOf $bytes $offset); return }
+    [Array]::Copy($bytes, 4, $record, 6, 26)
+    [Array]::Copy([BitConverter]::GetBytes($offset), 0, $record, 42, 4)
+    $writer.directory.Write($record, 0, 46)
+    $writer.directory.Write($bytes, 30, $row.named)
+    $writer.count++
+}
+
+# What the header of an entry says.
+function Get-EntryOf([byte[]]$bytes, [long]$offset) {
+    $name = [byte[]]::new([BitConverter]::ToUInt16($bytes, 26))
+    [Array]::Copy($bytes, 30, $name, 0, $name.Length)
+    return @{
+        name = $name; method = [BitConverter]::ToUInt16($bytes, 8); crc = [BitConverter]::ToUInt32($bytes, 14); packed = [long][BitConverter]::ToUInt32($bytes, 18)
+        size = [long][BitConverter]::ToUInt32($bytes, 22); offset = $offset
+    }
 }
 
 # Streams a large file in; gives its SHA-256, or throws an IOException that says how it changed.
