@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import stat
 import time
 import zipfile
@@ -148,6 +149,16 @@ def test_files_that_differ_in_their_last_byte(host: Lane, size: int) -> None:
     status = host.run(spec(host, make(host.home / "a.zip", {"Web/a": wanted, "Web/same": wanted})), "p1")
     assert status.state == "done", status.error
     assert {path: row[0] for path, row in rows(host, "p1").items()} == {"Web/a": "replace", "Web/same": "same"}
+
+
+@pytest.mark.parametrize("size", [0, 512, 100_000, 9_000_000])
+def test_files_that_are_longer(host: Lane, size: int) -> None:
+    """They begin with what the backup holds."""
+    wanted = random.Random(size).randbytes(size)
+    fill(host, {"Web/a": wanted + b"1"})
+    status = host.run(spec(host, make(host.home / "a.zip", {"Web/a": wanted})), "p1")
+    assert status.state == "done", status.error
+    assert rows(host, "p1")["Web/a"][0] == "replace"
 
 
 def test_what_earlier_restores_kept_stays(host: Lane) -> None:

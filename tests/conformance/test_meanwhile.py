@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Lane
 from harness import until
 from restores import ALARMS, BACKUP, HELD, MIGRATED, NEW, OVERVIEW, Restore
@@ -139,6 +141,17 @@ def test_a_file_gets_held_during_a_preparation(windows: Lane) -> None:
     assert not (windows.home / "work" / "jobs" / "p1" / "rows.txt").exists()
 
 
+@pytest.mark.parametrize("size", [3, 9_000_000])
+def test_a_held_file_of_another_length_is_another(windows: Lane, size: int) -> None:
+    """Nobody waits for it: the commit will."""
+    fill(windows, {"Dashboards/a.json": b"longer"})
+    asked = prepare_spec(windows, make(windows.home / "a.zip", {"Dashboards/a.json": random.Random(size).randbytes(size)}))
+    with windows.holding(place(windows, "Dashboards/a.json")):
+        status = windows.run({**asked, "retry_seconds": 0}, "p1")
+    assert status.state == "done", status.error
+    assert rows(windows, "p1")["Dashboards/a.json"][0] == "replace"
+
+
 def test_read_only_files_are_prepared(host: Lane) -> None:
     """One is the same, one another: whether they may be written matters to the commit only."""
     fill(host, {"Dashboards/a.json": b"aaaa", "Dashboards/b.json": b"old!"})
@@ -178,6 +191,18 @@ def test_a_file_vanishes_during_a_commit(windows: Lane) -> None:
     assert "Overview.dmadb.json" in error["found"]
     assert (restore.content(), restore.state()) == ({path: text for path, text in MIGRATED.items() if path != OVERVIEW}, "undone")
     assert restore.calls() == ["stop W3SVC", "start W3SVC"]
+
+
+def test_a_commit_that_goes_on_reads_what_is_in_place_already(windows: Lane) -> None:
+    """And waits for it, where another program holds it."""
+    restore = Restore(windows)
+    windows.run(restore.commit_spec(), "c1")
+    restore.reopen("committing")
+    with waiting(windows, restore.root / ALARMS, restore.commit_spec(), "c2", tells(windows, "c2", "swapping files in")):
+        pass
+    status = windows.follow("c2", past=("running", "waiting"))
+    assert status.state == "done", status.error
+    assert ((status.result or {})["swapped"], restore.content()) == (0, {**MIGRATED, **BACKUP})
 
 
 @contextlib.contextmanager

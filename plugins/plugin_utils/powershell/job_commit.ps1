@@ -85,9 +85,10 @@ function Invoke-Swap($swap) {
     try {
         Start-Swap $swap
         Set-Progress @{ total_files = $swap.count }
-        $swapped = Move-Forward $swap
+        $wrong = [Collections.Generic.List[string]]::new()
+        $swapped = Move-Forward $swap $wrong
         $quarantined = Move-Leftover $swap
-        Assert-Swapped $swap
+        Assert-Swapped $wrong
         Write-Journal $job.run_id 'swapped'
     }
     catch {
@@ -122,12 +123,10 @@ function Undo-All($swap, $record) {
         })
 }
 
-function Assert-Swapped($swap) {
-    Set-Progress @{ text = 'verifying what was swapped in' }
-    $wrong = Get-WrongFile $swap
-    if (-not $wrong.Length) { return }
-    $shown = @($wrong[0..([Math]::Min($wrong.Length, $shownFiles) - 1)]) -join ', '
-    Stop-With 'JobFailed' "$($wrong.Length) files read back differently from their places" $shown 'the bytes of the backup' `
+function Assert-Swapped($wrong) {
+    if (-not $wrong.Count) { return }
+    $shown = $wrong.GetRange(0, [Math]::Min($wrong.Count, $shownFiles)) -join ', '
+    Stop-With 'JobFailed' "$($wrong.Count) files read back differently from their places" $shown 'the bytes of the backup' `
         'check the disk of this agent, and which program writes there'
 }
 

@@ -43,17 +43,13 @@ function Invoke-JobWork($spec) {
     $staging = [IO.Path]::Combine($job.work, 'staging', $job.run_id)
     $root = Get-LongPath $spec['root']
     Assert-Place $root
-    if ([IO.File]::Exists($zip)) { (Open-Patiently $zip).Dispose() }    # held by another program, it is told
-    if ((Get-Digests @($zip))[0] -cne $spec['zip_sha256']) {
-        Stop-With 'BackupInvalid' "$(Get-ShownPath $zip) isn't the backup that was chosen" '' "SHA-256 $($spec['zip_sha256'])" 'run again: it chooses anew'
-    }
     try {
-        $files = Get-ChosenFile $zip $spec
+        $files = Get-JudgedFile $zip $spec $root
         $safety = $(if ($spec['safety']) { New-Backup $spec['safety'] })
         $total = [long]0
         foreach ($file in $files) { $total += $file.size }
         Set-Progress @{ text = 'extracting and verifying'; files = 0; bytes = 0; total_files = $files.Length; total_bytes = $total }
-        $rows = Export-Staged $zip $files $staging $root ($spec['mtime'] -ceq 'keep')
+        $rows = Export-Staged $zip $files $staging ($spec['mtime'] -ceq 'keep')
     }
     catch {
         Remove-Waste $staging

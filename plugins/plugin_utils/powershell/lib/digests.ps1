@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-SHA-256 of many files, on all cores. Needs workers.ps1.
+SHA-256 of many files, on all cores, or of one beside other work. Needs workers.ps1.
+
+.DESCRIPTION
+    Get-Digests $paths                      in hexadecimal, in the order of the paths; '' for a file that can't be read
+    $task = Start-Digest $path              and later Wait-Digest $task, which gives the same of one file
 #>
 
 $digestBatch = 32          # files
 
-# In hexadecimal, in the order of the paths; '' for a file that can't be read.
 function Get-Digests([string[]]$paths) {
     $found = [string[]]::new($paths.Length)
     $batches = @(for ($i = 0; $i -lt $paths.Length; $i += $digestBatch) {
@@ -21,6 +24,17 @@ function Get-Digests([string[]]$paths) {
         }
     }
     return , $found
+}
+
+function Start-Digest([string]$path) {
+    $done = [Collections.Concurrent.BlockingCollection[object]]::new()
+    $todo = [Collections.Concurrent.ConcurrentQueue[object]]::new([object[]]@(@{ first = 0; paths = [string[]]@($path) }))
+    return @{ done = $done; helper = (Start-Helper @('Get-DigestBatch') $null $todo $done) }
+}
+
+function Wait-Digest($task) {
+    try { [void]$task.helper.shell.EndInvoke($task.helper.handle) } finally { Stop-Helper $task.helper }
+    return $task.done.Take().digests[0]
 }
 
 function Get-DigestBatch($shared, $mine, $batch) {

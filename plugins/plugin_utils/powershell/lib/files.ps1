@@ -70,8 +70,7 @@ function Find-Unlinked([string]$folder, [string[]]$parts) {
     foreach ($part in $parts) {
         $folder = Find-Entry $folder $part
         if (-not $folder) { return $null }
-        $entry = $(if ([IO.Directory]::Exists($folder)) { [IO.DirectoryInfo]::new($folder) } else { [IO.FileInfo]::new($folder) })
-        if (-not (Test-Link $entry)) { continue }
+        if (-not (Test-Link (Get-Info $folder))) { continue }
         if ((Get-ShownPath $folder) -cnotin @(foreach ($problem in $problems) { $problem.path })) { Add-Problem $folder $linkNote }
         return $null
     }
@@ -93,6 +92,14 @@ function Get-Entry {
     try { $found = [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() }
     catch { Add-Problem $folder $_; return , @() }
     return Get-Sorted @(foreach ($entry in $found) { $entry.Name }) $found
+}
+
+# What is there now; null where there is nothing.
+function Get-Info {
+    [OutputType([IO.FileSystemInfo])]
+    param([string]$path)
+    foreach ($entry in [IO.DirectoryInfo]::new($path), [IO.FileInfo]::new($path)) { if ($entry.Exists) { return $entry } }
+    return $null
 }
 
 $linkNote = 'is a link: not followed'

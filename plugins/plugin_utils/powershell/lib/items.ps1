@@ -27,7 +27,8 @@ function Add-Item($list, $places, [string]$path, $versions) {
     $parent = $path.Substring(0, [Math]::Max($cut, 0))
     try {
         $folder = Find-Folder $places $parent
-        $entry = $(if ($folder) { Find-Listed (Get-Listing $places $folder) $path.Substring($cut + 1) })
+        $found = $(if ($folder) { Find-Listed $places $folder $path.Substring($cut + 1) })
+        $entry = $(if ($found) { Get-Info $found })
     }
     catch {
         $told = Get-OurError $_

@@ -11,38 +11,39 @@ Each folder is listed once, so what New-Places gives serves for one pass over th
 What is mostly so is asked here and now, for to call a function takes longer: the others are called where it isn't.
 #>
 
-$listingsKept = 256
+$beside = [IO.Path]::DirectorySeparatorChar
 $folderOrLink = [IO.FileAttributes]'Directory, ReparsePoint'
 
+# Of folders by their relative path where they are, '' for none; of those by their full path what is in them, as full paths.
 function New-Places([string]$root) {
     $folders = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::Ordinal)
     $folders[''] = $root
-    return @{ root = $root; folders = $folders; listings = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal) }
+    $listings = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
+    return @{ root = $root; folders = $folders; listings = $listings; folded = @{} }
 }
 
-# The entries of a folder by their name.
+# One call of .NET for each folder: to look at what is in it one by one takes ten times as long.
 function Get-Listing($places, [string]$folder) {
-    $listing = $null
-    if ($places.listings.TryGetValue($folder, [ref]$listing)) { return $listing }
-    if ($places.listings.Count -ge $listingsKept) { $places.listings.Clear() }
-    $exact = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
-    foreach ($entry in [IO.DirectoryInfo]::new($folder).GetFileSystemInfos()) { $exact[$entry.Name] = $entry }
-    $listing = @{ exact = $exact; folded = $null }
-    $places.listings[$folder] = $listing
-    return $listing
+    $exact = $null
+    if ($places.listings.TryGetValue($folder, [ref]$exact)) { return , $exact }
+    $exact = [Collections.Generic.HashSet[string]]::new([IO.Directory]::GetFileSystemEntries($folder), [StringComparer]::Ordinal)
+    $places.listings[$folder] = $exact
+    return , $exact
 }
 
-# The entry of that name, or one that Windows takes for it: of several the first in the common order.
-function Find-Listed($listing, [string]$name) {
-    $entry = $null
-    if ($listing.exact.TryGetValue($name, [ref]$entry)) { return $entry }
-    if ($null -eq $listing.folded) {
-        $listing.folded = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::OrdinalIgnoreCase)
-        foreach ($entry in (Get-Sorted @($listing.exact.Keys) @($listing.exact.Values))) {
-            if (-not $listing.folded.ContainsKey($entry.Name)) { $listing.folded[$entry.Name] = $entry }
-        }
+# What has that name in a folder, or what Windows takes for it: of several the first in the common order. Null where there is nothing.
+function Find-Listed($places, [string]$folder, [string]$name) {
+    $path = $folder + $beside + $name
+    $exact = Get-Listing $places $folder
+    if ($exact.Contains($path)) { return $path }
+    if (-not $places.folded.ContainsKey($folder)) {
+        $folded = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::OrdinalIgnoreCase)
+        $paths = [string[]]@($exact)
+        foreach ($one in (Get-Sorted $paths $paths)) { if (-not $folded.ContainsKey($one)) { $folded[$one] = $one } }
+        $places.folded[$folder] = $folded
     }
-    if ($listing.folded.TryGetValue($name, [ref]$entry)) { return $entry }
+    $found = ''
+    if ($places.folded[$folder].TryGetValue($path, [ref]$found)) { return $found }
     return $null
 }
 
@@ -52,66 +53,81 @@ function Find-Folder($places, [string]$path) {
     if ($places.folders.TryGetValue($path, [ref]$found)) { return $found }
     $cut = $path.LastIndexOf([char]'/')
     $parent = Find-Folder $places $path.Substring(0, [Math]::Max($cut, 0))
-    $entry = $null
-    if ($parent) {
-        $listing = Get-Listing $places $parent
-        $entry = $listing.exact[$path.Substring($cut + 1)]
-        if ($null -eq $entry) { $entry = Find-Listed $listing $path.Substring($cut + 1) }
+    $found = $(if ($parent) { "$(Find-Listed $places $parent $path.Substring($cut + 1))" } else { '' })
+    if ($found -and ([IO.File]::GetAttributes($found) -band $folderOrLink) -ne [IO.FileAttributes]::Directory) {
+        $what = $(if (Test-Link (Get-Info $found)) { 'a link' } else { 'a file' })
+        Stop-With 'Refused' "$(Get-ShownPath $found) is in the way" $what 'a folder: links are never followed' 'move it away'
     }
-    if ($null -ne $entry -and ($entry.Attributes -band $folderOrLink) -ne [IO.FileAttributes]::Directory) {
-        $what = $(if (Test-Link $entry) { 'a link' } else { 'a file' })
-        Stop-With 'Refused' "$(Get-ShownPath $entry.FullName) is in the way" $what 'a folder: links are never followed' 'move it away'
-    }
-    $found = ''
-    if ($null -ne $entry) { $found = $entry.FullName }
     $places.folders[$path] = $found
     return $found
 }
 
-# A folder's path relative to the root, with those of its parts that exist spelt as the disk spells them.
-function Get-Spelt($places, [string]$path) {
-    $separator = [IO.Path]::DirectorySeparatorChar
-    $known = $path
-    while ($known -and -not (Find-Folder $places $known)) { $known = $known.Substring(0, [Math]::Max($known.LastIndexOf([char]'/'), 0)) }
-    $found = (Find-Folder $places $known).Substring($places.root.Length).TrimStart($separator)
-    return ($found.Replace($separator, [char]'/') + $path.Substring($known.Length)).TrimStart([char]'/')
+# Finds and lists the folders of these files, where they stand as they are spelt here. Find-Folder, called for each, takes several times as long.
+function Add-Folder($places, [string[]]$paths) {
+    $slash, $folders, $listings, $plain, $last = [char]'/', $places.folders, $places.listings, [IO.FileAttributes]::Directory, ''
+    $wanted = [Collections.Generic.SortedSet[string]]::new([StringComparer]::Ordinal)
+    foreach ($path in $paths) {
+        $parent = $path.Substring(0, [Math]::Max($path.LastIndexOf($slash), 0))
+        if ($parent.Equals($last)) { continue }
+        $last = $parent
+        while ($parent -and $wanted.Add($parent)) { $parent = $parent.Substring(0, [Math]::Max($parent.LastIndexOf($slash), 0)) }
+    }
+    [void](Get-Listing $places $places.root)
+    foreach ($path in $wanted) {    # what a folder is in comes before it
+        $cut = $path.LastIndexOf($slash)
+        $above = $exact = ''
+        if ($folders.ContainsKey($path) -or -not $folders.TryGetValue($path.Substring(0, [Math]::Max($cut, 0)), [ref]$above)) { continue }
+        $folder = $above + $beside + $path.Substring($cut + 1)
+        if (-not $listings.TryGetValue($above, [ref]$exact) -or -not $exact.Contains($folder)) { continue }
+        if (([IO.File]::GetAttributes($folder) -band $folderOrLink) -ne $plain) { continue }
+        $folders[$path] = $folder
+        $listings[$folder] = [Collections.Generic.HashSet[string]]::new([IO.Directory]::GetFileSystemEntries($folder), [StringComparer]::Ordinal)
+    }
 }
 
-# Where ordinary files are or will be: @{ targets; entries }, paths as the disk spells them, and null for a file that isn't there. $absent, a set, gets
-# the folders that aren't. Files of a folder mostly come together: what is known of it is asked for once.
+# A folder's path relative to the root, with those of its parts that exist spelt as the disk spells them.
+function Get-Spelt($places, [string]$path) {
+    $known = $path
+    while ($known -and -not (Find-Folder $places $known)) { $known = $known.Substring(0, [Math]::Max($known.LastIndexOf([char]'/'), 0)) }
+    $found = (Find-Folder $places $known).Substring($places.root.Length).TrimStart($beside)
+    return ($found.Replace($beside, [char]'/') + $path.Substring($known.Length)).TrimStart([char]'/')
+}
+
+# Where ordinary files are or will be: @{ targets; there }, relative and full paths as the disk spells them, and null for a file that isn't there.
+# $absent, a set, gets the folders that aren't. Files of a folder mostly come together: what is known of it is asked for once.
 function Find-Target($places, [string[]]$paths, $absent = $null) {
+    Add-Folder $places $paths
     $targets = [string[]]::new($paths.Length)
-    $entries = [object[]]::new($paths.Length)
+    $there = [string[]]::new($paths.Length)
     $start = -1
     for ($i = 0; $i -lt $paths.Length; $i++) {
         $path = $paths[$i]
         if ($path.LastIndexOf([char]'/') + 1 -ne $start -or -not $path.StartsWith($parent, [StringComparison]::Ordinal)) {
             $start = $path.LastIndexOf([char]'/') + 1
             $parent = $path.Substring(0, $start)
-            $inside = $parent.TrimEnd([char]'/')
-            $folder = Find-Folder $places $inside
-            $spelt = Get-Spelt $places $inside
-            $listing = $null
+            $folder = Find-Folder $places $parent.TrimEnd([char]'/')
             if ($folder) {
-                $listing = Get-Listing $places $folder
-                $exact = $listing.exact
+                $exact = Get-Listing $places $folder
+                $spelt = ($folder + $beside).Substring($places.root.Length + 1).Replace($beside, [char]'/')
             }
-            elseif ($null -ne $absent) { Add-Absent $places $spelt $absent }
-            if ($spelt) { $spelt += '/' }
+            else {
+                $spelt = (Get-Spelt $places $parent.TrimEnd([char]'/')) + '/'
+                if ($null -ne $absent) { Add-Absent $places $spelt.TrimEnd([char]'/') $absent }
+            }
         }
         $name = $path.Substring($start)
         $targets[$i] = $spelt + $name
-        if ($null -eq $listing) { continue }
-        $entry = $exact[$name]
-        if ($null -eq $entry) {
-            $entry = Find-Listed $listing $name
-            if ($null -eq $entry) { continue }
-            $targets[$i] = $spelt + $entry.Name
+        if (-not $folder) { continue }
+        $found = $folder + $beside + $name
+        if (-not $exact.Contains($found)) {
+            $found = Find-Listed $places $folder $name
+            if ($null -eq $found) { continue }
+            $targets[$i] = $spelt + [IO.Path]::GetFileName($found)
         }
-        if ($entry.Attributes -band $folderOrLink) { Assert-File $entry $path }
-        $entries[$i] = $entry
+        if ([IO.File]::GetAttributes($found) -band $folderOrLink) { Assert-File $found $path }
+        $there[$i] = $found
     }
-    return @{ targets = $targets; entries = $entries }
+    return @{ targets = $targets; there = $there }
 }
 
 function Add-Absent($places, [string]$folder, $absent) {
@@ -121,8 +137,9 @@ function Add-Absent($places, [string]$folder, $absent) {
     }
 }
 
-function Assert-File([IO.FileSystemInfo]$entry, [string]$path) {
-    if (Test-File $entry) { return }
+function Assert-File([string]$found, [string]$path) {
+    $entry = Get-Info $found
+    if ($null -eq $entry -or (Test-File $entry)) { return }
     $what = $(if (Test-Link $entry) { 'a link' } else { 'a folder' })
     Stop-With 'Refused' "$path is in the way" $what 'an ordinary file or nothing' 'move it away and run again'
 }

@@ -12,6 +12,8 @@ action is create, replace, or same where the disk holds these bytes already. No 
     $writer = New-RowWriter $path;  Add-Row $writer $rows;  Close-Rows $writer      durable, under its name when all are there;
                                                                                    $writer.count: how many files they swap
     Read-RowBatch $path { param([object[]]$rows) ... }                              streams, many at a time
+    Read-LineBatch $path { param([string[]]$lines) ... }                            the same as they stand, parts between tabs in the order above: to
+                                                                                   make rows of lines takes longer than to ask for a file
 #>
 
 $rowBatch = 8192
@@ -21,11 +23,22 @@ function New-RowWriter([string]$path) {
     return @{ path = $path; stream = $stream; text = [IO.StreamWriter]::new($stream, [Text.UTF8Encoding]::new($false)); count = 0 }
 }
 
-function Add-Row($writer, [object[]]$rows) {
-    foreach ($row in $rows) {
-        $writer.text.Write("$($row.action)`t$($row.size)`t$($row.sha256)`t$($row.path)`t$($row.target)`n")
-        if ($row.action -cne 'same') { $writer.count++ }
-    }
+function Add-Row($writer, [object[]]$rows) { Add-Line $writer (ConvertTo-Line $rows) }
+
+function ConvertTo-Line([object[]]$rows) {
+    return , [string[]]@(foreach ($row in $rows) { "$($row.action)`t$($row.size)`t$($row.sha256)`t$($row.path)`t$($row.target)" })
+}
+
+function Add-Line($writer, [string[]]$lines) {
+    $writer.text.Write([string]::Join("`n", $lines) + "`n")
+    $writer.count += Get-SwapCount $lines
+}
+
+# How many of the files are swapped.
+function Get-SwapCount([string[]]$lines) {
+    $count = 0
+    foreach ($line in $lines) { if (-not $line.StartsWith('same', [StringComparison]::Ordinal)) { $count++ } }
+    return $count
 }
 
 function Close-Rows($writer) {
@@ -36,17 +49,27 @@ function Close-Rows($writer) {
 }
 
 function Read-RowBatch([string]$path, [scriptblock]$handle) {
-    $batch = [Collections.Generic.List[object]]::new()
+    Read-LineBatch $path { param([string[]]$lines) & $handle (ConvertFrom-Line $lines) }
+}
+
+function ConvertFrom-Line([string[]]$lines) {
+    return , [object[]]@(foreach ($line in $lines) {
+            $parts = $line.Split([char]9)
+            @{ action = $parts[0]; size = [long]$parts[1]; sha256 = $parts[2]; path = $parts[3]; target = $parts[4] }
+        })
+}
+
+function Read-LineBatch([string]$path, [scriptblock]$onLines) {
+    $batch = [Collections.Generic.List[string]]::new()
     $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
     try {
         while ($null -ne ($line = $reader.ReadLine())) {
-            $parts = $line.Split([char]9)
-            $batch.Add(@{ action = $parts[0]; size = [long]$parts[1]; sha256 = $parts[2]; path = $parts[3]; target = $parts[4] })
+            $batch.Add($line)
             if ($batch.Count -lt $rowBatch) { continue }
-            & $handle $batch.ToArray()
+            & $onLines $batch.ToArray()
             $batch.Clear()
         }
-        if ($batch.Count) { & $handle $batch.ToArray() }
+        if ($batch.Count) { & $onLines $batch.ToArray() }
     }
     finally { $reader.Dispose() }
 }

@@ -37,7 +37,7 @@ function New-Swap($commit) {
     }
     $swap.resumed = $swap.touched
     $swap.count = $swap.files = 0
-    if ($swap.touched) { Read-RowBatch (Get-RowsPath $swap) { param([object[]]$rows) Add-Count $swap $rows } }
+    if ($swap.touched) { Read-LineBatch (Get-RowsPath $swap) { param([string[]]$lines) Add-Count $swap $lines } }
     $swap.leftovers = @(foreach ($path in @($commit['leftovers'])) { if ($path) { $path } })
     $swap.now = (Read-Json ([IO.Path]::Combine($folder, 'spec.json')))['mtime'] -cne 'keep'
     return $swap
@@ -54,24 +54,28 @@ function Join-Row([string]$base, [object[]]$rows, [string]$key) {
     return , [string[]]@(foreach ($row in $rows) { $base + $separator + $row[$key].Replace([char]'/', $separator) })
 }
 
-function Add-Count($swap, [object[]]$rows) {
-    $swap.files += $rows.Length
-    foreach ($row in $rows) { if ($row.action -cne 'same') { $swap.count++ } }
+function Add-Count($swap, [string[]]$lines) {
+    $swap.files += $lines.Length
+    $swap.count += Get-SwapCount $lines
 }
 
-# Before anything is touched: every file stands ready. Counts them on the way.
+# Before anything is touched: every file stands ready. Counts them on the way; only where there are fewer than there should be each is asked for.
 function Assert-Staged($swap) {
     if ($swap.touched) { return }
+    Read-LineBatch (Get-RowsPath $swap) { param([string[]]$lines) Add-Count $swap $lines }
+    if ((Get-FileCount $swap.staging) -ge $swap.files) { return }
     $missing = [Collections.Generic.List[string]]::new()
     Read-RowBatch (Get-RowsPath $swap) {
         param([object[]]$rows)
-        Add-Count $swap $rows
-        $staged = Join-Row $swap.staging $rows 'path'
-        for ($i = 0; $i -lt $rows.Length; $i++) { if (-not [IO.File]::Exists($staged[$i])) { $missing.Add($rows[$i].path) } }
+        foreach ($row in $rows) { if (-not [IO.File]::Exists((Join-Below $swap.staging $row.path))) { $missing.Add($row.path) } }
     }
-    if (-not $missing.Count) { return }
     $shown = $missing.GetRange(0, [Math]::Min($missing.Count, $shownFiles)) -join ', '
     Stop-With 'NoSuchJob' "The restore prepared as $($swap.run) isn't complete any more" "$($missing.Count) files are gone: $shown" '' 'prepare it again'
+}
+
+function Get-FileCount([string]$folder) {
+    if (-not [IO.Directory]::Exists($folder)) { return 0 }
+    return [Linq.Enumerable]::Count([Collections.Generic.IEnumerable[string]][IO.Directory]::EnumerateFiles($folder, '*', [IO.SearchOption]::AllDirectories))
 }
 
 # Looks once more what is there, now that the web server stands still, and writes down what will be done and must be undone.
@@ -81,11 +85,11 @@ function Start-Swap($swap) {
     $made = [Collections.Generic.SortedSet[string]]::new([StringComparer]::Ordinal)
     $writer = New-RowWriter ([IO.Path]::Combine($swap.folder, 'begun.txt'))
     try {
-        Read-RowBatch ([IO.Path]::Combine($swap.folder, 'rows.txt')) {
-            param([object[]]$rows)
-            $same = Test-Same $swap $rows
-            Set-RowAsItIs @(for ($i = 0; $i -lt $rows.Length; $i++) { if (-not $same[$i]) { $rows[$i] } }) $places $made
-            Add-Row $writer $rows
+        Read-LineBatch ([IO.Path]::Combine($swap.folder, 'rows.txt')) {
+            param([string[]]$lines)
+            $moved = Get-Moved $swap $lines
+            if ($moved.Length) { Update-Line $swap $lines $moved $places $made }
+            Add-Line $writer $lines
         }
         Close-Rows $writer
     }
@@ -130,82 +134,133 @@ function Get-PatientDigest($swap, [string[]]$paths) {
     }
 }
 
-# Makes of each row that of what is there now: a file may have come or gone since the restore was prepared.
-function Set-RowAsItIs([object[]]$rows, $places, $made) {
-    $asked = Select-Moved $rows $places
+# What is there now, for these lines: a file may have come or gone since the restore was prepared.
+function Update-Line($swap, [string[]]$lines, [int[]]$numbers, $places, $made) {
+    $rows = ConvertFrom-Line $lines[$numbers]
+    $same = Test-Same $swap $rows
+    $asked = @(for ($i = 0; $i -lt $rows.Length; $i++) { if (-not $same[$i]) { $rows[$i] } })
     $found = Find-Target $places @(foreach ($row in $asked) { $row.path }) $made
     for ($i = 0; $i -lt $asked.Length; $i++) {
-        $asked[$i].action = $(if ($null -eq $found.entries[$i]) { 'create' } else { 'replace' })
+        $asked[$i].action = $(if ($null -eq $found.there[$i]) { 'create' } else { 'replace' })
         $asked[$i].target = $found.targets[$i]
     }
+    $now = ConvertTo-Line $rows
+    for ($i = 0; $i -lt $now.Length; $i++) { $lines[$numbers[$i]] = $now[$i] }
 }
 
-# All but those whose file is where it was, in folders that are spelt as before and none of which is a link: it needn't be looked for.
-function Select-Moved([object[]]$rows, $places) {
-    $last = $null
-    return , @(foreach ($row in $rows) {
+# The numbers of all lines but those of files that are replaced and stand where they did: they needn't be looked for.
+function Get-Moved($swap, [string[]]$lines) {
+    $moved = [Collections.Generic.List[int]]::new()
+    $shared = @{ root = $swap.root + $separator; separator = $separator; folder_or_link = $folderOrLink }
+    Invoke-Worker @('Find-Moved') $shared (Get-LineBatch $lines) { param($answer) $moved.AddRange($answer) }
+    $moved.Sort()
+    return , $moved.ToArray()
+}
+
+# A worker. A folder is looked at once, with all that it is in: none of them may be a link.
+function Find-Moved($shared, $mine, $batch) {
+    $root, $separator, $slash, $folderOrLink, $folder = $shared.root, $shared.separator, [char]'/', $shared.folder_or_link, [IO.FileAttributes]::Directory
+    $number = $batch.first - 1
+    return , [int[]]@(foreach ($line in $batch.lines) {
+            $number++
             $there = $false
-            if ($row.action -ceq 'replace') {
-                $cut = $row.target.LastIndexOf([char]'/')
-                $parent = $row.target.Substring(0, $cut)
-                if (-not $parent.Equals($last)) {
-                    $last = $parent
-                    $folder = Join-Below $places.root $parent
-                    $found = (Find-Folder $places $parent).Equals($folder)
+            $parts = $line.Split([char]9)
+            if ($parts[0] -ceq 'replace') {
+                $path = $root + $parts[4].Replace($slash, $separator)
+                $parent = $path.Substring(0, $path.LastIndexOf($separator))
+                try {
+                    $there = -not ([IO.File]::GetAttributes($path) -band $folderOrLink)
+                    if ($there -and -not $mine.ContainsKey($parent)) {
+                        for ($above = $parent; $there -and $above.Length -ge $root.Length; $above = $above.Substring(0, $above.LastIndexOf($separator))) {
+                            $there = ([IO.File]::GetAttributes($above) -band $folderOrLink) -eq $folder
+                        }
+                        if ($there) { $mine[$parent] = $null }
+                    }
                 }
-                try { $there = $found -and -not ([IO.File]::GetAttributes($folder + $separator + $row.target.Substring($cut + 1)) -band $folderOrLink) }
                 catch [IO.IOException], [UnauthorizedAccessException] { $there = $false }
             }
-            if (-not $there) { $row }
+            if (-not $there) { $number }
         })
 }
 
-# Puts every staged file in its place, on all cores; gives how many files it moved now.
-function Move-Forward($swap) {
+# Puts every staged file in its place and reads it there, on all cores; gives how many files it moved now. $wrong gets those that aren't what the backup
+# holds. What Start-Swap has just read isn't read again.
+function Move-Forward($swap, $wrong) {
     $tally = @{ moved = 0 }
-    $shared = @{ root = $swap.root + $separator; staging = $swap.staging + $separator; replaced = $swap.replaced + $separator; now = $swap.now; separator = $separator }
-    Read-RowBatch (Get-RowsPath $swap) {
-        param([object[]]$rows)
-        $batches = @(for ($i = 0; $i -lt $rows.Length; $i += $moveBatch) { , $rows[$i..([Math]::Min($i + $moveBatch, $rows.Length) - 1)] })
-        Invoke-Worker @('Move-Batch') $shared $batches {
+    $shared = @{ root = $swap.root + $separator; staging = $swap.staging + $separator; replaced = $swap.replaced + $separator; separator = $separator }
+    $shared.now = $swap.now
+    $shared.all = $swap.resumed
+    Read-LineBatch (Get-RowsPath $swap) {
+        param([string[]]$lines)
+        $unsure = [Collections.Generic.List[string]]::new()
+        Invoke-Worker @('Move-Batch') $shared (Get-LineBatch $lines) {
             param($answer)
-            foreach ($row in $answer.left) { Move-In $swap $row }
-            $tally.moved += $answer.moved + $answer.left.Count
-            Add-Progress ($answer.moved + $answer.left.Count) $answer.bytes
+            foreach ($row in (ConvertFrom-Line $answer.left)) { Move-In $swap $row }
+            $unsure.AddRange($answer.left)
+            $unsure.AddRange($answer.odd)
+            $tally.moved += $answer.moved + $answer.left.Length
+            Add-Progress ($answer.moved + $answer.left.Length) $answer.bytes
         }
+        Add-Wrong $swap $wrong (ConvertFrom-Line $unsure.ToArray())
     }
     return $tally.moved
 }
 
-# A worker: replaces what can be replaced without further ado, and gives what is left for Move-In. To call a function costs as much as to move a file.
+function Add-Wrong($swap, $wrong, [object[]]$rows) {
+    $digests = Get-PatientDigest $swap (Join-Row $swap.root $rows 'target')
+    for ($i = 0; $i -lt $rows.Length; $i++) {
+        if ($digests[$i] -cne $rows[$i].sha256) { $wrong.Add($(if ($digests[$i] -ceq $unread) { "$($rows[$i].path) ($cantRead)" } else { $rows[$i].path })) }
+    }
+}
+
+function Get-LineBatch([string[]]$lines) {
+    return , @(for ($i = 0; $i -lt $lines.Length; $i += $moveBatch) { @{ first = $i; lines = $lines[$i..([Math]::Min($i + $moveBatch, $lines.Length) - 1)] } })
+}
+
+# A worker: replaces what can be replaced without further ado, and gives what is left for Move-In; of what is in its place, those lines whose file holds
+# other bytes or can't be read at once. To call a function costs as much as to move a file.
 function Move-Batch($shared, $mine, $batch) {
-    $left = [Collections.Generic.List[object]]::new()
+    if (-not $mine['hash']) { $mine['hash'] = New-Sha256 }
     $moved = 0
     $bytes = [long]0
-    $readOnly = [IO.FileAttributes]::ReadOnly
-    foreach ($row in $batch) {
-        $path = $row.path.Replace([char]'/', $shared.separator)
-        $staged = $shared.staging + $path
-        if ($row.action -ceq 'same' -or -not [IO.File]::Exists($staged)) { continue }
-        $bytes += $row.size
-        $plain = $false
-        if ($row.action -ceq 'replace') {
-            $target = $shared.root + $row.target.Replace([char]'/', $shared.separator)
-            $kept = $shared.replaced + $path
-            $folder = $kept.Substring(0, $kept.LastIndexOf($shared.separator))
-            try {
-                if ($shared.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
-                if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
-                if (-not ([IO.File]::GetAttributes($target) -band $readOnly)) {
-                    [IO.File]::Replace($staged, $target, $kept, $true)
-                    $plain = $true
+    $left = [Collections.Generic.List[string]]::new()
+    $odd = [Collections.Generic.List[string]]::new()
+    $hash, $slash, $separator, $staging, $replaced, $root = $mine['hash'], [char]'/', $shared.separator, $shared.staging, $shared.replaced, $shared.root
+    $open, $read, $all, $readOnly = [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', [IO.FileAttributes]::ReadOnly
+    foreach ($line in $batch.lines) {
+        $parts = $line.Split([char]9)
+        if ($parts[0] -ceq 'same' -and -not $shared.all) { continue }
+        $path = $parts[3].Replace($slash, $separator)
+        $staged = $staging + $path
+        $target = $root + $parts[4].Replace($slash, $separator)
+        if ($parts[0] -cne 'same' -and [IO.File]::Exists($staged)) {
+            $bytes += [long]$parts[1]
+            $plain = $false
+            if ($parts[0] -ceq 'replace') {
+                $kept = $replaced + $path
+                $folder = $kept.Substring(0, $kept.LastIndexOf($separator))
+                try {
+                    if ($shared.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
+                    if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
+                    if (-not ([IO.File]::GetAttributes($target) -band $readOnly)) {
+                        [IO.File]::Replace($staged, $target, $kept, $true)
+                        $plain = $true
+                    }
                 }
+                catch [IO.IOException], [UnauthorizedAccessException] { $plain = $false }
             }
-            catch [IO.IOException], [UnauthorizedAccessException] { $plain = $false }
+            if (-not $plain) { $left.Add($line); continue }
+            $moved++
         }
-        if ($plain) { $moved++ } else { $left.Add($row) }
+        $sum = '?'
+        try {
+            $stream = [IO.FileStream]::new($target, $open, $read, $all, 1)
+            try { $sum = [BitConverter]::ToString($hash.ComputeHash($stream)).Replace('-', '') } finally { $stream.Dispose() }
+        }
+        catch [IO.IOException], [UnauthorizedAccessException] { $sum = '?' }
+        if ($sum -ne $parts[2]) { $odd.Add($line) }
     }
-    return @{ moved = $moved; left = $left; bytes = $bytes }
+    return @{ moved = $moved; left = $left.ToArray(); odd = $odd.ToArray(); bytes = $bytes }
 }
 
 function Move-In($swap, $row) {
@@ -261,7 +316,7 @@ function Move-Leftover($swap) {
     foreach ($path in $swap.leftovers) {
         $place = Join-Below $swap.root $path
         $aside = Join-Below $swap.quarantine $path
-        if (-not (Test-Entry $place) -or (Test-LinkAt $place)) { continue }
+        if (-not (Test-Entry $place) -or (Test-Link (Get-Info $place))) { continue }
         Move-Whole $place $aside
     }
     return , @(foreach ($path in $swap.leftovers) { if (Test-Entry (Join-Below $swap.quarantine $path)) { $path } })
@@ -280,23 +335,4 @@ function Move-Folder([string]$from, [string]$to) {
         if ($cause.HResult -ne $deniedCode) { throw }
         throw [IO.IOException]::new($cause.Message, $sharingCode)
     }
-}
-
-function Test-LinkAt([string]$path) {
-    if ([IO.Directory]::Exists($path)) { return Test-Link ([IO.DirectoryInfo]::new($path)) }
-    return Test-Link ([IO.FileInfo]::new($path))
-}
-
-# Files that aren't what the backup holds, read from their places. What Start-Swap has just read isn't read again.
-function Get-WrongFile($swap) {
-    $wrong = [Collections.Generic.List[string]]::new()
-    Read-RowBatch (Get-RowsPath $swap) {
-        param([object[]]$rows)
-        $read = @(foreach ($row in $rows) { if ($swap.resumed -or $row.action -cne 'same') { $row } })
-        $digests = Get-PatientDigest $swap (Join-Row $swap.root $read 'target')
-        for ($i = 0; $i -lt $read.Length; $i++) {
-            if ($digests[$i] -cne $read[$i].sha256) { $wrong.Add($(if ($digests[$i] -ceq $unread) { "$($read[$i].path) ($cantRead)" } else { $read[$i].path })) }
-        }
-    }
-    return , $wrong.ToArray()
 }

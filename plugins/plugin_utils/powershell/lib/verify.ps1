@@ -63,10 +63,11 @@ function Find-File($places, [string]$path) {
     $cut = $path.LastIndexOf([char]'/')
     try {
         $folder = Find-Folder $places $path.Substring(0, [Math]::Max($cut, 0))
-        $entry = $(if ($folder) { Find-Listed (Get-Listing $places $folder) $path.Substring($cut + 1) })
+        $found = $(if ($folder) { Find-Listed $places $folder $path.Substring($cut + 1) })
+        $entry = $(if ($found) { Get-Info $found })
+        if ($null -ne $entry -and (Test-File $entry)) { return $entry }
     }
     catch { return $null }
-    if ($null -ne $entry -and (Test-File $entry)) { return $entry }
     return $null
 }
 
@@ -81,9 +82,9 @@ function Get-InfoRow([string]$path, [object[]]$files) {
         foreach ($member in $wanted) {
             $there = $null
             if ($member.there -and $member.disk_size -le $mostInfo) { $there = (Read-Text $member.there $mostInfo).text }
+            [void](Read-EntryBatch $shared $mine @($member))
             $data = [byte[]]::new($member.size)
-            $places = Expand-Batch $shared $mine @($member)
-            [Array]::Copy($mine['data'], $places[0], $data, 0, $data.Length)
+            [Array]::Copy($mine['data'], 0, $data, 0, $data.Length)
             , @($member.name, (ConvertFrom-Bytes $data), $there)
         }
     }

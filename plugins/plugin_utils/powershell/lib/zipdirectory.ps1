@@ -8,7 +8,10 @@ The directory of a zip, as it stands: nothing is judged but whether it can be re
 .DESCRIPTION
 .NET's own reader hides what matters here: doubled names, lying sizes, encryption, links. Layout: APPNOTE.TXT of PKWARE, sections 4.3 and 4.5.
 
-    Read-Directory $stream $path        all entries, folders included, as @{ name; raw; size; packed; offset; crc; flags; method; system; attributes; moment }
+    Read-Directory $stream $path        all entries, folders included, as
+                                        @{ name; size; packed; offset; crc; flags; method; system; attributes; moment; head; head_length }
+
+`head` is what an entry's own header says too, flags to lengths and the name, each in Base64; that header has `head_length` bytes and more after them.
 
 Which of them may be extracted is a matter of the core, on the controller.
 #>
@@ -53,9 +56,8 @@ function Read-Directory([IO.Stream]$stream, [string]$path) {
             moment = [BitConverter]::ToUInt32($data, $at + 12); crc = [BitConverter]::ToUInt32($data, $at + 16)
             packed = [long][BitConverter]::ToUInt32($data, $at + 20); size = [long][BitConverter]::ToUInt32($data, $at + 24)
             attributes = [BitConverter]::ToUInt32($data, $at + 38); offset = [long][BitConverter]::ToUInt32($data, $at + 42)
-            raw = [byte[]]::new($nameLength)
+            head = [Convert]::ToBase64String($data, $at + 6, 24) + [Convert]::ToBase64String($data, $at + 46, $nameLength); head_length = 30 + $nameLength
         }
-        [Array]::Copy($data, $at + 46, $member.raw, 0, $nameLength)
         if ($member.size -eq $leftOpen -or $member.packed -eq $leftOpen -or $member.offset -eq $leftOpen) {
             Set-LongSize $data ($at + 46 + $nameLength) $extraLength $member $path
         }

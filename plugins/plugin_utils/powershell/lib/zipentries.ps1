@@ -11,13 +11,13 @@ The entries of a zip read to their ends, on all cores, each checked against its 
 .NET has no CRC of its own, but reads and writes the gzip format, which ends in one: an entry's deflated bytes between a gzip header and a trailer made
 of what the zip's directory says are read as gzip, which fails where the sums don't fit.
 
-To call a function takes longer than to unpack a small entry, so what is done for each of them is done in a few loops over a batch.
 #>
 
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
 $largeEntry = 8388608       # bytes; one that is larger, packed or not, is read in pieces
-$entryFunctions = 'Open-Entry', 'Expand-Batch', 'Read-Packed', 'Find-Packed', 'Read-Far', 'Copy-Entry', 'Get-HeaderLength', 'Read-LongEntry', 'Stop-Damaged'
+$entryFunctions = 'Read-EntryBatch', 'Open-Entry', 'Assert-Head', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged', 'Export-Long', 'Stop-Unlike', 'Test-There', `
+    'Set-KeptTime', 'Get-FileSum', 'Wait-Held'
 
 # Names of folders end in a separator.
 function Select-File([object[]]$members) { return , @(foreach ($member in $members) { if ($member.name -notmatch '[/\\]\z') { $member } }) }
@@ -28,7 +28,7 @@ function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
     catch { if ($null -ne (Get-OurError $_)) { throw }; Stop-NoZip $path $_.Exception.GetBaseException().Message }
     try { $members = Read-Directory $stream $path } finally { $stream.Dispose() }
     $files = Select-Readable $members $limits
-    Invoke-Worker (@('Read-EntryBatch') + $entryFunctions) @{ path = $path } (Get-EntryBatch $files) {
+    Invoke-Worker $entryFunctions @{ path = $path } (Get-EntryBatch $files) {
         param($answer)
         $bytes = [long]0
         foreach ($member in $answer) { $bytes += $member.size }
@@ -73,25 +73,89 @@ function Get-EntryBatch([object[]]$members) {
     return , $batches.ToArray()
 }
 
+# A worker. Every entry is read to its end and checked against its size and CRC. With $shared.staging it is written below that, read back, and compared
+# with what the content holds: a file of the same size that starts with other bytes isn't read to its end.
+# All in one loop, for to call a function takes longer than to unpack a small entry, and each loop has to be compiled anew in every process.
 function Read-EntryBatch($shared, $mine, $batch) {
     if (-not $mine['file']) { Open-Entry $shared $mine }
-    $places = Expand-Batch $shared $mine $batch
-    $hash = $mine['hash']
-    $data = $mine['data']
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $member = $batch[$i]
-        if ($member.large) { $member.sha256 = Read-LongEntry $shared $mine $member $null; continue }
-        $member.sha256 = [BitConverter]::ToString($hash.ComputeHash($data, $places[$i], [int]$member.size)).Replace('-', '').ToLowerInvariant()
+    $file, $reader, $memory, $data, $hash, $gzip = $mine['file'], $mine['reader'], $mine['memory'], $mine['data'], $mine['hash'], $mine['gzip']
+    $unpack, $staging, $separator, $start = [IO.Compression.CompressionMode]::Decompress, $shared.staging, $shared.separator, [byte[]]::new(512)
+    $create, $both, $alone = [IO.FileMode]::CreateNew, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None
+    $open, $read, $all = [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete'
+    foreach ($member in $batch) {
+        if ($member.large) {
+            if ($staging) { Export-Long $shared $mine $member } else { $member.sha256 = Read-LongEntry $shared $mine $member $null }
+            continue
+        }
+        $file.Position = $member.offset
+        $head = $reader.ReadBytes($member.head_length)
+        $same = $head.Length -eq $member.head_length
+        if ($same) { $same = ([Convert]::ToBase64String($head, 4, 24) + [Convert]::ToBase64String($head, 30, $head.Length - 30)) -ceq $member.head }
+        if (-not $same -or [BitConverter]::ToUInt32($head, 0) -ne 0x04034b50 -or $member.flags -band 1) { Assert-Head $shared $member $head }
+        $more = [BitConverter]::ToUInt16($head, 28)
+        if ($more) { $file.Position = $member.offset + $head.Length + $more }
+        $packed = $reader.ReadBytes($member.packed)
+        if ($packed.Length -ne $member.packed) { Stop-Damaged $shared $member 'the file ends within the entry' }
+        if ($member.method -ne 8) { Copy-Entry $shared $mine $member $packed }
+        else {
+            $memory.SetLength(0)
+            $memory.Write($gzip, 0, 10)
+            $memory.Write($packed, 0, $packed.Length)
+            $memory.Write([BitConverter]::GetBytes($member.crc), 0, 4)
+            $memory.Write([BitConverter]::GetBytes($member.size), 0, 4)
+            $memory.Position = 0
+            $place = [IO.MemoryStream]::new($data, 0, $member.size)    # it can't grow: no entry unpacks to more than it says
+            $unpacker = [IO.Compression.GZipStream]::new($memory, $unpack, $true)
+            try { $unpacker.CopyTo($place) }
+            catch [IO.InvalidDataException], [NotSupportedException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
+            $unpacker.Dispose()
+            if ($place.Position -ne $member.size) { Stop-Damaged $shared $member "$($place.Position) bytes where the zip's directory says $($member.size) bytes" }
+        }
+        $sum = [BitConverter]::ToString($hash.ComputeHash($data, 0, $member.size))
+        $member.sha256 = $sum.Replace('-', '').ToLowerInvariant()
+        if (-not $staging) { continue }
+        $path = $staging + $member.path.Replace([char]'/', $separator)
+        $folder = $path.Substring(0, $path.LastIndexOf($separator))
+        if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
+        $member.staged = $path
+        $stream = [IO.FileStream]::new($path, $create, $both, $alone, 1)
+        try {
+            $stream.Write($data, 0, $member.size)
+            $stream.Position = 0
+            if ([BitConverter]::ToString($hash.ComputeHash($stream)) -cne $sum) { Stop-Unlike }
+        }
+        finally { $stream.Dispose() }
+        if ($shared.keep_times) { Set-KeptTime $shared $member }
+        if (-not $member.there) { continue }
+        $other = $false
+        try {
+            $stream = [IO.FileStream]::new($member.there, $open, $read, $all, 1)
+            try {
+                $other = $stream.Length -ne $member.size
+                if (-not $other) {
+                    $got = $stream.Read($start, 0, [Math]::Min($member.size, 512))
+                    $other = [Convert]::ToBase64String($start, 0, $got) -cne [Convert]::ToBase64String($data, 0, $got)
+                }
+            }
+            finally { $stream.Dispose() }
+        }
+        catch [IO.IOException] {    # of one that can't be read now no more than its size is known
+            $info = [IO.FileInfo]::new($member.there)
+            $other = $info.Exists -and $info.Length -ne $member.size
+        }
+        if (-not $other -and (Test-There $shared $mine $member)) { $member.action = 'same' }
     }
-    return $batch
+    return , $batch
 }
 
 # What a worker keeps: the zip, a hash, the header of gzip, and buffers that are used again, for new ones cost more than what they hold.
 function Open-Entry($shared, $mine) {
     $mine['hash'] = New-Sha256
     $mine['gzip'] = [byte[]](0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0)
-    $mine['packed'] = $mine['data'] = [byte[]]::new(0)
+    $mine['memory'] = [IO.MemoryStream]::new()
+    $mine['data'] = [byte[]]::new(8388608)    # $largeEntry
     $mine['file'] = [IO.FileStream]::new($shared.path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+    $mine['reader'] = [IO.BinaryReader]::new($mine['file'])
 }
 
 # A worker knows no other function of the script: errors of ours are thrown as text.
@@ -105,154 +169,44 @@ function Stop-Damaged($shared, $member, [string]$what) {
     throw ('{' + ($pairs -join ',') + '}')
 }
 
-# The contents of a batch's entries, but for large ones, one after the other in $mine['data']; gives the place at which each begins.
-function Expand-Batch($shared, $mine, $batch) {
-    $heads = Read-Packed $shared $mine $batch
-    $starts = Find-Packed $shared $mine $batch $heads
-    $places = [int[]]::new($batch.Length)
-    $room = 0
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $places[$i] = $room
-        if (-not $batch[$i].large) { $room += [int]$batch[$i].size }
+# An entry's own header that doesn't repeat the directory word for word: what it leaves open, the directory says.
+function Assert-Head($shared, $member, $head) {
+    if ($head.Length -ne $member.head_length) { Stop-Damaged $shared $member 'the file ends within the entry' }
+    if ([BitConverter]::ToUInt32($head, 0) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
+    if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
+    $same = [BitConverter]::ToUInt16($head, 26) -eq $head.Length - 30 -and [BitConverter]::ToUInt16($head, 8) -eq $member.method
+    if (-not $same -or [Convert]::ToBase64String($head, 30, $head.Length - 30) -cne $member.head.Substring(32)) {
+        Stop-Damaged $shared $member 'another name or method in its header than in the directory'
     }
-    if ($mine['data'].Length -lt $room) { $mine['data'] = [byte[]]::new($room) }
-    $packed, $data, $gzip, $unpack = $mine['packed'], $mine['data'], $mine['gzip'], [IO.Compression.CompressionMode]::Decompress
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $member = $batch[$i]
-        if ($member.large) { continue }
-        if ($member.method -ne 8) { Copy-Entry $shared $mine $member $starts[$i] $places[$i]; continue }
-        $start = $starts[$i]
-        $end = $start + [int]$member.packed
-        [Array]::Copy($gzip, 0, $packed, $start - 10, 10)
-        [Array]::Copy([BitConverter]::GetBytes([uint32]$member.crc), 0, $packed, $end, 4)
-        [Array]::Copy([BitConverter]::GetBytes([uint32]$member.size), 0, $packed, $end + 4, 4)
-        $at = $places[$i]
-        $stop = $at + [int]$member.size
-        $more = 1
-        try {
-            $reader = [IO.Compression.GZipStream]::new([IO.MemoryStream]::new($packed, $start - 10, $end + 18 - $start), $unpack)
-            try {
-                while ($at -lt $stop -and ($read = $reader.Read($data, $at, $stop - $at)) -gt 0) { $at += $read }
-                $more = $reader.ReadByte()
-            }
-            finally { $reader.Dispose() }
-        }
-        catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
-        if ($at -ne $stop -or $more -ne -1) {
-            Stop-Damaged $shared $member "$($at - $places[$i]) bytes where the zip's directory says $($member.size) bytes"
-        }
+    $at = 14
+    foreach ($sum in $member.crc, $member.packed, $member.size) {
+        $said = [BitConverter]::ToUInt32($head, $at)
+        if ($said -ne $sum -and $said -ne 0 -and $said -ne 4294967295) { Stop-Damaged $shared $member 'other sums in its header than in the directory' }
+        $at += 4
     }
-    return , $places
-}
-
-# The same entries as they stand in the zip, headers and all, in $mine['packed'], with room for the trailer of gzip after each; gives where each begins,
-# -1 for a large one. An own header may have more at its end than the directory tells: 64 bytes of that are read at once.
-function Read-Packed($shared, $mine, $batch) {
-    $file = $mine['file']
-    $heads = [int[]]::new($batch.Length)
-    $room = 0
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $heads[$i] = -1
-        if ($batch[$i].large) { continue }
-        $heads[$i] = $room
-        $room += 30 + $batch[$i].raw.Length + [int]$batch[$i].packed + 72
-    }
-    if ($mine['packed'].Length -lt $room) { $mine['packed'] = [byte[]]::new($room) }
-    $mine['used'] = $room
-    $packed = $mine['packed']
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $member = $batch[$i]
-        if ($member.large) { continue }
-        [void]$file.Seek($member.offset, [IO.SeekOrigin]::Begin)
-        $at = $heads[$i]
-        $stop = $at + 94 + $member.raw.Length + [int]$member.packed
-        while ($at -lt $stop -and ($read = $file.Read($packed, $at, $stop - $at)) -gt 0) { $at += $read }
-        if ($at -lt $stop) { [Array]::Clear($packed, $at, $stop - $at) }
-    }
-    return , $heads
-}
-
-# Where their packed bytes begin.
-function Find-Packed($shared, $mine, $batch, $heads) {
-    $lengths = Get-HeaderLength $shared $mine['packed'] $batch $heads
-    $length = $mine['file'].Length
-    $starts = [int[]]::new($batch.Length)
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $member = $batch[$i]
-        if ($member.large) { continue }
-        if ($member.offset + $lengths[$i] + $member.packed -gt $length) { Stop-Damaged $shared $member 'the file ends within the entry' }
-        $starts[$i] = $heads[$i] + $lengths[$i]
-        if ($lengths[$i] -gt 94 + $member.raw.Length) { $starts[$i] = Read-Far $mine $member $lengths[$i] }
-    }
-    return , $starts
-}
-
-# Packed bytes that begin too far behind their header to have been read with it, after all others.
-function Read-Far($mine, $member, [int]$more) {
-    $at = $start = $mine['used'] + 10
-    $stop = $start + [int]$member.packed
-    $mine['used'] = $stop + 8
-    if ($mine['packed'].Length -lt $mine['used']) {
-        $grown = [byte[]]::new(2 * $mine['used'])
-        [Array]::Copy($mine['packed'], $grown, $mine['packed'].Length)
-        $mine['packed'] = $grown
-    }
-    [void]$mine['file'].Seek($member.offset + $more, [IO.SeekOrigin]::Begin)
-    while ($at -lt $stop -and ($read = $mine['file'].Read($mine['packed'], $at, $stop - $at)) -gt 0) { $at += $read }
-    return $start
-}
-
-# How long the headers are that entries have in front of them, at $heads in the data (-1: not there), compared with the directory. What one leaves open,
-# the directory says.
-function Get-HeaderLength($shared, $data, $batch, $heads) {
-    $lengths = [int[]]::new($batch.Length)
-    for ($i = 0; $i -lt $batch.Length; $i++) {
-        $at = $heads[$i]
-        if ($at -lt 0) { continue }
-        $member = $batch[$i]
-        if ([BitConverter]::ToUInt32($data, $at) -ne 0x04034b50) { Stop-Damaged $shared $member 'no local header where the directory says' }
-        if ($member.flags -band 1 -or ($member.method -ne 0 -and $member.method -ne 8)) { Stop-Damaged $shared $member 'an encrypted entry or an unknown compression' }
-        $nameLength = [BitConverter]::ToUInt16($data, $at + 26)
-        $same = $nameLength -eq $member.raw.Length
-        if ($same) { $same = [Convert]::ToBase64String($data, $at + 30, $nameLength) -ceq [Convert]::ToBase64String($member.raw) }
-        if (-not $same -or [BitConverter]::ToUInt16($data, $at + 8) -ne $member.method) {
-            Stop-Damaged $shared $member 'another name or method in its header than in the directory'
-        }
-        $crc = [BitConverter]::ToUInt32($data, $at + 14)
-        $packed = [BitConverter]::ToUInt32($data, $at + 18)
-        $size = [BitConverter]::ToUInt32($data, $at + 22)
-        $same = $crc -eq $member.crc -or $crc -eq 0 -or $crc -eq 4294967295
-        $same = $same -and ($packed -eq $member.packed -or $packed -eq 0 -or $packed -eq 4294967295)
-        if (-not $same -or ($size -ne $member.size -and $size -ne 0 -and $size -ne 4294967295)) {
-            Stop-Damaged $shared $member 'other sums in its header than in the directory'
-        }
-        $lengths[$i] = 30 + $nameLength + [BitConverter]::ToUInt16($data, $at + 28)
-    }
-    return , $lengths
 }
 
 # One that isn't packed: its CRC is that of a gzip made of it.
-function Copy-Entry($shared, $mine, $member, [int]$start, [int]$place) {
-    $packed = [int]$member.packed
-    if ($packed -ne $member.size) { Stop-Damaged $shared $member "$packed bytes where the zip's directory says $($member.size) bytes" }
-    [Array]::Copy($mine['packed'], $start, $mine['data'], $place, $packed)
-    $memory = [IO.MemoryStream]::new()
+function Copy-Entry($shared, $mine, $member, $stored) {
+    if ($member.method -ne 0) { Stop-Damaged $shared $member 'an unknown compression' }
+    if ($stored.Length -ne $member.size) { Stop-Damaged $shared $member "$($stored.Length) bytes where the zip's directory says $($member.size) bytes" }
+    [Array]::Copy($stored, 0, $mine['data'], 0, $stored.Length)
+    $memory = $mine['memory']
+    $memory.SetLength(0)
     $writer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
-    $writer.Write($mine['data'], $place, $packed)
+    $writer.Write($stored, 0, $stored.Length)
     $writer.Dispose()
-    if ($packed -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
+    if ($stored.Length -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
         Stop-Damaged $shared $member 'another CRC than the directory says'
     }
 }
 
 # A large entry in pieces, into $target where there is one; gives its SHA-256.
 function Read-LongEntry($shared, $mine, $member, $target) {
-    $head = [byte[]]::new(30 + $member.raw.Length)
-    [void]$mine['file'].Seek($member.offset, [IO.SeekOrigin]::Begin)
-    $got = 0
-    while ($got -lt $head.Length -and ($read = $mine['file'].Read($head, $got, $head.Length - $got)) -gt 0) { $got += $read }
-    $lengths = Get-HeaderLength $shared $head @($member) @(0)
-    [void]$mine['file'].Seek($member.offset + $lengths[0], [IO.SeekOrigin]::Begin)
+    $mine['file'].Position = $member.offset
+    $head = $mine['reader'].ReadBytes($member.head_length)
+    Assert-Head $shared $member $head
+    $mine['file'].Position = $member.offset + $head.Length + [BitConverter]::ToUInt16($head, 28)
     $reader = $mine['file']
     $left = [long]$member.size
     if ($member.method -eq 8) { $reader = [IO.Compression.DeflateStream]::new($mine['file'], [IO.Compression.CompressionMode]::Decompress, $true) }
@@ -277,4 +231,64 @@ function Read-LongEntry($shared, $mine, $member, $target) {
     }
     [void]$hash.TransformFinalBlock([byte[]]::new(0), 0, 0)
     return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
+}
+
+function Stop-Unlike {
+    throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
+}
+
+# A large file, in pieces.
+function Export-Long($shared, $mine, $member) {
+    $member.staged = $shared.staging + $member.path.Replace([char]'/', $shared.separator)
+    [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($member.staged))
+    $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
+    try { $member.sha256 = Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
+    if ((Get-FileSum $shared $mine $member.staged) -cne $member.sha256) { Stop-Unlike }
+    if ($shared.keep_times) { Set-KeptTime $shared $member }
+    if (-not $member.there) { return }
+    $info = [IO.FileInfo]::new($member.there)
+    if ($info.Exists -and $info.Length -eq $member.size -and (Test-There $shared $mine $member)) { $member.action = 'same' }
+}
+
+# Whether the content holds its bytes. A file that vanished since is another one: the commit looks again. One that stays held is remembered.
+function Test-There($shared, $mine, $member) {
+    try { return (Get-FileSum $shared $mine $member.there) -ceq $member.sha256 }
+    catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return $false }
+    catch [IO.IOException] {
+        if ($shared.held -notcontains $_.Exception.GetBaseException().HResult) { throw }
+        $member.held = $true
+        return $false
+    }
+}
+
+# Where .NET asks for the right to write for it, another program may be in the way for a moment.
+function Set-KeptTime($shared, $member) {
+    $date = [int]($member.moment -shr 16)
+    $time = [int]($member.moment -band 65535)
+    try { $kept = [DateTime]::new(1980 + ($date -shr 9), ($date -shr 5) -band 15, $date -band 31, $time -shr 11, ($time -shr 5) -band 63, ($time -band 31) * 2, [DateTimeKind]::Local) }
+    catch { return }    # a date that never was
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        try { [IO.File]::SetLastWriteTime($member.staged, $kept); return }
+        catch [IO.IOException] { if (-not (Wait-Held $shared $clock $_)) { throw } }
+    }
+}
+
+# Its SHA-256. Asked for again while another program holds it: a virus scanner looks at what was just written.
+function Get-FileSum($shared, $mine, [string]$path) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ($true) {
+        try {
+            $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
+            try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
+        }
+        catch [IO.IOException] { if (-not (Wait-Held $shared $clock $_)) { throw } }
+    }
+}
+
+# Waits for a moment, where another program holds the file and it may be asked for again.
+function Wait-Held($shared, $clock, $record) {
+    if ($shared.held -notcontains $record.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { return $false }
+    [Threading.Thread]::Sleep(100)
+    return $true
 }
