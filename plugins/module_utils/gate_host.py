@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import PureWindowsPath
 
 from .agent import AgentState, HostFacts
 from .gate_values import (
@@ -46,6 +47,8 @@ _ADD_PACKAGE = "make sure that there is room for the package as well, twice wher
 
 
 def _root(case: Case) -> Finding:
+    if not PureWindowsPath(case.state.root).name:
+        return denied(f"{case.state.root} is a whole volume")
     return passed(case.state.root) if case.state.root_exists else denied(f"{case.state.root} doesn't exist")
 
 

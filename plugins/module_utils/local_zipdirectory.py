@@ -20,6 +20,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _LONGEST_COMMENT = 0xFFFF
 _LARGEST = 1024**3  # bytes of a directory: five million entries
+_LARGEST_FILE = 1024**6  # no file system holds more
 _LEFT_OPEN = 0xFFFFFFFF
 _ZIP64 = 1
 
@@ -161,6 +162,8 @@ def _long_sizes(extra: bytes, *short: int) -> tuple[int, int, int]:
                     if place + 8 > 4 + length:
                         raise BadDirectory("an entry lacks its long sizes")
                     (values[number],) = struct.unpack_from("<Q", extra, place)
+                    if values[number] > _LARGEST_FILE:
+                        raise BadDirectory("an entry's long sizes are beyond all files")
                     place += 8
             break
         extra = extra[4 + length :]

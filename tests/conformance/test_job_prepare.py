@@ -66,6 +66,27 @@ def test_the_disks_spelling_is_the_target(host: Lane) -> None:
     }
 
 
+def test_many_names_of_mixed_case_and_one_that_is_missing(host: Lane) -> None:
+    """The missing one is looked for as Windows would find it, among all that are there."""
+    names = [f"{letter if number % 3 else letter.upper()}{number:02}.js" for number in range(40) for letter in "ab"]
+    fill(host, {f"Web/{name}": b"old" for name in names})
+    path = make(host.home / "a.zip", {f"Web/{name}": b"new" for name in (*names, "a99.js")})
+    status = host.run(spec(host, path), "p1")
+    assert status.state == "done", status.error
+    found = {name: action for name, (action, _size, _target) in rows(host, "p1").items()}
+    assert found == {**{f"Web/{name}": "replace" for name in names}, "Web/a99.js": "create"}
+
+
+def test_of_names_that_differ_in_case_the_first_in_the_common_order(host_here: Lane) -> None:
+    """Among so many that their order on the disk is another one."""
+    names = [*(f"{number:02}.JS" for number in range(40)), *(f"{number:02}.js" for number in range(40))]
+    fill(host_here, {f"Web/{name}": b"old" for name in names})
+    path = make(host_here.home / "a.zip", {f"Web/{number:02}.Js": b"new" for number in range(40)})
+    status = host_here.run(spec(host_here, path), "p1")
+    assert status.state == "done", status.error
+    assert [target for _action, _size, target in rows(host_here, "p1").values()] == [f"Web/{number:02}.JS" for number in range(40)]
+
+
 def test_a_part_only(host: Lane) -> None:
     (host.home / "agent").mkdir()
     path = make(host.home / "a.zip", FILES)

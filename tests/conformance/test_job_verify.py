@@ -155,6 +155,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "DOS link": {"name": "Web/a", "external_attr": 0x400, "create_system": 0},
     "folder with data": {"name": "Web/a/"},
     "method": {"name": "Web/a", "compress_type": zipfile.ZIP_BZIP2},
+    "method of an app's file": {"name": f"{APP}/App.info.json", "compress_type": zipfile.ZIP_BZIP2},
 }
 
 

@@ -31,23 +31,26 @@ Close-Zip $writer
 OTHER_FIELD = struct.pack("<2H2s", 0x7777, 2, b"xx")
 
 
-def long_zip(path: Path, *, field: int = 24, record: bytes = b"PK\6\6") -> Path:
+def long_zip(path: Path, *, field: int = 24, record: bytes = b"PK\6\6", lie: dict[str, int] | None = None) -> Path:
     """The usual zip, whose plain records leave everything open.
 
-    `field`: bytes of each entry's field for long sizes; `record`: how the long end begins.
+    `field`: bytes of each entry's field for long sizes; `record`: how the long end begins; `lie`: long numbers of the first entry and of the end.
     """
+    lies = dict(lie or {})
     data = make(path).read_bytes()
     end = data.rindex(b"PK\5\6")
     count, _length, start = struct.unpack_from("<HLL", data, end + 10)
     directory, at = b"", start
     while at < end:
         packed, size, name, extra = struct.unpack_from("<LLHH", data, at + 20)
-        long = struct.pack("<3Q", size, packed, struct.unpack_from("<L", data, at + 42)[0])[:field]
+        numbers = {"size": size, "packed": packed, "offset": struct.unpack_from("<L", data, at + 42)[0]}
+        long = struct.pack("<3Q", *(lies.pop(key, number) for key, number in numbers.items()))[:field]
         added = OTHER_FIELD + struct.pack("<2H", 1, len(long)) + long
         directory += data[at : at + 20] + struct.pack("<LLHH", OPEN32, OPEN32, name, len(added)) + data[at + 32 : at + 42]
         directory += struct.pack("<L", OPEN32) + data[at + 46 : at + 46 + name] + added
         at += 46 + name + extra
-    ends = struct.pack("<4sQ2H2L4Q", record, 44, 45, 45, 0, 0, count, count, len(directory), start)
+    told = lies.get("count", count), lies.get("length", len(directory)), lies.get("start", start)
+    ends = struct.pack("<4sQ2H2L4Q", record, 44, 45, 45, 0, 0, told[0], *told)
     ends += struct.pack("<4sLQL", b"PK\6\7", 0, start + len(directory), 1)
     ends += struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, OPEN16, OPEN16, OPEN32, OPEN32, 0)
     path.write_bytes(data[:start] + directory + ends)
@@ -61,6 +64,12 @@ def test_long_sizes_and_a_long_end(host: Lane) -> None:
 
 def test_an_entry_that_lacks_its_long_sizes(host: Lane) -> None:
     assert both(host, long_zip(host.home / "a.zip", field=8))["error"] == "BackupInvalid"
+
+
+@pytest.mark.parametrize("lie", [2**61, 2**63 - 1, 2**64 - 5])
+@pytest.mark.parametrize("number", ["size", "packed", "offset", "count", "length", "start"])
+def test_a_long_number_beyond_all_files(host: Lane, number: str, lie: int) -> None:
+    assert both(host, long_zip(host.home / "a.zip", lie={number: lie}))["error"] == "BackupInvalid"
 
 
 def test_a_long_end_that_is_missing(host: Lane) -> None:

@@ -27,6 +27,7 @@ def for_purpose(purpose: str, one: AgentState, **more: Any) -> Any:
     ("rule", "facts", "told"),
     [
         ("root", {"root_exists": False}, "C:\\Skyline DataMiner doesn't exist"),
+        ("root", {"root": "D:\\"}, "D:\\ is a whole volume"),
         ("language-mode", {"language_mode": "ConstrainedLanguage"}, "ConstrainedLanguage"),
         ("job", {"job": job("other")}, "other job other-1 of ann@controller since 2026-11-24T04:00:00Z"),
         ("journal", {"journals": (("c2", "released"), ("c1", "swapped"))}, "restore c1 is swapped"),

@@ -47,7 +47,7 @@ function Get-DigestBatch($shared, $mine, $batch) {
             try { $digests[$i] = [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
             finally { $stream.Dispose() }
         }
-        catch [IO.IOException], [UnauthorizedAccessException] { $digests[$i] = '' }
+        catch [IO.IOException], [UnauthorizedAccessException] { $mine['hash'].Initialize() }    # it may hold what could be read of it
     }
     return @{ first = $batch.first; digests = $digests }
 }

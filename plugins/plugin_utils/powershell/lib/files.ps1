@@ -78,9 +78,9 @@ function Find-Unlinked([string]$folder, [string[]]$parts) {
 }
 
 # The values in the order of their keys' UTF-16 code units: the one order that every adapter can produce. Without the casts PowerShell chooses a
-# generic Sort by the type of the first value.
+# generic Sort by the type of the first value. Keys are sorted with the values, so they must be an array of their own even where they are the values.
 function Get-Sorted([string[]]$keys, [object[]]$values) {
-    [Array]::Sort([Array]$keys, [Array]$values, [Collections.IComparer][StringComparer]::Ordinal)
+    [Array]::Sort([Array]$keys.Clone(), [Array]$values, [Collections.IComparer][StringComparer]::Ordinal)
     return , $values
 }
 

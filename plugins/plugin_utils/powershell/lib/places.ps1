@@ -19,7 +19,8 @@ function New-Places([string]$root) {
     $folders = [Collections.Generic.Dictionary[string, string]]::new([StringComparer]::Ordinal)
     $folders[''] = $root
     $listings = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
-    return @{ root = $root; folders = $folders; listings = $listings; folded = @{} }
+    $folded = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
+    return @{ root = $root; folders = $folders; listings = $listings; folded = $folded }
 }
 
 # One call of .NET for each folder: to look at what is in it one by one takes ten times as long.

@@ -257,7 +257,7 @@ function Move-Batch($shared, $mine, $batch) {
             $stream = [IO.FileStream]::new($target, $open, $read, $all, 1)
             try { $sum = [BitConverter]::ToString($hash.ComputeHash($stream)).Replace('-', '') } finally { $stream.Dispose() }
         }
-        catch [IO.IOException], [UnauthorizedAccessException] { $sum = '?' }
+        catch [IO.IOException], [UnauthorizedAccessException] { $hash.Initialize() }    # it may hold what could be read of it
         if ($sum -ne $parts[2]) { $odd.Add($line) }
     }
     return @{ moved = $moved; left = $left.ToArray(); odd = $odd.ToArray(); bytes = $bytes }

@@ -71,9 +71,12 @@ function Find-File($places, [string]$path) {
     return $null
 }
 
-# Name in the zip, its text, and that of the file on the disk, of every App.info.json.
+# Name in the zip, its text, and that of the file on the disk, of every App.info.json that was read whole.
 function Get-InfoRow([string]$path, [object[]]$files) {
-    $wanted = @(foreach ($member in $files) { if ($member.size -le $mostInfo -and $member.name -match '\A[^/\\]+[/\\][^/\\]+[/\\]App\.info\.json\z') { $member } })
+    $wanted = @(foreach ($member in $files) {
+            $whole = $member.sha256 -and -not $member.large -and $member.size -le $mostInfo
+            if ($whole -and $member.name -match '\A[^/\\]+[/\\][^/\\]+[/\\]App\.info\.json\z') { $member }
+        })
     if (-not $wanted.Length) { return }
     $shared = @{ path = $path }
     $mine = @{}

@@ -19,6 +19,7 @@ Which of them may be extracted is a matter of the core, on the controller.
 $longestComment = 65535
 $largestDirectory = 1073741824
 $leftOpen = 4294967295
+$largestFile = 1152921504606846976    # no file system holds more
 $utf8Name = 2048
 $localHeader = 30
 
@@ -85,9 +86,9 @@ function Find-Directory([IO.Stream]$stream, [string]$path) {
     $found.offset = [long][BitConverter]::ToUInt32($tail, $place + 16)
     if ($found.length -eq $leftOpen -or $found.offset -eq $leftOpen -or $found.here -eq 65535 -or $found.count -eq 65535) { Find-LongEnd $stream $path $found }
     if ($found.disk -or $found.first -or $found.here -ne $found.count) { Stop-NoZip $path 'it is one part of several' }
-    if ($found.length -gt $largestDirectory) { Stop-NoZip $path "its directory has $($found.length) bytes" }
+    if ($found.length -lt 0 -or $found.length -gt $largestDirectory) { Stop-NoZip $path "its directory has $($found.length) bytes" }
     $found.shift = $found.end - $found.length - $found.offset
-    if ($found.shift -lt 0) { Stop-NoZip $path "its directory isn't where its end says" }
+    if ($found.offset -lt 0 -or $found.shift -lt 0) { Stop-NoZip $path "its directory isn't where its end says" }
     $found.start = $found.offset + $found.shift
     return $found
 }
@@ -127,6 +128,7 @@ function Set-LongSize([byte[]]$data, [int]$at, [int]$count, $member, [string]$pa
                 if ($member[$key] -ne $leftOpen) { continue }
                 if ($place + 8 -gt $at + 4 + $length -or $place + 8 -gt $end) { Stop-NoZip $path 'an entry lacks its long sizes' }
                 $member[$key] = [BitConverter]::ToInt64($data, $place)
+                if ($member[$key] -lt 0 -or $member[$key] -gt $largestFile) { Stop-NoZip $path "an entry's long sizes are beyond all files" }
                 $place += 8
             }
             return

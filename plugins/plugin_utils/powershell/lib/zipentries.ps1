@@ -282,7 +282,10 @@ function Get-FileSum($shared, $mine, [string]$path) {
             $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 65536)
             try { return [BitConverter]::ToString($mine['hash'].ComputeHash($stream)).Replace('-', '').ToLowerInvariant() } finally { $stream.Dispose() }
         }
-        catch [IO.IOException] { if (-not (Wait-Held $shared $clock $_)) { throw } }
+        catch [IO.IOException] {
+            $mine['hash'].Initialize()    # it may hold what could be read of it
+            if (-not (Wait-Held $shared $clock $_)) { throw }
+        }
     }
 }
 
