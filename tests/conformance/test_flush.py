@@ -21,19 +21,57 @@ NOTED = """
 """
 
 
+def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    text = windows_host.script_text("job_prepare")
+    assert text.count(old) == 1
+    monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(old, new)))
+
+
 @pytest.mark.parametrize("host", LANES[1:], indirect=True)
 @pytest.mark.parametrize("able", [True, False])
 def test_all_is_flushed_before_the_rows_are_written(host: Lane, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once by the volume, and one by one where the system doesn't do that."""
     note = NOTED.replace("ANSWER", "$false" if able else "$true")
-    text = windows_host.script_text("job_prepare")
-    assert text.count(ASKED) == 1
-    monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(ASKED, ASKED + note)))
+    replace_in_job(monkeypatch, ASKED, ASKED + note)
     fill(host, {"Dashboards/Overview.dmadb.json": b"migrated"})
     status = host.run(spec(host, make(host.home / "a.zip", FILES)), "p1")
     assert status.state == "done", status.error
     assert staged(host, "p1") == FILES
     assert (host.home / "work" / "jobs" / "p1" / "flushed.txt").read_text("utf-8") == f"{len(FILES)} False"
+
+
+@pytest.mark.parametrize("host", LANES[1:], indirect=True)
+def test_what_is_extracted_is_flushed_beside(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_in_job(monkeypatch, "$flushEvery = 67108864     # bytes", "$flushEvery = 1")
+    (host.home / "agent").mkdir()
+    many = {f"Web/{number}": b"%d" % number for number in range(1000)}
+    status = host.run(spec(host, make(host.home / "a.zip", many)), "p1")
+    assert status.state == "done", status.error
+    assert staged(host, "p1") == many
+
+
+def test_one_flush_of_a_volume_at_a_time(powershell: Engine) -> None:
+    """The next begins when the one before has ended; the last is waited for."""
+    script = (
+        HEAD
+        + library("workers", "flush")
+        + """
+$turn = [Threading.Tasks.TaskCompletionSource[int]]::new()
+$flush = [Delegate]::CreateDelegate([Func[int]], $turn.Task, $turn.Task.GetType().GetMethod('get_Result'))
+$volume = @{ flush = [Func[int]]$flush; handle = $null; task = $null }
+Start-Flush $null
+Close-Volume $null
+$tasks = @(foreach ($time in 1, 2) { Start-Flush $volume; $volume.task })
+$turn.SetResult(7)
+Close-Volume $volume
+Start-Flush $volume
+Close-Volume $volume
+$same = @(foreach ($task in $tasks[1], $volume.task) { [object]::ReferenceEquals($tasks[0], $task) })
+$Ansible.Result = @($same[0], $same[1], $tasks[0].Result, $volume.task.Result)
+"""
+    )
+    answer = powershell.execute(script, {}, 2)
+    assert answer["result"] == [True, False, 7, 7], answer["error"]
 
 
 def test_the_system_flushes_a_volume(powershell: Engine) -> None:

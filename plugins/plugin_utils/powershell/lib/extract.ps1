@@ -7,6 +7,7 @@ Extracting a backup beside the content. Needs what backup.ps1 needs, and rows.ps
 #>
 
 $roots = 'Applications', 'Dashboards', 'Web'
+$flushEvery = 67108864     # bytes
 
 # Files are put in their places by renaming, which takes one volume.
 function Assert-Place([string]$root) {
@@ -95,15 +96,19 @@ function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [bool]$
     Remove-Tree $staging
     [void][IO.Directory]::CreateDirectory($staging)
     $writer = New-RowWriter ([IO.Path]::Combine($job.folder, 'rows.txt'))
+    $ahead = @{ volume = (Open-Volume $staging); bytes = [long]0 }
     try {
         $separator = [IO.Path]::DirectorySeparatorChar
         $shared = @{ path = $zip; staging = $staging + $separator; separator = $separator; keep_times = $keepTimes; patience = (Get-Patience); held = $heldCodes }
-        Invoke-Worker $entryFunctions $shared (Get-EntryBatch $files) { param($members) Add-Extracted $writer $members }
+        Invoke-Worker $entryFunctions $shared (Get-EntryBatch $files) { param($members) Add-Extracted $writer $ahead $members }
         # Before the rows that tell of them are: after a power cut a file that was verified isn't full of zeros.
         Sync-File $staging @(foreach ($file in $files) { $file.staged })
         Close-Rows $writer
     }
-    finally { $writer.text.Dispose() }
+    finally {
+        $writer.text.Dispose()
+        Close-Volume $ahead.volume
+    }
     return $writer.count
 }
 
@@ -118,7 +123,7 @@ function Set-Target([object[]]$files, [string]$root) {
     }
 }
 
-function Add-Extracted($writer, [object[]]$members) {
+function Add-Extracted($writer, $ahead, [object[]]$members) {
     $bytes = [long]0
     foreach ($member in $members) {
         $bytes += $member.size
@@ -128,4 +133,8 @@ function Add-Extracted($writer, [object[]]$members) {
     }
     Add-Row $writer $members
     Add-Progress $members.Length $bytes
+    $ahead.bytes += $bytes
+    if ($ahead.bytes -lt $flushEvery) { return }
+    $ahead.bytes = 0
+    Start-Flush $ahead.volume
 }

@@ -7,6 +7,9 @@ Many files put on the disk at once. Needs setup.ps1, native.ps1, job.ps1, worker
 
 .DESCRIPTION
 To wait for each file by itself takes minutes where there are ten thousands: their volume is asked instead, which administrators may.
+
+    $volume = Open-Volume $folder;  Start-Flush $volume ... Close-Volume $volume     beside other work, as often as one likes
+    Sync-File $folder $paths                                                         and what is left
 #>
 
 # Whatever was written to the volume of the folder is on the disk; otherwise, and where that can't be had, at least these files are.
@@ -27,20 +30,38 @@ function Sync-Batch($shared, $mine, $batch) {
 
 # Whether the system did it.
 function Sync-Volume([string]$folder) {
+    $volume = Open-Volume $folder
+    if ($null -eq $volume) { return $false }
+    try { return ([Func[int]]$volume.flush).Invoke() -ne 0 -or -not $onWindows } finally { Close-Volume $volume }
+}
+
+# @{ flush; handle; task }: a function of the system that flushes the folder's volume, and what it needs. Null where that can't be had.
+function Open-Volume([string]$folder) {
     try {
-        if ($onWindows) { return Sync-WindowsVolume (Get-ShownPath $folder) }
-        $native = Get-Native 'Unix' { param($type) Add-Native $type 'libc' 'sync' ([void]) @() }
-        $native::sync()
-        return $true
+        if ($onWindows) { return Open-WindowsVolume (Get-ShownPath $folder) }
+        $native = Get-Native 'Unix' { param($type) Add-Native $type 'libc' 'sync' ([int]) @() }    # it tells nothing
+        return @{ flush = [Func[int]][Delegate]::CreateDelegate([Func[int]], $native.GetMethod('sync')); handle = $null; task = $null }
     }
     catch {
         Write-Log "the volume can't be flushed: $($_.Exception.GetBaseException().Message)"
-        return $false
+        return $null
     }
 }
 
+function Close-Volume($volume) {
+    if ($null -eq $volume) { return }
+    if ($null -ne $volume.task) { [void]([IAsyncResult]$volume.task).AsyncWaitHandle.WaitOne() }
+    if ($null -ne $volume.handle) { $volume.handle.Dispose() }
+}
+
+# Flushes it beside other work, where it isn't being flushed already: nobody has to wait at the end for what is on the disk by then.
+function Start-Flush($volume) {
+    if ($null -eq $volume -or ($null -ne $volume.task -and -not $volume.task.IsCompleted)) { return }
+    $volume.task = [Threading.Tasks.Task[int]]::Factory.StartNew($volume.flush)
+}
+
 # By its own name: a volume may be mounted in a folder of another.
-function Sync-WindowsVolume([string]$folder) {
+function Open-WindowsVolume([string]$folder) {
     $native = Get-Native 'Volumes' {
         param($type)
         Add-Native $type 'kernel32.dll' 'GetVolumePathNameW' ([int]) @([string], [Text.StringBuilder], [uint32])
@@ -50,8 +71,9 @@ function Sync-WindowsVolume([string]$folder) {
     }
     $root = [Text.StringBuilder]::new(1024)
     $name = [Text.StringBuilder]::new(64)
-    if (-not $native::GetVolumePathNameW($folder, $root, 1024)) { return $false }
-    if (-not $native::GetVolumeNameForVolumeMountPointW($root.ToString(), $name, 64)) { return $false }
+    if (-not $native::GetVolumePathNameW($folder, $root, 1024)) { return $null }
+    if (-not $native::GetVolumeNameForVolumeMountPointW($root.ToString(), $name, 64)) { return $null }
     $handle = $native::CreateFileW($name.ToString().TrimEnd([char]'\'), 0x40000000, 3, [IntPtr]::Zero, 3, 0, [IntPtr]::Zero)    # to write, shared with all, if it exists
-    try { return -not $handle.IsInvalid -and [bool]$native::FlushFileBuffers($handle) } finally { $handle.Dispose() }
+    if ($handle.IsInvalid) { $handle.Dispose(); return $null }
+    return @{ flush = [Func[int]][Delegate]::CreateDelegate([Func[int]], $handle, $native.GetMethod('FlushFileBuffers')); handle = $handle; task = $null }
 }
