@@ -32,7 +32,7 @@ param([string]$folder)
 . "$PSScriptRoot/lib/swap.ps1"
 . "$PSScriptRoot/lib/swapback.ps1"
 
-$listenEvery = 100         # milliseconds
+$listenEvery = 20          # milliseconds
 
 function Invoke-JobWork($spec) {
     Assert-Open "$($spec['prepared'])"

@@ -43,8 +43,9 @@ function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
 function Wait-Status([string]$work, [string]$runId, [double]$seconds, [string[]]$states = @('running'), [bool]$attached = $false) {
     $clock = [Diagnostics.Stopwatch]::StartNew()
     $status = Get-Status $work $runId $attached
+    $end = [IO.Path]::Combine($work, 'jobs', $runId, 'result.json')
     while ($states -contains $status.state -and $clock.Elapsed.TotalSeconds -lt $seconds) {
-        [Threading.Thread]::Sleep(100)
+        for ($i = 0; $i -lt 5 -and -not [IO.File]::Exists($end); $i++) { [Threading.Thread]::Sleep(20) }
         $status = Get-Status $work $runId $attached
     }
     return $status
