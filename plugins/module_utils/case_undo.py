@@ -69,7 +69,8 @@ def broken_off(host: Host, state: AgentState) -> JobStatus | None:
     for status in map(host.poll, dict.fromkeys(_commits(state))):
         if status.active:
             raise _another(status)
-        if status.state != "done":  # a commit that has ended well since the scan left nothing open
+        # a commit that has ended well since the scan left nothing open; one that ended well before may have been undone by half since
+        if status.state != "done" or dict(state.journals).get(status.run_id) == "undoing":
             return status
     return None
 

@@ -89,6 +89,15 @@ def test_what_a_run_that_is_gone_has_left_is_undone(agent: Agent) -> None:
     assert step(agent) == {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
 
 
+def test_an_undo_that_broke_off_is_taken_up_although_its_commit_had_ended_well(agent: Agent) -> None:
+    before = snapshot(agent.root)
+    agent.start(agent.commit_spec("p1", deadline=0), "c1")
+    wait_for(lambda: agent.host.poll("c1").state == "done")
+    agent.store.write_journal("c1", "undoing")
+    result = step(agent)
+    assert (result["changed"], result["put_back"], snapshot(agent.root), agent.store.journal("c1")) == (True, 1, before, "undone")
+
+
 def test_check_mode_tells_what_it_would_undo(agent: Agent) -> None:
     agent.run(agent.commit_spec("p1"), "c1")
     agent.store.write_journal("c1", "swapped")
