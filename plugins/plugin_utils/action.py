@@ -27,6 +27,8 @@ display = Display()
 NAMESPACE = "dataminer.web"
 SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
+COMMIT_PATIENCE = 180.0  # seconds for which a commit isn't, though the web servers of the others stand still meanwhile: it may be undone yet
+COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
 
@@ -107,8 +109,9 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         if earlier:
             params["run_id"] = earlier["job"]["run_id"]
         begun = said = time.monotonic()
-        outcome = self._again(params, earlier["job"]) if earlier else self._call(params)
-        while params.get("wait") and not outcome.get("failed") and outcome.get("finished") is False:
+        known = earlier["job"] if earlier else _told_of(params)
+        outcome = self._again(params, known) if known else self._call(params)
+        while params.get("wait") and not _given_up(outcome) and outcome.get("finished") is False:
             job = outcome["job"]
             if time.monotonic() - begun > params["timeout"]:
                 return {**outcome, "failed": True, "msg": _too_long(job, params["timeout"])}
@@ -119,19 +122,24 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         return outcome
 
     def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
-        """One more look at a running job. A lost connection says nothing about the job: connect anew and look again."""
-        for attempt in range(1, LOST_CONNECTIONS + 1):
+        """One more look at a running job. A lost connection says nothing about the job: connect anew and look again.
+
+        Where the agent stays away, the result tells the job all the same: later steps have to know it.
+        """
+        begun, attempt, patience = time.monotonic(), 1, _patience(params, job)
+        while True:
             try:
                 return self._call(params)
             except AnsibleConnectionFailure as error:
                 why = first_line(error.__cause__ or error)
+                enough = attempt >= LOST_CONNECTIONS and time.monotonic() - begun >= patience
                 # a password that is refused again and again locks the account
-                if attempt == LOST_CONNECTIONS or is_refused(error):
-                    raise AnsibleConnectionFailure(_left_alone(job, attempt, why)) from error
-                display.warning(f"{self._agent()}: connection lost, the job goes on; connecting again ({attempt} of {LOST_CONNECTIONS - 1}): {why}")
-                connect_anew(self._connection)
-                time.sleep(params["poll_interval"])
-        raise AssertionError("unreachable")
+                if enough or is_refused(error):
+                    return {"unreachable": True, "changed": True, "finished": False, "msg": _left_alone(job, attempt, why), "job": job}
+            display.warning(f"{self._agent()}: connection lost, the job goes on; connecting again ({_count(attempt, patience)}): {why}")
+            connect_anew(self._connection)
+            time.sleep(params["poll_interval"] if attempt < LOST_CONNECTIONS else max(params["poll_interval"], COMMIT_PAUSE))
+            attempt += 1
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
@@ -140,6 +148,26 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = self._execute_module(module_name=f"{NAMESPACE}.{self.module}", module_args=here, task_vars=self.variables)
         result.pop("invocation", None)
         return result
+
+
+def _given_up(outcome: dict[str, Any]) -> bool:
+    return bool(outcome.get("failed") or outcome.get("unreachable"))
+
+
+def _told_of(params: dict[str, Any]) -> dict[str, Any] | None:
+    """The commit that is to be told to undo. It may wait for that word behind a connection that is lost for a moment; a word may be sent twice."""
+    if params.get("state") != "undone" or not params.get("committed"):
+        return None
+    return {"run_id": params["committed"], "kind": "commit", "state": "unknown", "progress": ""}
+
+
+def _patience(params: dict[str, Any], job: dict[str, Any]) -> float:
+    """Seconds for which an agent is tried at least. Of a commit's deadline most must be left, to undo the others before it comes."""
+    return min(COMMIT_PATIENCE, params["deadline"] / 3) if job["kind"] == "commit" else 0.0
+
+
+def _count(attempt: int, patience: float) -> str:
+    return f"{attempt} of {LOST_CONNECTIONS - 1}" if attempt < LOST_CONNECTIONS else f"{attempt}, until {patience:.0f} s are over"
 
 
 def _left_alone(job: dict[str, Any], times: int, why: str) -> str:

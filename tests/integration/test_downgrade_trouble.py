@@ -17,6 +17,7 @@ from test_downgrade_restore import NEW, OLD, back
 # a job of the restore that is at work while the agent falls silent, and the phase after which the cluster stops
 SILENT = {"silent_verify": ("verify", ""), "silent_prepare": ("prepare", "preparation"), "silent_commit": ("commit", "restore")}
 DEADLINE = 5  # seconds
+LATE = "undone_late-2"
 
 
 @pytest.mark.long
@@ -27,7 +28,7 @@ def test_trouble_on_one_agent(make_site: MakeSite) -> None:
     migrated = {name: site.cluster_of(name).digest(name) for name in contents}
     make_trouble(site)
 
-    run = downgrade(site, looked_at_often=[f"{name}-2" for name in SILENT])
+    run = downgrade(site, looked_at_often=[LATE, *(f"{name}-2" for name in SILENT)])
 
     assert run.rc != 0
     until(lambda: all(runs_web(site, name) for name in contents), what="the web servers, after the deadline")
@@ -52,6 +53,9 @@ def make_trouble(site: Site) -> None:
         site.cluster_of(name).set_state(name, service_fails=["stop"])
     site.tell_agents_of("no_stop_others_stay", dataminer_restore_on_failure="stop", dataminer_restore_deadline=DEADLINE)
     (site.agent("no_staging-2").work_dir / "staging").write_text("in the way", "utf-8")
+    site.tell_agents_of("undone_late", dataminer_restore_deadline=DEADLINE)
+    # ten looks at its commit, and the first word to undo it
+    site.switch_off(LATE, module="restore", once=str(site.agent(LATE).work_dir / "jobs" / "commit-*"), times=11)
     for name, (job, _phase) in SILENT.items():
         site.tell_agents_of(name, dataminer_restore_deadline=DEADLINE)
         second = site.agent(f"{name}-2")
@@ -62,8 +66,8 @@ def mend(site: Site) -> None:
     for name in ("no_stop-2", "no_stop_others_stay-2", "no_stop_alone-1"):
         site.cluster_of(name).set_state(name, service_fails=[])
     (site.agent("no_staging-2").work_dir / "staging").unlink()
-    for name in SILENT:
-        site.switch_on(f"{name}-2")
+    for name in (LATE, *(f"{name}-2" for name in SILENT)):
+        site.switch_on(name)
 
 
 def runs_web(site: Site, name: str) -> bool:
@@ -118,12 +122,23 @@ def was_upgraded_half(site: Site, run: Run, contents: Contents, migrated: Conten
     assert "The GQI DxM and the Web DcM were NOT reinstalled" in run.summary
 
 
+def is_back_in_time_to_be_undone(site: Site, run: Run, contents: Contents, migrated: Contents) -> None:
+    """It was given up while its files were swapped; what it has to put back is known all the same."""
+    assert run.verdicts("undone_late")[LATE] == "UNREACHABLE"
+    said = run.messages("undone_late-1")[-1]
+    assert f"{LATE}: unreachable" in said
+    assert f"{LATE}: put back as it was before" in said
+    for name in ("undone_late-1", LATE):
+        assert holds(site, name, migrated[name])
+
+
 TROUBLES: dict[str, Callable[[Site, Run, Contents, Contents], None]] = {
     "no_stop": fails_to_stop_its_web_server,
     "no_stop_others_stay": fails_and_the_others_are_to_stop,
     "no_stop_alone": fails_alone_and_is_backed_up,
     "no_staging": fails_to_prepare,
     "half_upgraded": was_upgraded_half,
+    "undone_late": is_back_in_time_to_be_undone,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -99,11 +100,40 @@ def test_an_agent_that_stays_away_is_given_up(make: Make, said: list[str], down:
     """Not before it was tried often enough: plugins that connect when they are reset fail there already."""
     played = make(AnsibleConnectionFailure("no route to host"))
     played.down = down
-    with pytest.raises(AnsibleConnectionFailure) as error:
-        follow(played, running())
+    result = follow(played, running())
     assert len(said) == 9
+    assert (result["unreachable"], result.get("failed", False), result["job"]) == (True, False, running()["job"])
     for part in ("lost (10x)", "install job install-1", "no route to host", "goes on by itself", "nothing is lost", "run the playbook again"):
-        assert part in str(error.value)
+        assert part in result["msg"]
+
+
+COMMIT = {"run_id": "commit-1", "kind": "commit", "state": "running", "progress": ""}
+
+
+@pytest.mark.parametrize(("deadline", "tries"), [(900, 18), (360, 12), (5, 10)])
+def test_a_commit_is_tried_for_longer(make: Make, said: list[str], deadline: int, tries: int) -> None:
+    """Only by its run id it can be undone, which later tasks take from the result: each try takes ten seconds here."""
+    played = make(AnsibleConnectionFailure("no route to host"))
+    result = follow(played, {"finished": False, "job": COMMIT}, state="committed", deadline=deadline)
+    assert (result["unreachable"], result["job"], len(played.asked)) == (True, COMMIT, tries)
+    assert len(said) == tries - 1
+    assert deadline != 900 or "connecting again (17, until 180 s are over)" in said[-1]
+
+
+def test_the_word_to_undo_is_sent_again(make: Make, said: list[str]) -> None:
+    """A commit waits for it, behind a network that comes back."""
+    played = make(AnsibleConnectionFailure("no route to host"), DONE)
+    assert follow(played, None, state="undone", committed="commit-1", deadline=900) == DONE
+    played = make(AnsibleConnectionFailure("no route to host"))
+    result = follow(played, None, state="undone", committed="commit-1", deadline=5)
+    assert (result["unreachable"], result["job"]["run_id"], len(played.asked)) == (True, "commit-1", 10)
+
+
+def test_a_call_that_is_to_start_something_is_not_sent_again_here(make: Make) -> None:
+    played = make(AnsibleConnectionFailure("no route to host"))
+    with pytest.raises(AnsibleConnectionFailure):
+        follow(played, None, state="undone", committed="", deadline=900)
+    assert len(played.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,6 +142,6 @@ def test_an_agent_that_stays_away_is_given_up(make: Make, said: list[str], down:
 def test_a_refused_password_is_not_tried_again(make: Make, said: list[str], error: Exception) -> None:
     """It would lock the account."""
     played = make(error)
-    with pytest.raises(AnsibleConnectionFailure, match=rf"lost \(1x\).*{error}.*goes on by itself"):
-        follow(played, running())
-    assert (len(played.asked), said) == (1, [])
+    result = follow(played, running())
+    assert re.search(rf"lost \(1x\).*{error}.*goes on by itself", result["msg"])
+    assert (result["unreachable"], len(played.asked), said) == (True, 1, [])
