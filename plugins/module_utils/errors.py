@@ -109,6 +109,10 @@ class Refused(DataMinerError):
     """A safety rule forbids it."""
 
 
+UNREAD = (ScriptFailed.__name__, InvalidScan.__name__)
+"""Errors of a call that nobody has foreseen: they say nothing of the job that the call asked for."""
+
+
 def from_dict(data: dict[str, str]) -> DataMinerError:
     """The error a `to_dict` described; an unknown type becomes a `JobFailed`."""
     kinds = {kind.__name__: kind for kind in DataMinerError.__subclasses__()}

@@ -46,7 +46,9 @@ def _committed(result: Mapping[str, Any] | None) -> str:
     if result is None or result.get("unreachable"):
         return f"not known, for it was unreachable; {_LATER}"
     if result.get("failed"):
-        return f"failed: {first_line(result.get('msg')) or 'no message'}"
+        line = first_line(result.get("msg")) or "no message"
+        goes_on = result.get("job") and result.get("finished") is False
+        return f"failed: {line}; {_LATER}" if goes_on else f"failed: {line}"
     if result.get("done") or result.get("would") or result.get("skipped"):
         return "unchanged"
     if result.get("released_by"):

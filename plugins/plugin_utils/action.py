@@ -17,7 +17,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
 from ..module_utils.cluster import first_line
-from ..module_utils.errors import DataMinerError, InvalidInput
+from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
 from ..module_utils.permission import check_permission
 from ..module_utils.settings import SETTINGS, is_unset, unfit
 from .lost import connect_anew, is_refused
@@ -29,6 +29,8 @@ SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
 COMMIT_PATIENCE = 180.0  # seconds for which a commit isn't, though the web servers of the others stand still meanwhile: it may be undone yet
 COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
+LOST = "connection lost, the job goes on; connecting again"
+UNREADABLE = "no answer that can be read, the job goes on; connecting again"
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
 
@@ -122,24 +124,35 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         return outcome
 
     def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
-        """One more look at a running job. A lost connection says nothing about the job: connect anew and look again.
+        """One more look at a running job. A lost connection says nothing about the job, nor does a call that broke off: connect anew and look again.
 
-        Where the agent stays away, the result tells the job all the same: later steps have to know it.
+        Where no look succeeds, the result tells the job all the same: later steps have to know it.
         """
         begun, attempt, patience = time.monotonic(), 1, _patience(params, job)
         while True:
-            try:
-                return self._call(params)
-            except AnsibleConnectionFailure as error:
-                why = first_line(error.__cause__ or error)
-                enough = attempt >= LOST_CONNECTIONS and time.monotonic() - begun >= patience
-                # a password that is refused again and again locks the account
-                if enough or is_refused(error):
-                    return {"unreachable": True, "changed": True, "finished": False, "msg": _left_alone(job, attempt, why), "job": job}
-            display.warning(f"{self._agent()}: connection lost, the job goes on; connecting again ({_count(attempt, patience)}): {why}")
+            outcome, why, refused = self._looked(params)
+            if not why:
+                return outcome
+            enough = attempt >= LOST_CONNECTIONS and time.monotonic() - begun >= patience
+            if enough or refused:
+                lost = outcome.get("unreachable")
+                return {**outcome, "changed": True, "finished": False, "msg": (_left_alone if lost else _unread)(job, attempt, why), "job": job}
+            what = LOST if outcome.get("unreachable") else UNREADABLE
+            display.warning(f"{self._agent()}: {what} ({_count(attempt, patience)}): {why}")
             connect_anew(self._connection)
             time.sleep(params["poll_interval"] if attempt < LOST_CONNECTIONS else max(params["poll_interval"], COMMIT_PAUSE))
             attempt += 1
+
+    def _looked(self, params: dict[str, Any]) -> tuple[dict[str, Any], str, bool]:
+        """A look: its result, why it tells nothing of the job, and whether it mustn't be made again."""
+        try:
+            outcome = self._call(params)
+        except AnsibleConnectionFailure as error:
+            # a password that is refused again and again locks the account
+            return {"unreachable": True}, first_line(error.__cause__ or error), is_refused(error)
+        # a use case tells its error; a module that didn't come so far has none
+        unread = outcome.get("failed") and (outcome.get("error") or {"type": UNREAD[0]})["type"] in UNREAD
+        return outcome, (first_line(outcome.get("msg")) or "nothing was said") if unread else "", False
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
@@ -174,6 +187,13 @@ def _left_alone(job: dict[str, Any], times: int, why: str) -> str:
     return (
         f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. "
         f"{GOES_ON}: make the agent reachable, then run the playbook again and it follows this job"
+    )
+
+
+def _unread(job: dict[str, Any], times: int, why: str) -> str:
+    return (
+        f"How far the {job['kind']} job {job['run_id']} is couldn't be read ({times}x): {why}. "
+        f"{GOES_ON}: mend the cause, then run the playbook again and it follows this job"
     )
 
 

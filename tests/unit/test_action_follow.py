@@ -145,3 +145,32 @@ def test_a_refused_password_is_not_tried_again(make: Make, said: list[str], erro
     result = follow(played, running())
     assert re.search(rf"lost \(1x\).*{error}.*goes on by itself", result["msg"])
     assert (result["unreachable"], len(played.asked), said) == (True, 1, [])
+
+
+def broken(kind: str) -> dict[str, Any]:
+    """What a call leaves that broke off, or that told an error."""
+    error = {"error": {"type": kind, "message": "no memory"}} if kind else {}
+    return {"failed": True, "changed": False, "msg": "no memory\nmore", **error}
+
+
+@pytest.mark.parametrize("kind", ["ScriptFailed", "InvalidScan", ""])
+def test_a_look_that_broke_off_is_no_failed_job(make: Make, said: list[str], kind: str) -> None:
+    """It is made again; a module that broke off, on a host that isn't Windows, tells no error."""
+    played = make(broken(kind), broken(kind), DONE)
+    assert follow(played, running()) == DONE
+    assert played.resets == 2
+    assert said[1] == "DMA1: no answer that can be read, the job goes on; connecting again (2 of 9): no memory"
+
+
+def test_a_job_of_which_nothing_can_be_read_is_given_up(make: Make) -> None:
+    """As a failure, with its run id: what it does, nobody knows."""
+    result = follow(make(broken("ScriptFailed")), running())
+    assert (result["failed"], result["finished"], result["job"]) == (True, False, running()["job"])
+    for part in ("install job install-1 is couldn't be read (10x): no memory", "goes on by itself", "run the playbook again"):
+        assert part in result["msg"]
+
+
+def test_a_job_that_failed_has_failed(make: Make, said: list[str]) -> None:
+    played = make(broken("JobFailed"))
+    assert follow(played, running()) == broken("JobFailed")
+    assert (len(played.asked), said) == (1, [])

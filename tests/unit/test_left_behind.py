@@ -27,6 +27,7 @@ LATER = "it starts its web server by itself after the deadline, with the restore
         (WAITS, {"skipped": True}, "has the restored files; its web server stands still and starts by itself after the deadline"),
         ({**WAITS, "released_by": "deadline"}, None, "has the restored files; it started its web server by itself"),
         ({"failed": True, "msg": "1 files read back differently; all was put back"}, None, "failed: 1 files read back differently; all was put back"),
+        ({**WAITS, "failed": True, "finished": False, "msg": "it hasn't ended"}, None, f"failed: it hasn't ended; {LATER}"),
         ({"unreachable": True, "msg": "no route"}, None, f"not known, for it was unreachable; {LATER}"),
         (None, None, f"not known, for it was unreachable; {LATER}"),
         ({"finished": True, "done": True}, {"skipped": True}, "unchanged"),
