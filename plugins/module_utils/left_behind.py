@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .cluster import first_line
+from .errors import UNREAD
 
 Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
 
@@ -33,13 +34,22 @@ def _undone(result: Mapping[str, Any]) -> str:
     if result.get("unreachable"):
         return f"NOT known to be put back, for it was unreachable ({line}); {_LATER}"
     if result.get("failed"):
-        return f"NOT put back: {line}. The next run undoes what is left"
+        return _not_undone(result, line)
     if result.get("finished") is False:
         return "NOT put back yet: its job goes on"
     kept, conflicts = len(result.get("kept") or ()), len(result.get("conflicts") or ())
     but = [f"{kept} files that were changed since stay"] if kept else []
     but += [f"{conflicts} were moved away"] if conflicts else []
     return "put back as it was before" + (f", but {' and '.join(but)}" if but else "") + "; its web server runs"
+
+
+def _not_undone(result: Mapping[str, Any], line: str) -> str:
+    """Where no answer came, the word to undo may never have arrived: a commit that waits for one is no restore that broke off."""
+    if (result.get("error") or {}).get("type", "") in UNREAD:
+        return f"NOT known to be put back: {line}; {_LATER}"
+    if result.get("finished") is False:
+        return f"NOT put back yet: {line}"
+    return f"NOT put back: {line}. The next run undoes what is left"
 
 
 def _committed(result: Mapping[str, Any] | None) -> str:

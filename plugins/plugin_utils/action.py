@@ -151,8 +151,10 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             # a password that is refused again and again locks the account
             return {"unreachable": True}, first_line(error.__cause__ or error), is_refused(error)
         # a use case tells its error; a module that didn't come so far has none
-        unread = outcome.get("failed") and (outcome.get("error") or {"type": UNREAD[0]})["type"] in UNREAD
-        return outcome, (first_line(outcome.get("msg")) or "nothing was said") if unread else "", False
+        error = outcome.get("error") or {"type": UNREAD[0]}
+        if not outcome.get("failed") or error["type"] not in UNREAD:
+            return outcome, "", False
+        return {**outcome, "error": error}, first_line(outcome.get("msg")) or "nothing was said", False
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):

@@ -162,9 +162,11 @@ def test_a_look_that_broke_off_is_no_failed_job(make: Make, said: list[str], kin
     assert said[1] == "DMA1: no answer that can be read, the job goes on; connecting again (2 of 9): no memory"
 
 
-def test_a_job_of_which_nothing_can_be_read_is_given_up(make: Make) -> None:
-    """As a failure, with its run id: what it does, nobody knows."""
-    result = follow(make(broken("ScriptFailed")), running())
+@pytest.mark.parametrize("kind", ["ScriptFailed", ""])
+def test_a_job_of_which_nothing_can_be_read_is_given_up(make: Make, kind: str) -> None:
+    """As a failure, with its run id and an error that says so: what it does, nobody knows."""
+    result = follow(make(broken(kind)), running())
+    assert result["error"]["type"] == "ScriptFailed"
     assert (result["failed"], result["finished"], result["job"]) == (True, False, running()["job"])
     for part in ("install job install-1 is couldn't be read (10x): no memory", "goes on by itself", "run the playbook again"):
         assert part in result["msg"]

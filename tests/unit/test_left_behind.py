@@ -21,6 +21,12 @@ LATER = "it starts its web server by itself after the deadline, with the restore
             "put back as it was before, but 2 files that were changed since stay and 1 were moved away; its web server runs",
         ),
         (WAITS, {"failed": True, "msg": "W3SVC didn't stop\nlog"}, "NOT put back: W3SVC didn't stop. The next run undoes what is left"),
+        (
+            WAITS,
+            {"failed": True, "finished": False, "msg": "it couldn't be read", "error": {"type": "ScriptFailed"}, "job": {"run_id": "c1"}},
+            f"NOT known to be put back: it couldn't be read; {LATER}",
+        ),
+        (WAITS, {"failed": True, "finished": False, "msg": "it hasn't ended after 5 s"}, "NOT put back yet: it hasn't ended after 5 s"),
         (WAITS, {"unreachable": True, "msg": "no route"}, f"NOT known to be put back, for it was unreachable (no route); {LATER}"),
         (WAITS, {"finished": False}, "NOT put back yet: its job goes on"),
         (WAITS, None, "has the restored files; its web server stands still and starts by itself after the deadline"),
