@@ -10,7 +10,7 @@ from .case_common import Args, Result, follow, job_result, read_state, run_id_of
 from .case_step import ended, known, running, service_of
 from .errors import Busy, JobFailed
 from .host import Host
-from .jobs import OPEN_JOURNAL_STATES, JobStatus
+from .jobs import OPEN_JOURNAL_STATES, JobStatus, ends_by_itself
 
 SHOWN = 10
 
@@ -76,15 +76,12 @@ def broken_off(host: Host, state: AgentState) -> JobStatus | None:
 
 
 def _another(status: JobStatus) -> Busy:
-    until = status.progress.get("until")
-    end = f"at {until}" if until else "at its deadline, counted from when its files are swapped,"
     return Busy(
         "A restore of another run is at work on this agent",
         found=f"commit job {status.run_id} of {status.owner}, started {status.started}; "
         + ("its files are swapped, and its web server waits for a word" if status.state == "waiting" else "it is swapping files"),
         needed="an agent on which no restore is under way",
-        remedy=f"let that run end, then run again. Where it is gone, the agent starts its web server by itself {end} at the latest, "
-        "with the restored files, and a later run goes on from there",
+        remedy=f"let that run end, then run again. Where it is gone, {ends_by_itself(status.progress.get('until') or '')}",
     )
 
 

@@ -25,7 +25,7 @@ from .gate_values import (
     passed,
     warned,
 )
-from .jobs import OPEN_JOURNAL_STATES, size_text
+from .jobs import OPEN_JOURNAL_STATES, ends_by_itself, size_text
 from .readiness import has_reached
 
 CONTENT_FACTOR = {UPGRADE: 3.0, DOWNGRADE: 2.0, BACKUP: 1.0}
@@ -36,7 +36,7 @@ OWN_JOBS = {
     DOWNGRADE: ("backup", "verify", "install", "prepare", "commit", "undo"),
     BACKUP: ("backup", "verify"),
 }
-"""The jobs that a run for a purpose starts: the next run attaches to one that is still under way."""
+"""The jobs that a run for a purpose starts: the next run attaches to one that is still under way, unless it is a commit."""
 
 FIT_LANGUAGE_MODES = (None, "FullLanguage")
 _SHOWN = 3
@@ -69,6 +69,8 @@ def _job(case: Case) -> Finding:
     if job is None:
         return passed("no job of this collection is running")
     found = f"{job.kind} job {job.run_id} of {job.owner or 'an unknown owner'} since {job.started or 'an unknown time'}"
+    if job.kind == "commit" and job.kind in OWN_JOBS.get(case.request.purpose, ()):
+        return warned(found, remedy=f"nothing, if it has ended when this run comes to it: else this run stops, and {ends_by_itself()}")
     if job.kind in OWN_JOBS.get(case.request.purpose, ()):
         return warned(found, remedy="nothing: this run attaches to it if it is the same work, and doesn't start a second one")
     return denied(found)

@@ -92,6 +92,12 @@ class JobStatus:
         )
 
 
+def ends_by_itself(until: str = "") -> str:
+    """What becomes of a commit whose run is gone, for people. No run follows that of another."""
+    end = f"at {until}" if until else "at its deadline, counted from when its files are swapped,"
+    return f"the agent starts its web server by itself {end} at the latest, with the restored files, and a later run goes on from there"
+
+
 def size_text(count: float) -> str:
     """Bytes for people: 1.5 GB."""
     for unit in ("bytes", "KB", "MB"):

@@ -18,6 +18,7 @@ from ansible.utils.display import Display
 from ..module_utils.arguments import argument_spec
 from ..module_utils.cluster import first_line
 from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
+from ..module_utils.jobs import ends_by_itself
 from ..module_utils.permission import check_permission
 from ..module_utils.settings import SETTINGS, is_unset, unfit
 from .lost import connect_anew, is_refused
@@ -186,21 +187,22 @@ def _count(attempt: int, patience: float) -> str:
 
 
 def _left_alone(job: dict[str, Any], times: int, why: str) -> str:
-    return (
-        f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. "
-        f"{GOES_ON}: make the agent reachable, then run the playbook again and it follows this job"
-    )
+    goes_on = _goes_on(job, "make the agent reachable, then ")
+    return f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. {goes_on}"
 
 
 def _unread(job: dict[str, Any], times: int, why: str) -> str:
-    return (
-        f"How far the {job['kind']} job {job['run_id']} is couldn't be read ({times}x): {why}. "
-        f"{GOES_ON}: mend the cause, then run the playbook again and it follows this job"
-    )
+    return f"How far the {job['kind']} job {job['run_id']} is couldn't be read ({times}x): {why}. {_goes_on(job, 'mend the cause, then ')}"
 
 
 def _too_long(job: dict[str, Any], timeout: int) -> str:
     return (
         f"The {job['kind']} job {job['run_id']} hasn't ended after {timeout} s. Last progress: {job['progress'] or job['state']}. "
-        f"{GOES_ON}: run the playbook again and it follows this job; set dataminer_timeout to wait longer"
+        f"{_goes_on(job)}; set dataminer_timeout to wait longer"
     )
+
+
+def _goes_on(job: dict[str, Any], first: str = "") -> str:
+    if job["kind"] == "commit":
+        return f"{GOES_ON}: where it isn't undone, {ends_by_itself()}"
+    return f"{GOES_ON}: {first}run the playbook again and it follows this job"

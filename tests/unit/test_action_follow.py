@@ -110,6 +110,14 @@ def test_an_agent_that_stays_away_is_given_up(make: Make, said: list[str], down:
 COMMIT = {"run_id": "commit-1", "kind": "commit", "state": "running", "progress": ""}
 
 
+@pytest.mark.parametrize("answer", [AnsibleConnectionFailure("no route"), {"failed": True, "msg": "no memory"}, {"finished": False, "job": COMMIT}])
+def test_no_later_run_follows_a_commit(make: Make, answer: Any) -> None:
+    """It is another run's then."""
+    said = follow(make(answer), {"finished": False, "job": COMMIT}, state="committed", deadline=900, timeout=300)["msg"]
+    assert "follows this job" not in said
+    assert "where it isn't undone, the agent starts its web server by itself at its deadline, counted from when its files are swapped," in said
+
+
 @pytest.mark.parametrize(("deadline", "tries"), [(900, 18), (360, 12), (5, 10)])
 def test_a_commit_is_tried_for_longer(make: Make, said: list[str], deadline: int, tries: int) -> None:
     """Only by its run id it can be undone, which later tasks take from the result: each try takes ten seconds here."""

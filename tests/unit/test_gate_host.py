@@ -150,6 +150,13 @@ def test_a_run_attaches_to_its_own_kinds_of_job_only(purpose: str, kind: str, ex
     assert verdict(for_purpose(purpose, state(job=job(kind))), "job") is expected
 
 
+@pytest.mark.parametrize(("kind", "attaches"), [("prepare", True), ("undo", True), ("commit", False)])
+def test_no_run_attaches_to_a_commit(kind: str, attaches: bool) -> None:
+    """Its own controller releases it, or the deadline does."""
+    remedy = row(for_purpose("downgrade", state(job=job(kind))), "job").remedy
+    assert ("attaches" in remedy, "starts its web server by itself at its deadline" in remedy) == (attaches, not attaches)
+
+
 def test_an_upgrade_that_runs_during_a_backup_denies_even_where_it_is_ours() -> None:
     assert verdict(for_purpose("backup", state(job=job("install"), host={"upgrade_running": True})), "upgrade-running") is DENY
 
