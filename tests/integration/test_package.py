@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 from conftest import MakeSite, WebServer
-from playbook import Run, Site, installs, scenarios
+from playbook import Run, Site, installs, jobs, scenarios, until
+from test_upgrade_web import held
 
 NEW = "10.5.9"
 
@@ -91,6 +92,24 @@ def test_from_a_web_server(make_site: MakeSite, web_server: WebServer) -> None:
     again = site.play("upgrade_web", variables=wanted)
     assert (again.rc, again.changed) == (0, 0), again.text
     assert len(web_server.asked) == 3
+
+
+def test_no_package_is_brought_beneath_an_install(make_site: MakeSite, web_server: WebServer) -> None:
+    """Without a SHA-256 it would be brought again; the next run attaches to the install instead."""
+    site = make_site(agents=1, install_seconds=5)
+    package, (agent,) = outside(site), site.agents
+    wanted = {"dataminer_target_version": NEW, "dataminer_package": f"{web_server(site.dir)}/{quote(package.name)}"}
+    playing = site.begin("upgrade_web", variables=wanted)
+    until(lambda: bool(installs(agent)), what="an install")
+    playing.kill()
+    with held([agent]):
+        following = site.begin("upgrade_web", variables=wanted)
+        until(lambda: "Wait for the install]" in following.text() or following.process.poll() is not None, what="the next run's wait")
+        assert len(web_server.asked) == 1
+    again = following.finish()
+
+    finished(site, again, package.read_bytes())
+    assert (len(installs(agent)), len(jobs(agent, "install"))) == (1, 1)
 
 
 def test_wrong_package_on_the_controller(make_site: MakeSite) -> None:
