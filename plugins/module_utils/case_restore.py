@@ -86,7 +86,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
 def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
     """The spec of the job that verifies the chosen backup, or the result where it was restored before."""
     chosen = choose(state.backups, wanted=args.get("backup") or "target", target=target, background=_background(state, args))
-    if done := _already(state, chosen.backup, args):
+    if done := _already(state, chosen.backup, args, target):
         return done
     aside = join(args["work_dir"], "aside") if copy and chosen.backup.origin not in KEPT else None
     spec = verify_spec(args, chosen.backup, copy_to=aside, compare=True)
@@ -128,12 +128,17 @@ def _mark(backup: BackupFile) -> str:
     return f"{backup.size} {utc_text(_made(backup))}"
 
 
-def _already(state: AgentState, backup: BackupFile, args: Args) -> Result | None:
-    """The same backup was restored since the last install: doing it again would overwrite what was edited since."""
+def _already(state: AgentState, backup: BackupFile, args: Args, target: Version | None) -> Result | None:
+    """The same backup was restored since the last install: doing it again would overwrite what was edited since.
+
+    An agent that runs another version was installed since, whatever is left of the installer's own records.
+    """
     last = state.last_restore
     if args.get("again") or last is None or last.state != "released" or not _is_restored(last, backup):
         return None
     if last.partial or args.get("apps") or args.get("dashboards"):
+        return None
+    if _other_software(state, target):
         return None
     attempt = latest_attempt(state)
     if attempt and last.at <= (attempt.ended or attempt.started):
@@ -232,7 +237,7 @@ def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
 
 def _software_first(state: AgentState, target: Version | None) -> None:
     """Content that is restored under other web apps than it was made on is migrated again."""
-    if target is None or state.web.version is None or same_release(state.web.version, target) is not False:
+    if not _other_software(state, target):
         return
     raise Refused(
         "The agent doesn't run the web version that the content is restored for",
@@ -240,6 +245,11 @@ def _software_first(state: AgentState, target: Version | None) -> None:
         needed=str(target),
         remedy="run the whole playbook, without --tags and --skip-tags, with the older package in dataminer_package",
     )
+
+
+def _other_software(state: AgentState, target: Version | None) -> bool:
+    """Whether the agent surely runs another web version than the content is restored for."""
+    return target is not None and state.web.version is not None and same_release(state.web.version, target) is False
 
 
 def _prepare_spec(args: Args, chosen: dict[str, Any], safety: dict[str, Any] | None) -> dict[str, Any]:

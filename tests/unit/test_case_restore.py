@@ -68,6 +68,14 @@ def test_a_backup_that_was_restored_is_not_restored_again(agent: Agent) -> None:
     assert not step(agent, "chosen", backup="one.zip", again=True)["chosen"].get("done")
 
 
+def test_a_backup_is_restored_again_where_another_version_was_installed_since(agent: Agent) -> None:
+    """Of that install nothing else may be left: somebody has cleaned the installer's records."""
+    restored(agent, "one.zip")
+    for web, target, expected in (("10.5.9", "10.5.6", False), ("10.5.6", "10.5.6", True), ("", "10.5.6", True), ("10.5.9", "", True)):
+        chosen = step(agent, "chosen", backup="one.zip", web_version=web, version=target)["chosen"]
+        assert bool(chosen.get("done")) is expected, (web, target)
+
+
 def test_another_backup_of_the_same_name_is_another(agent: Agent) -> None:
     restored(agent, "one.zip")
     (agent.backups / "one.zip").unlink()
