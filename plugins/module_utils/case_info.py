@@ -17,6 +17,7 @@ from .backup import TWO_VERSIONS, plan_backup
 from .case_common import Args, Result, optional_version, pack, scan_request, state_of
 from .content import combined
 from .errors import DataMinerError
+from .gate_host import no_restart
 from .host import Host
 from .read_agent import digest_of
 
@@ -36,7 +37,8 @@ def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) 
         items = content_items(state_of({**scan, "content": None}, args), args)
         scan = {**scan, "content": combined(scan["content"], items, apps={f"Applications/{app['folder']}" for app in scan["apps"]})}
     state = state_of(scan, args)
-    return {"changed": False, "agent": to_result(state), "scan": pack(compact(scan, args)), "overrides": overrides(args)}
+    told = {"agent": to_result(state), "no_restart": list(no_restart(state))}
+    return {"changed": False, **told, "scan": pack(compact(scan, args)), "overrides": overrides(args)}
 
 
 def likely(args: Args) -> dict[str, Any] | None:

@@ -87,6 +87,18 @@ def _journal(case: Case) -> Finding:
     return warned("; ".join(found), remedy="nothing: this run is to recover it") if case.request.recover else denied("; ".join(found))
 
 
+def no_restart(state: AgentState) -> tuple[str, ...]:
+    """What speaks against a restart of the agent now."""
+    job, host = state.job, state.host
+    if host is None:
+        return ("nothing on the host answered for what is at work there",)
+    found = [f"{job.kind} job {job.run_id}"] if job else []
+    found += ["a Windows Installer at work"] if host.installer_busy else []
+    found += ["a DataMiner upgrade at work"] if host.upgrade_running else []
+    found += [f"restore {run_id}, which is {journal}" for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES]
+    return tuple(found)
+
+
 def restarts(request: Request, state: AgentState) -> bool:
     """Whether this run restarts the agent first: never while something is at work there, nor before a restore that broke off is undone.
 
@@ -95,9 +107,7 @@ def restarts(request: Request, state: AgentState) -> bool:
     host = state.host
     if not request.allow_reboot or request.purpose not in CHANGES or state.language_mode is None or host is None:
         return False
-    at_work = state.job is not None or host.installer_busy or host.upgrade_running
-    broken_off = any(journal in OPEN_JOURNAL_STATES for _run_id, journal in state.journals)
-    return bool(host.pending_reboot) and not at_work and not broken_off
+    return bool(host.pending_reboot) and not no_restart(state)
 
 
 def restart_order(request: Request, readings: Iterable[Reading]) -> tuple[str, ...]:

@@ -61,6 +61,11 @@ agent:
   sample:
     server: {version: 10.5.4 (CU0), source: "Upgrades/VersionHistory.txt, line of 2025-03-27 11:16:35"}
     web: {version: 10.5.9 (CU0), source: "Upgrades/Packages/…, completed 2025-09-03T20:11:00Z"}
+no_restart:
+  description: What speaks against a restart of the agent now, as a job or an installer at work, or a restore that is open.
+  returned: success
+  type: list
+  elements: str
 scan:
   description:
     - The same for M(dataminer.web.version_gate) and M(dataminer.web.cluster_report), packed.

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import pytest
 from conftest import MakeWindowsSite, WebServer
-from playbook import installs, scenarios
+from playbook import installs, scenarios, until
 from played import WindowsSite
 from simulator.cluster import Agent
+from simulator.windows.faults import Fault
 from simulator.windows.files import PREFIX
 
 pytestmark = pytest.mark.powershell
@@ -137,3 +138,37 @@ def test_reboot_that_stays_pending(make_windows_site: MakeWindowsSite) -> None:
     assert "a reboot is pending still. Found Component Based Servicing" in run.messages("DMA1")[0]
     assert "DMA1 was restarted and isn't back" in run.messages("DMA2")[0]
     assert all(installs(agent) == [] for agent in site.agents)
+
+
+def test_agent_that_is_at_work_by_the_time_of_its_restart(make_windows_site: MakeWindowsSite) -> None:
+    """The gate saw it at rest; while the other one restarts, somebody begins to install something."""
+    site = make_windows_site()
+    for agent in site.agents:
+        site.cluster.set_state(agent.name, pending_reboot=PENDING)
+    site.machine("DMA1").web_slow = 3.0
+
+    playing = site.begin("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
+    until(lambda: len(site.machine("DMA1").boots) > 1 or playing.process.poll() is not None, what="the first restart")
+    site.cluster.set_state("DMA2", busy=True)
+    run = playing.finish()
+
+    assert run.rc != 0
+    assert [len(site.machine(agent.name).boots) for agent in site.agents] == [2, 1]
+    assert "The agent isn't restarted" in run.messages("DMA2")[0]
+    assert "Found a Windows Installer at work; needed nothing at work" in run.messages("DMA2")[0]
+    assert "DMA2 couldn't be restarted" in run.messages("DMA1")[0]
+    assert run.verdicts()["DMA2"] == "FAILED: restart"
+
+
+def test_only_agent_that_falls_silent_before_its_restart(make_windows_site: MakeWindowsSite) -> None:
+    """Nobody else is left to speak: there is a summary all the same."""
+    site = make_windows_site(agents=1)
+    site.cluster.set_state("DMA1", pending_reboot=PENDING)
+    site.host("DMA1").faults.plan(Fault(kind="drop", call=2, lasting=True))
+
+    run = site.play("upgrade_web", variables=site.target(dataminer_allow_reboot=True))
+
+    assert run.rc != 0
+    assert run.verdicts() == {"DMA1": "UNREACHABLE"}
+    assert "DMA1 failed (unreachable): " in run.summary
+    assert "DMA1 couldn't be restarted" in run.messages("DMA1")[-1]

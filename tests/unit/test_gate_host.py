@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
-from ansible_collections.dataminer.web.plugins.module_utils.gate_host import restart_order, restarts
+from ansible_collections.dataminer.web.plugins.module_utils.gate_host import no_restart, restart_order, restarts
 from gate_agents import cluster, installed, job, judge, package, reading, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
@@ -115,6 +115,20 @@ def test_no_agent_is_restarted_unasked_needlessly_or_at_work(purpose: str, allow
     assert not restarts(request(purpose, allow_reboot=allowed), one)
     gate = for_purpose(purpose, one, allow_reboot=allowed)
     assert "this run restarts" not in " ".join(found.remedy for found in gate.rows)
+
+
+def test_what_speaks_against_a_restart_is_told() -> None:
+    assert no_restart(state(host=PENDING)) == ()
+    assert no_restart(
+        state(host={"installer_busy": True, "upgrade_running": True}, job=job("backup"), journals=(("c1", "swapped"), ("c0", "undone")))
+    ) == (
+        "backup job backup-1",
+        "a Windows Installer at work",
+        "a DataMiner upgrade at work",
+        "restore c1, which is swapped",
+    )
+    (said,) = no_restart(replace(state(), host=None))
+    assert "nothing on the host answered" in said
 
 
 @pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
