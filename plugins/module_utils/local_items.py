@@ -16,12 +16,12 @@ from .errors import Refused
 from .local_files import entries
 from .local_places import Places
 
-VERSION_FOLDER = re.compile(r"version_0*(\d+)", re.IGNORECASE)
+VERSION_FOLDER = re.compile(r"version_0*([0-9]+)", re.IGNORECASE | re.ASCII)
 LINK = "is a link: not followed"
 SPECIAL = "is no ordinary file"
 NOTES = (LINK, SPECIAL)  # what is left out with a note; anything else that is noted is a file that couldn't be had
 
-NAMED = re.compile(r'"(?:PublicVersion|DraftVersion)"\s*:\s*"?(\d{1,9})\b')
+NAMED = re.compile(r'"(?:PublicVersion|DraftVersion)"\s*:\s*"?([0-9]{1,9})\b')
 
 Note = Callable[[str, str], None]
 

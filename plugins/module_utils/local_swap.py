@@ -130,7 +130,7 @@ class Swap:
     def _swap_in(self, staged: str, target: str, row: Row) -> None:
         if row.action == REPLACE:
             kept = f"{self.replaced}/{row.path}"
-            self._keep(target, kept)
+            self._keep(target, kept, row.path)
             _take_rights(kept, staged)
         else:
             parent = os.path.dirname(target)
@@ -142,14 +142,29 @@ class Swap:
             os.utime(staged)
         os.replace(staged, target)
 
-    def _keep(self, target: str, kept: str) -> None:
+    def move_aside(self, target: str, path: str) -> None:
+        """Out of the way, into `conflicts/`: what somebody wrote."""
+        aside = f"{self.conflicts}/{path}"
+        os.makedirs(os.path.dirname(aside), exist_ok=True)
+        number = 0
+        while os.path.lexists(aside):
+            number += 1
+            aside = f"{self.conflicts}/{path}.{number}"
+        os.rename(target, aside)
+
+    def _keep(self, target: str, kept: str, path: str) -> None:
         """Hold on to the file that is there now."""
         if not os.path.lexists(target) and os.path.lexists(kept):
             return  # moved there by a run that was broken off
         if not stat.S_ISREG(os.lstat(target).st_mode):
             raise FileExistsError(errno.EEXIST, "is no ordinary file any more", target)
         self._kept_folder(os.path.dirname(kept))
-        with contextlib.suppress(FileNotFoundError):
+        if os.path.lexists(kept):
+            if not os.path.samestat(
+                os.lstat(target), os.lstat(kept)
+            ):  # made anew by somebody, once the one before was moved there: that is the only one of its kind
+                self.move_aside(target, path)
+                return
             os.unlink(kept)
         try:
             os.link(target, kept, follow_symlinks=False)

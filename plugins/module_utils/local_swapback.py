@@ -72,7 +72,7 @@ class WayBack:
             return "", None
         if self.swap.reader.holds(target, row.sha256):
             return "removed", lambda: os.unlink(target)
-        return ("kept", None) if self.edited else ("", lambda: self._move_aside(target, row.path))
+        return ("kept", None) if self.edited else ("", lambda: self.swap.move_aside(target, row.path))
 
     def _return(self, row: Row) -> Way:
         target, kept = f"{self.swap.root}/{row.target}", f"{self.swap.replaced}/{row.path}"
@@ -93,17 +93,8 @@ class WayBack:
         return found is not None and ((found == row.sha256 and not waiting) or found == self.swap.reader.digest(kept))
 
     def _replace(self, kept: str, target: str, path: str) -> None:
-        self._move_aside(target, path)
+        self.swap.move_aside(target, path)
         _put_back(kept, target)
-
-    def _move_aside(self, target: str, path: str) -> None:
-        aside = f"{self.swap.conflicts}/{path}"
-        os.makedirs(os.path.dirname(aside), exist_ok=True)
-        number = 0
-        while os.path.lexists(aside):
-            number += 1
-            aside = f"{self.swap.conflicts}/{path}.{number}"
-        os.rename(target, aside)
 
     def _conflicts(self) -> list[str]:
         """All of this restore, of an earlier attempt too."""

@@ -21,8 +21,8 @@ NOTED = """
 """
 
 
-def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
-    text = windows_host.script_text("job_prepare")
+def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str, job: str = "job_prepare") -> None:
+    text = windows_host.script_text(job)
     assert text.count(old) == 1
     monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(old, new)))
 
@@ -79,3 +79,23 @@ def test_the_system_flushes_a_volume(powershell: Engine) -> None:
     script = HEAD + library("workers", "flush") + "\n$Ansible.Result = Sync-Volume ([IO.Path]::GetTempPath())"
     answer = powershell.execute(script, {}, 2)
     assert (answer["failed"], answer["result"]) == (False, True), answer["error"]
+
+
+def test_a_file_that_is_flushed_is_waited_for(powershell: Engine) -> None:
+    """Another program may look at it for a moment."""
+    script = (
+        HEAD
+        + library("workers", "zipdirectory", "zipentries", "flush")
+        + """
+$path = [IO.Path]::GetTempFileName()
+$clock = [Diagnostics.Stopwatch]::StartNew()
+$held = [IO.FileStream]::new($path, 'Open', 'ReadWrite', 'None')
+$shared = @{ patience = 0.3; held = $heldCodes }
+try { Sync-Batch $shared @{} @($path) } catch { $Ansible.Result = Test-Held $_ } finally { $held.Dispose() }
+Sync-Batch $shared @{} @($path, "$path.gone")
+[IO.File]::Delete($path)
+$Ansible.Result = @($Ansible.Result, ($clock.Elapsed.TotalSeconds -ge 0.3))
+"""
+    )
+    answer = powershell.execute(script, {}, 2)
+    assert answer["result"] == [True, True], answer["error"]

@@ -106,3 +106,10 @@ def test_what_is_mended_and_what_is_refused(powershell: Engine, tmp_path: Path, 
     answer = run(powershell, REFUSED, {**case, "folder": str(tmp_path)})
     assert not answer["failed"], answer["error"]
     assert answer["result"] == {"told": told, "set": mended}
+
+
+def test_what_cannot_be_listed_is_not_taken_for_empty(powershell: Engine, tmp_path: Path) -> None:
+    script = REFUSED.replace("try { Protect-Folder", "function Get-Entry { return , @() }\ntry { Protect-Folder")
+    (tmp_path / "jobs").mkdir()
+    answer = run(powershell, script, {"weak": "owner", "mended": True, "folder": str(tmp_path)})
+    assert answer["result"] == {"told": "it belongs to AGENT\\mallory, who may have put things into it", "set": False}, answer["error"]

@@ -56,6 +56,11 @@ def test_rows_of_the_restart_manager(powershell: Engine) -> None:
     assert gone == f"Skyline é (process {2**31 - 7})"
 
 
+def test_a_log_that_cannot_be_written_ends_nothing(powershell: Engine) -> None:
+    script = "$job.folder = [IO.Path]::Combine([IO.Path]::GetTempPath(), [Guid]::NewGuid().ToString()); Write-Log 'x'; $Ansible.Result = 'goes on'"
+    assert run(powershell, script) == "goes on"
+
+
 def test_a_repeat_after_half_a_replacement(powershell: Engine, tmp_path: Path) -> None:
     """Error 1177: the old file has its other name already, the new one isn't in its place yet."""
     places = {name: tmp_path / name / "x.json" for name in ("staging", "content", "replaced")}

@@ -124,7 +124,8 @@ def test_the_other_lanes_verify_it(host: Lane) -> None:
 
 
 def test_versions_of_an_app(host: Lane) -> None:
-    fill(host)
+    """By their numbers, which no type need hold; what has other digits is no version."""
+    fill(host, {**FILES, f"{APP}/version_{'9' * 30}/App.config.json": b"x", f"{APP}/version_\u0663/App.config.json": b"x"})
     items = [{"path": APP, "versions": [2]}, {"path": "Dashboards/Overview.dmadb.json", "versions": None}]
     status = host.run(spec(host, items=items))
     assert status.state == "done", status.error
@@ -133,6 +134,7 @@ def test_versions_of_an_app(host: Lane) -> None:
         f"{APP}/version_2/App.config.json",
         f"{APP}/version_2/pages/é 😀.dmadb.json",
         f"{APP}/version_02x/not a version.json",
+        f"{APP}/version_\u0663/App.config.json",
         "Dashboards/Overview.dmadb.json",
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.entry_names import names_digest
 from conftest import Lane
-from restores import Restore
+from restores import BACKUP, Restore
 from test_job_backup import APP, FILES, HEADER, fill, left
 from test_job_verify import make
 
@@ -216,6 +216,18 @@ def test_a_later_restore_that_ends_well_is_the_end_of_what_earlier_ones_kept(hos
     assert {place.name for place in (restore.work / "replaced").iterdir()} == {"p3"}
     assert list((restore.work / "staging").iterdir()) == []
     assert not (restore.work / "jobs" / "p1" / "rows.txt").exists()
+
+
+def test_an_earlier_preparation_that_another_program_holds_stays_whole(windows: Lane) -> None:
+    """The new one counts all the same; the next takes the old one away."""
+    restore = Restore(windows)
+    path = make(windows.home / "a.zip", FILES)
+    with windows.holding(restore.work / "jobs" / "p1" / "rows.txt"):
+        status = windows.run(spec(windows, path), "p2")
+    assert status.state == "done", status.error
+    assert staged(windows, "p1") == {path: text.encode() for path, text in BACKUP.items()}
+    assert windows.run(spec(windows, path), "p3").state == "done"
+    assert [place.name for place in (restore.work / "staging").iterdir()] == ["p3"]
 
 
 def test_the_whole_way(host: Lane) -> None:

@@ -228,6 +228,21 @@ def test_a_file_that_was_made_anew_before_its_turn_came_stays(restore: Restore) 
     assert restore.content() == {**MIGRATED, OVERVIEW: "made anew"}
 
 
+def test_a_file_that_was_made_anew_is_in_nobodys_way_when_it_is_committed_again(restore: Restore) -> None:
+    """It is moved away, for the one before it is the only one of its kind."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    staged = restore.work / "staging" / "p1" / OVERVIEW
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    (restore.root / OVERVIEW).rename(staged)
+    restore.write(OVERVIEW, "made anew")
+    restore.reopen("committing")
+    assert restore.lane.run(restore.commit_spec(), "c2").state == "done"
+    assert restore.content() == RESTORED
+    assert (restore.work / "conflicts" / "p1" / OVERVIEW).read_text("utf-8") == "made anew"
+    assert undone(restore, "c2")["put_back"] == 2
+    assert restore.content() == MIGRATED
+
+
 @pytest.mark.parametrize("damage", ["missing", "half"])
 def test_a_commit_that_began_and_whose_journal_is_lost(restore: Restore, damage: str) -> None:
     """It is open, for the scan too."""

@@ -74,12 +74,6 @@ function Assert-Package([string]$package, $wanted) {
     }
 }
 
-function Get-FileDigest([string]$path) {
-    $stream = Open-Patiently $path
-    try { return [BitConverter]::ToString((New-Sha256).ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
-    finally { $stream.Dispose() }
-}
-
 # On Windows its output stays its own: a pipe would break with this process, and the installer with it. Elsewhere a process without ends of its own
 # would get those of the launcher, which are closed.
 function Start-Installer($spec) {

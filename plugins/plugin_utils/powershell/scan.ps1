@@ -67,7 +67,7 @@ if ($languageMode -ne 'FullLanguage') {
 $dllLimit = 67108864
 $logQuietMinutes = 5
 $manifestBlock = 1048576
-$namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?(\d{1,9})\b'
+$namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?([0-9]{1,9})\b'
 
 . "$PSScriptRoot/lib/files.ps1"
 . "$PSScriptRoot/lib/json.ps1"

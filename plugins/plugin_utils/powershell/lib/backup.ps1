@@ -125,10 +125,13 @@ function Add-PackedBatch($writer, $found, $rows) {
 }
 
 function Add-LargeFile($writer, $found, $file, $speed) {
-    try { $sha256 = Invoke-Retried { Add-Large $writer $file $speed } }
+    $begin = $writer.stream.Position
+    $retreat = { [void]$writer.stream.Seek($begin, [IO.SeekOrigin]::Begin); $writer.stream.SetLength($begin) }    # what an attempt left that broke off
+    try { $sha256 = Invoke-Retried { & $retreat; Add-Large $writer $file $speed } }
     catch [IO.IOException], [UnauthorizedAccessException] {
         $why = $(if (Test-Held $_) { Get-HeldText $file.full } else { $_.Exception.GetBaseException().Message })
         $found.bad.Add("$($file.path) ($why)")
+        & $retreat
         return
     }
     $found.rows.Add(@{ path = $file.path; size = $file.size; sha256 = $sha256 })

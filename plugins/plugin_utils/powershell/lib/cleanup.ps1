@@ -16,8 +16,7 @@ function Remove-OldPreparation {
     foreach ($entry in @(Get-KeptFolder 'staging')) {
         $touched = Test-Touched $job.folder $entry.Name
         if ($entry.Name -ceq $job.run_id -or ($touched -and $null -eq (Get-ClosedCommit $jobs $entry.Name))) { continue }
-        if (-not $touched) { Remove-Rows $entry.Name }
-        Remove-Waste $entry.FullName
+        if ($touched -or (Remove-Rows $entry.Name)) { Remove-Waste $entry.FullName }
     }
 }
 
@@ -27,8 +26,7 @@ function Remove-OldReplaced([string]$prepared) {
     Remove-Waste ([IO.Path]::Combine($job.work, 'staging', $prepared))
     foreach ($entry in @(Get-KeptFolder 'replaced')) {
         if ($entry.Name -ceq $prepared -or $null -eq (Get-ClosedCommit $jobs $entry.Name)) { continue }
-        Remove-Rows $entry.Name
-        Remove-Waste $entry.FullName
+        if (Remove-Rows $entry.Name) { Remove-Waste $entry.FullName }
     }
 }
 
@@ -43,10 +41,11 @@ function Get-KeptFolder([string]$name) {
     if ([IO.Directory]::Exists($base)) { foreach ($entry in (Get-Entry $base)) { $entry } }
 }
 
-# Before the files: rows without them would be, or undo, half a restore.
+# Before the files: rows without them would be, or undo, half a restore. Where they stay, so do the files, and whether they went is told.
 function Remove-Rows([string]$prepared) {
     $rows = [IO.Path]::Combine($job.work, 'jobs', $prepared, 'rows.txt')
-    if ([IO.File]::Exists($rows)) { [IO.File]::Delete($rows) }
+    Remove-Waste $rows
+    return -not [IO.File]::Exists($rows)
 }
 
 # Folders in which there is nothing but folders.

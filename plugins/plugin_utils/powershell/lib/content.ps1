@@ -20,7 +20,7 @@ function Get-LikelyVersion($app, [string]$versions) {
     if ($versions -ne 'named' -or $null -eq $app.info.text) { return $null }
     $found = [Collections.Generic.SortedSet[int]]::new()
     foreach ($match in $namedVersion.Matches($app.info.text)) { [void]$found.Add([int]$match.Groups[1].Value) }
-    $present = @(foreach ($name in $app.dirs) { if ($name -match '^version_0*(\d{1,9})\z') { [int]$Matches[1] } })
+    $present = @(foreach ($name in $app.dirs) { if ($name -match '^version_0*([0-9]{1,9})\z') { [int]$Matches[1] } })
     $kept = @(foreach ($number in $found) { if ($number -gt 0 -and $present -contains $number) { $number } })
     return , $kept
 }
@@ -64,7 +64,7 @@ function Get-AppPart([Security.Cryptography.HashAlgorithm]$hash, [string]$folder
     $versions = [Collections.Generic.List[object]]::new()
     $wanted = $(if ($null -ne $item.versions) { , @(foreach ($number in $item.versions) { "$number" }) })
     $others = @(foreach ($entry in (Get-Entry (Find-Item $folder $item.path).FullName)) {
-            if ($entry.Name -match '^version_0*(\d+)\z' -and (Test-Folder $entry)) {
+            if ($entry.Name -match '^version_0*([0-9]+)\z' -and (Test-Folder $entry)) {
                 $versions.Add(@{ entry = $entry; skipped = $null -ne $wanted -and $wanted -cnotcontains $Matches[1] })
             }
             else { Get-EntryFile $entry ($item.path + '/' + $entry.Name) }

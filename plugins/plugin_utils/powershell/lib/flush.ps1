@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Many files put on the disk at once. Needs setup.ps1, native.ps1, job.ps1, workers.ps1 and the functions of files.ps1.
+Many files put on the disk at once. Needs setup.ps1, native.ps1, job.ps1, workers.ps1, zipentries.ps1 and the functions
+of files.ps1.
 
 .DESCRIPTION
 To wait for each file by itself takes minutes where there are ten thousands: their volume is asked instead, which administrators may.
@@ -16,15 +17,22 @@ To wait for each file by itself takes minutes where there are ten thousands: the
 function Sync-File([string]$folder, [string[]]$paths) {
     if (Sync-Volume $folder) { return }
     $batches = @(for ($i = 0; $i -lt $paths.Length; $i += 64) { , $paths[$i..([Math]::Min($i + 64, $paths.Length) - 1)] })
-    if ($batches.Length) { Invoke-Worker @('Sync-Batch') $null $batches { } }
+    if ($batches.Length) { Invoke-Worker @('Sync-Batch', 'Wait-Held') @{ patience = (Get-Patience); held = $heldCodes } $batches { } }
 }
 
-# A worker.
+# A worker. A virus scanner looks at what was just written.
 function Sync-Batch($shared, $mine, $batch) {
+    $clock = [Diagnostics.Stopwatch]::new()
     foreach ($path in $batch) {
-        if (-not [IO.File]::Exists($path)) { continue }
-        $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Write, [IO.FileShare]'ReadWrite, Delete', 1)
-        try { $stream.Flush($true) } finally { $stream.Dispose() }
+        $clock.Restart()
+        while ([IO.File]::Exists($path)) {
+            try {
+                $stream = [IO.FileStream]::new($path, [IO.FileMode]::Open, [IO.FileAccess]::Write, [IO.FileShare]'ReadWrite, Delete', 1)
+                try { $stream.Flush($true) } finally { $stream.Dispose() }
+                break
+            }
+            catch [IO.IOException] { if (-not (Wait-Held $shared $clock $_)) { throw } }
+        }
     }
 }
 

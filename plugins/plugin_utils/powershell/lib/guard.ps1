@@ -20,7 +20,7 @@ function Protect-Folder([string]$folder) {
     try {
         if (-not [IO.Directory]::Exists($folder)) { New-GuardedFolder $folder }
         $wrong = Get-Weakness $folder
-        if ($wrong -and ($wrong -cne 'owner' -or -not (Get-Entry $folder).Length)) {    # what another owner put there can't be trusted
+        if ($wrong -and ($wrong -cne 'owner' -or -not [IO.DirectoryInfo]::new($folder).GetFileSystemInfos().Length)) {    # what another owner put there can't be trusted
             Set-Guard $folder
             $wrong = Get-Weakness $folder
         }

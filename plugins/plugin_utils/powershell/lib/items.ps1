@@ -62,8 +62,8 @@ function Add-Found($list, [string]$folder, [object[]]$found, $versions) {
 }
 
 function Test-Skipped([string]$name, $versions) {
-    if ($null -eq $versions -or $name -notmatch '\Aversion_0*(\d+)\z') { return $false }
-    return @($versions) -notcontains [long]$Matches[1]
+    if ($null -eq $versions -or $name -notmatch '\Aversion_0*([0-9]+)\z') { return $false }
+    return @(foreach ($number in $versions) { "$number" }) -cnotcontains $Matches[1]    # as text: a name may hold any number
 }
 
 # What a restore on Windows would refuse. On Windows itself only programs that ask for it can make such names.

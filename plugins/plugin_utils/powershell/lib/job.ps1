@@ -27,6 +27,7 @@ While it works, in every function:
     Invoke-Retried { ... }                                 the block's value; repeats it while another process holds a file, up to
                                                            $spec.retry_seconds (default 10), then throws what the block threw
     Open-Patiently $path                                   a file to read, which another process may hold for as long
+    Get-FileDigest $path                                   its SHA-256, read that way
     Test-Held $record                                      whether an ErrorRecord or exception says that another process holds a file
     Remove-Waste $path                                     a file or folder of our own that nobody needs; one that can't be deleted is logged
     Read-Json $path, Write-JsonFile $path $value, Remove-Tree $folder   (values.ps1)
@@ -59,9 +60,10 @@ function Save-Progress {
     catch { Write-Log "progress not written: $($_.Exception.GetBaseException().Message)" }
 }
 
+# Nor because of its log, on a full disk for one: what is told here may be all that stands before an undo.
 function Write-Log([string]$text) {
     if (-not $job.folder) { return }
-    [IO.File]::AppendAllText([IO.Path]::Combine($job.folder, 'log.txt'), "$(Get-TimeText ([DateTime]::UtcNow)) $text`n")
+    try { [IO.File]::AppendAllText([IO.Path]::Combine($job.folder, 'log.txt'), "$(Get-TimeText ([DateTime]::UtcNow)) $text`n") } catch { return }
 }
 
 # Sharing and lock violations of Windows, those that stopped ReplaceFile on its way (it says where the files are then), a file mapped into another
@@ -105,6 +107,13 @@ function Open-Patiently([string]$path) {
         if (-not (Test-Held $_)) { throw }
         Stop-With 'JobFailed' "$(Get-ShownPath $path) can't be read" (Get-HeldText $path) 'a file that may be read' 'close the program that holds it, then run again'
     }
+}
+
+# SHA-256 of one file; an error where it can't be read.
+function Get-FileDigest([string]$path) {
+    $stream = Open-Patiently $path
+    try { return [BitConverter]::ToString((New-Sha256).ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
+    finally { $stream.Dispose() }
 }
 
 # The result with what the spec says about it, or an error.

@@ -242,7 +242,7 @@ function Move-Batch($shared, $mine, $batch) {
                 try {
                     if ($shared.now) { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) }
                     if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
-                    if (-not ([IO.File]::GetAttributes($target) -band $readOnly)) {
+                    if (-not ([IO.File]::GetAttributes($target) -band $readOnly) -and -not [IO.File]::Exists($kept)) {
                         [IO.File]::Replace($staged, $target, $kept, $true)
                         $plain = $true
                     }
@@ -267,7 +267,13 @@ function Move-In($swap, $row) {
     $staged = Join-Below $swap.staging $row.path
     $target = Join-Below $swap.root $row.target
     if ($swap.now) { Invoke-OnFile $staged { [IO.File]::SetLastWriteTimeUtc($staged, [DateTime]::UtcNow) } }    # takes the right to write
-    if ($row.action -ceq 'replace') { Move-InPlaceOf $staged $target (Join-Below $swap.replaced $row.path); return }
+    if ($row.action -ceq 'replace') {
+        $kept = Join-Below $swap.replaced $row.path
+        # Made anew by somebody, once the one before was taken away: that is the only one of its kind.
+        if ([IO.File]::Exists($kept) -and (Test-Entry $target)) { Move-Conflict $swap $target $row.path }
+        Move-InPlaceOf $staged $target $kept
+        return
+    }
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
     $there = [IO.FileInfo]::new($target)
     if ($there.Exists -and $there.Length) { throw [IO.IOException]::new("appeared while the files were swapped in: $(Get-ShownPath $target)") }
@@ -320,6 +326,13 @@ function Move-Leftover($swap) {
         Move-Whole $place $aside
     }
     return , @(foreach ($path in $swap.leftovers) { if (Test-Entry (Join-Below $swap.quarantine $path)) { $path } })
+}
+
+# What somebody wrote, out of the way.
+function Move-Conflict($swap, [string]$target, [string]$path) {
+    $aside = $first = Join-Below $swap.conflicts $path
+    for ($number = 1; (Test-Entry $aside); $number++) { $aside = "$first.$number" }
+    Move-Whole $target $aside
 }
 
 function Move-Whole([string]$from, [string]$to) {

@@ -94,12 +94,6 @@ function Undo-Creation($swap, $row, [string]$target, [string]$found, [bool]$wait
     return $(if ($held) { '' } else { 'removed' })
 }
 
-function Move-Conflict($swap, [string]$target, [string]$path) {
-    $aside = $first = Join-Below $swap.conflicts $path
-    for ($number = 1; (Test-Entry $aside); $number++) { $aside = "$first.$number" }
-    Move-Whole $target $aside
-}
-
 # All of this restore, of an earlier attempt too.
 function Get-Conflict($swap) {
     if (-not [IO.Directory]::Exists($swap.conflicts)) { return , @() }

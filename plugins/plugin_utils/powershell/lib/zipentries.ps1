@@ -34,7 +34,7 @@ function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
         foreach ($member in $answer) { $bytes += $member.size }
         & $advance $answer.Length $bytes
     }
-    return @{ members = $members; size = [IO.FileInfo]::new($path).Length; sha256 = (Get-Digests @($path))[0] }
+    return @{ members = $members; size = [IO.FileInfo]::new($path).Length; sha256 = (Get-FileDigest $path) }
 }
 
 function Select-Readable($members, $limits) {

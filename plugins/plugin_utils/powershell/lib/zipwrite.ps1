@@ -167,8 +167,9 @@ function Copy-Large($file, [IO.Stream]$gzip, $plain, [IO.MemoryStream]$memory) {
     $hash = New-Sha256
     $buffer = [byte[]]::new(1048576)
     $left = [long]$file.size
-    $given = [IO.FileStream]::new($file.full, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
+    $given = $null
     try {
+        $given = [IO.FileStream]::new($file.full, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete', 1)
         while ($left -ge 0 -and ($read = $given.Read($buffer, 0, $buffer.Length)) -gt 0) {
             $left -= $read
             [void]$hash.TransformBlock($buffer, 0, $read, $null, 0)
@@ -178,7 +179,7 @@ function Copy-Large($file, [IO.Stream]$gzip, $plain, [IO.MemoryStream]$memory) {
             $memory.SetLength(0)
         }
     }
-    finally { $given.Dispose(); $gzip.Dispose() }
+    finally { if ($null -ne $given) { $given.Dispose() }; $gzip.Dispose() }
     if ($left) { throw [IO.IOException]::new('its size changed') }
     [void]$hash.TransformFinalBlock([byte[]]::new(0), 0, 0)
     return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
