@@ -31,6 +31,7 @@ class StandIn {
     [void] Continue() { $this.Set('Paused', 'continue', 'Running') }
     [void] Set([string]$needed, [string]$verb, [string]$normal) {
         if ($this.Status -cne $needed) { throw [InvalidOperationException]::new("$($this.ServiceName) is $($this.Status)") }
+        if ($this.about['code']) { throw [InvalidOperationException]::new('no', [ComponentModel.Win32Exception]::new([int]$this.about['code'])) }
         if ($this.about["$verb fails"]) { throw [InvalidOperationException]::new("$($this.ServiceName) can't $verb") }
         $states = @($normal)
         if ($this.about[$verb]) { $states = @($this.about[$verb]) }
@@ -132,6 +133,19 @@ def test_a_dependent_service_that_does_not_start_is_named(services: Services) ->
 
 
 @in_an_engine
+@pytest.mark.parametrize("code", [1058, 1060, 1072])
+def test_a_dependent_service_that_was_disabled_or_removed_since_holds_nothing_up(services: Services, code: int) -> None:
+    """The note of it is forgotten: it wouldn't start ever again."""
+    services.call(tree(), "stop")
+    still = [{**row, "status": "Stopped"} for row in tree()]
+    still[2]["code"] = code
+    told = services.call(still, "start", run="u1")
+    assert (told["errors"], told["states"]["Later"]) == ([""], "Running")
+    assert "not started any more: Earlier: " in (services.lane.home / "work" / "jobs" / "u1" / "log.txt").read_text("utf-8")
+    assert not list((services.lane.home / "work" / "jobs").rglob("dependents.json"))
+
+
+@in_an_engine
 def test_a_stop_that_takes_too_long_is_waited_out_and_then_started(services: Services) -> None:
     slow = tree(stop=["StopPending"] * 6 + ["Stopped"], dependents=[])
     told = services.call(slow, "all", seconds=0.2, pending=5)
@@ -225,6 +239,18 @@ def test_a_service_of_windows(windows: Lane, spooler: str) -> None:
     windows.agent.signal("c1", "undo")
     until(lambda: windows.agent.poll("c1").state == "done")
     assert (status(), restore.content()) == ("Running", MIGRATED)
+
+
+def test_a_dependent_service_that_is_gone(windows: Lane, spooler: str) -> None:
+    restore = Restore(windows)
+    assert windows.run(restore.commit_spec(service=spooler, host_command=None, deadline=60), "c1").state == "waiting"
+    note = restore.work / "jobs" / "c1" / "dependents.json"
+    note.write_text(json.dumps({"service": spooler, "dependents": ["dw-none"]}), "utf-8")
+    windows.agent.signal("c1", "release")
+    until(lambda: windows.agent.poll("c1").state in ("done", "failed"))
+    status = windows.agent.poll("c1")
+    assert status.state == "done", status.error
+    assert not note.exists()
 
 
 @pytest.mark.apart

@@ -48,17 +48,28 @@ function Stop-ServiceTree([string]$name) {
     Stop-OneService $service
 }
 
-# All are tried, whichever fails. What was noted is forgotten once everything runs.
+# All are tried, whichever fails. What was noted is forgotten once everything runs that may: one that somebody disabled or removed since would keep
+# every restore from ending.
 function Start-ServiceTree([string]$name) {
     Start-OneService (Open-Service $name)
     $failed = [Collections.Generic.List[string]]::new()
     foreach ($other in (Get-StoppedDependent $name)) {
-        try { Start-OneService (Open-Service $other) } catch { $failed.Add("$($other): $($_.Exception.GetBaseException().Message)") }
+        try { Start-OneService (Open-Service $other) }
+        catch {
+            $why = "$($other): $($_.Exception.GetBaseException().Message)"
+            if (Test-Withdrawn $_) { Write-Log "not started any more: $why" } else { $failed.Add($why) }
+        }
     }
     if ($failed.Count) {
         Stop-With 'ServiceFailed' "Services that depend on $name and ran before didn't start" ($failed -join '; ') 'all services that ran before' 'start them by hand'
     }
     foreach ($file in (Get-DependentsFile $name)) { [IO.File]::Delete($file) }
+}
+
+# Whether Windows says of a service that it is disabled, removed, or about to be.
+function Test-Withdrawn($record) {
+    $cause = $record.Exception.GetBaseException()
+    return $cause -is [ComponentModel.Win32Exception] -and @(1058, 1060, 1072) -contains $cause.NativeErrorCode
 }
 
 # Of every job: one that left its note was killed before it started them again.
@@ -87,7 +98,8 @@ function Stop-OneService($service) {
 # A stop that took too long may still end: only then can it be started.
 function Start-OneService($service) {
     $now = Wait-Service $service 'StopPending', 'StartPending', 'ContinuePending', 'PausePending' $pendingSeconds
-    try { if ($now -ceq 'Stopped') { $service.Start() } elseif ($now -ceq 'Paused') { $service.Continue() } }
+    # Of a service that isn't there PowerShell gives no state, and no error: the attempt tells.
+    try { if ($now -ceq 'Stopped' -or -not $now) { $service.Start() } elseif ($now -ceq 'Paused') { $service.Continue() } }
     catch {
         $service.Refresh()
         if (@('Running', 'StartPending') -cnotcontains "$($service.Status)") { throw }    # else somebody else started it at this moment
