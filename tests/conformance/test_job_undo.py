@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Lane
+from conftest import LANES, Lane
 from restores import BACKUP, DEEP, MIGRATED, NEW, OVERVIEW, Restore
+from test_flush import replace_in_job
 
 RESTORED = {**MIGRATED, **BACKUP}
 
@@ -241,6 +242,20 @@ def test_a_file_that_was_made_anew_is_in_nobodys_way_when_it_is_committed_again(
     assert (restore.work / "conflicts" / "p1" / OVERVIEW).read_text("utf-8") == "made anew"
     assert undone(restore, "c2")["put_back"] == 2
     assert restore.content() == MIGRATED
+
+
+@pytest.mark.parametrize("host", LANES[1:], indirect=True)
+def test_a_file_that_is_written_once_it_was_looked_at_is_moved_away(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore.lane.run(restore.commit_spec(), "c1")
+    head = "function Undo-Row($swap, $row, [string]$found, [bool]$edited) {"
+    write = f"if ('{OVERVIEW}', '{NEW}' -ccontains $row.path) {{ [IO.File]::WriteAllText((Join-Below $swap.root $row.target), 'meanwhile') }}"
+    replace_in_job(monkeypatch, head, f"{head}\n    {write}", "job_undo")
+    result = undone(restore)
+    assert (result["put_back"], result["removed"], len(result["conflicts"])) == (2, 2, 2)
+    assert restore.content() == MIGRATED
+    for path in (OVERVIEW, NEW):
+        assert (restore.work / "conflicts" / "p1" / path).read_text("utf-8") == "meanwhile"
+    assert not list((restore.work / "jobs" / "p1").glob("discarded*"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "half"])

@@ -131,7 +131,6 @@ function Add-LargeFile($writer, $found, $file, $speed) {
     catch [IO.IOException], [UnauthorizedAccessException] {
         $why = $(if (Test-Held $_) { Get-HeldText $file.full } else { $_.Exception.GetBaseException().Message })
         $found.bad.Add("$($file.path) ($why)")
-        & $retreat
         return
     }
     $found.rows.Add(@{ path = $file.path; size = $file.size; sha256 = $sha256 })

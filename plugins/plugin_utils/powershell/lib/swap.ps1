@@ -280,15 +280,15 @@ function Move-In($swap, $row) {
     # A file that is moved keeps the access rights of the folder it comes from; one that takes another's place gets those of the other.
     Invoke-OnFile $target {
         if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }
-        Switch-File $staged $target $swap.discarded
+        Remove-Waste (Switch-File $staged $target $swap.discarded)    # empty
     }
 }
 
-# Each file that is taken away has a name of its own: a virus scanner may still look at the one before.
+# Gives the name of what was taken away. Each has one of its own: a virus scanner may still look at the one before.
 function Switch-File([string]$new, [string]$target, [string]$discarded) {
     $old = "$discarded.$([Guid]::NewGuid().ToString('N'))"
     [IO.File]::Replace($new, $target, $old, $true)
-    Remove-Waste $old
+    return $old
 }
 
 function Move-InPlaceOf([string]$staged, [string]$target, [string]$kept) {

@@ -65,7 +65,8 @@ function Undo-Row($swap, $row, [string]$found, [bool]$edited) {
         if ($edited -or $waiting) { return 'kept' }
         Move-Conflict $swap $target $row.path
     }
-    Restore-Kept $kept $target $swap.discarded
+    $old = Restore-Kept $kept $target $swap.discarded
+    if ($old) { Remove-Seen $swap $old $found $row.path }
     return 'put_back'
 }
 
@@ -90,8 +91,16 @@ function Undo-Creation($swap, $row, [string]$target, [string]$found, [bool]$wait
             return ''
         }
     }
-    Invoke-OnFile $target { Remove-One ([IO.FileInfo]::new($target)) }
+    $old = "$($swap.discarded).$([Guid]::NewGuid().ToString('N'))"
+    Invoke-OnFile $target { [IO.File]::Move($target, $old) }
+    Remove-Seen $swap $old $found $row.path
     return $(if ($held) { '' } else { 'removed' })
+}
+
+# What was taken away is what was found when thousands of files were looked at, or is empty: else somebody wrote it since.
+function Remove-Seen($swap, [string]$old, [string]$found, [string]$path) {
+    if ([IO.FileInfo]::new($old).Length -eq 0 -or (Get-PatientDigest $swap @($old))[0] -ceq $found) { Remove-Waste $old }
+    else { Move-Conflict $swap $old $path }
 }
 
 # All of this restore, of an earlier attempt too.
@@ -102,28 +111,29 @@ function Get-Conflict($swap) {
     return , @(foreach ($path in $found) { Get-ShownPath $path })
 }
 
-# With a time of now, so that no synchronisation takes it for older than what it replaces.
+# With a time of now, so that no synchronisation takes it for older than what it replaces. Gives the name of what it took away, '' where nothing was there.
 function Restore-Kept([string]$kept, [string]$target, [string]$discarded) {
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
     Invoke-OnFile $target {
         $before = [IO.File]::GetAttributes($kept)
         $locked = $before -band [IO.FileAttributes]::ReadOnly
         if ($locked) { [IO.File]::SetAttributes($kept, $before -bxor [IO.FileAttributes]::ReadOnly) }
-        try { Move-Kept $kept $target $discarded }
+        try { $old = Move-Kept $kept $target $discarded }
         catch {
             if ($locked -and [IO.File]::Exists($kept)) { [IO.File]::SetAttributes($kept, $before) }
             throw
         }
         if ($locked) { [IO.File]::SetAttributes($target, [IO.File]::GetAttributes($target) -bor [IO.FileAttributes]::ReadOnly) }
+        return $old
     }
 }
 
 function Move-Kept([string]$kept, [string]$target, [string]$discarded) {
     [IO.File]::SetLastWriteTimeUtc($kept, [DateTime]::UtcNow)
-    if (-not [IO.File]::Exists($target)) { [IO.File]::Move($kept, $target); return }
+    if (-not [IO.File]::Exists($target)) { [IO.File]::Move($kept, $target); return '' }
     $there = [IO.File]::GetAttributes($target)
     if ($there -band [IO.FileAttributes]::ReadOnly) { [IO.File]::SetAttributes($target, $there -bxor [IO.FileAttributes]::ReadOnly) }
-    Switch-File $kept $target $discarded
+    return Switch-File $kept $target $discarded
 }
 
 function Undo-Leftover($swap, [string]$path) {
