@@ -37,8 +37,13 @@ def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) 
         items = content_items(state_of({**scan, "content": None}, args), args)
         scan = {**scan, "content": combined(scan["content"], items, apps={f"Applications/{app['folder']}" for app in scan["apps"]})}
     state = state_of(scan, args)
-    told = {"agent": to_result(state), "no_restart": list(no_restart(state))}
-    return {"changed": False, **told, "scan": pack(compact(scan, args)), "overrides": overrides(args)}
+    return {
+        "changed": False,
+        "agent": to_result(state),
+        "no_restart": list(no_restart(state)),
+        "scan": pack(compact(scan, args)),
+        "overrides": overrides(args),
+    }
 
 
 def likely(args: Args) -> dict[str, Any] | None:

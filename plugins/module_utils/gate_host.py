@@ -69,11 +69,11 @@ def _job(case: Case) -> Finding:
     if job is None:
         return passed("no job of this collection is running")
     found = f"{job.kind} job {job.run_id} of {job.owner or 'an unknown owner'} since {job.started or 'an unknown time'}"
-    if job.kind == "commit" and job.kind in OWN_JOBS.get(case.request.purpose, ()):
+    if job.kind not in OWN_JOBS.get(case.request.purpose, ()):
+        return denied(found)
+    if job.kind == "commit":
         return warned(found, remedy=f"nothing, if it has ended when this run comes to it: else this run stops, and {ends_by_itself()}")
-    if job.kind in OWN_JOBS.get(case.request.purpose, ()):
-        return warned(found, remedy="nothing: this run attaches to it if it is the same work, and doesn't start a second one")
-    return denied(found)
+    return warned(found, remedy="nothing: this run attaches to it if it is the same work, and doesn't start a second one")
 
 
 def _journal(case: Case) -> Finding:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .apps import VERSION_FOLDER
 from .errors import Refused
 from .local_files import entries
 from .local_places import Places
 
-VERSION_FOLDER = re.compile(r"version_0*([0-9]+)", re.IGNORECASE | re.ASCII)
 LINK = "is a link: not followed"
 SPECIAL = "is no ordinary file"
 NOTES = (LINK, SPECIAL)  # what is left out with a note; anything else that is noted is a file that couldn't be had

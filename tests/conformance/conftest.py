@@ -36,6 +36,7 @@ except ImportError:  # on Windows itself: its own engine takes the lane `windows
 
 HERE = ("posix", pytest.param("powershell", marks=pytest.mark.powershell))
 LANES = (*HERE, pytest.param("windows", marks=pytest.mark.windows))
+in_an_engine = pytest.mark.parametrize("host", LANES[1:], indirect=True)  # what the POSIX adapter has no part in
 OPEN_ALONE = """
 [CmdletBinding(SupportsShouldProcess)] param([string]$path)
 for ($i = 0; ; $i++) {

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from conftest import LANES, Lane
+from conftest import Lane, in_an_engine
 from test_flush import replace_in_job
 from test_job_backup import FILES, contents, fill, spec
 
-in_an_engine = pytest.mark.parametrize("host", LANES[1:], indirect=True)
 TRIP = """if (-not $script:tripped) {
             $script:tripped = $true
             $gzip.Write([byte[]]::new(5000), 0, 5000)

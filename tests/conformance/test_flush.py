@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
-from conftest import LANES, Lane
+from conftest import Lane, in_an_engine
 from harness import Engine
 from test_held import HEAD
 from test_job_backup import FILES, fill
@@ -27,7 +27,7 @@ def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str, job: str
     monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(old, new)))
 
 
-@pytest.mark.parametrize("host", LANES[1:], indirect=True)
+@in_an_engine
 @pytest.mark.parametrize("able", [True, False])
 def test_all_is_flushed_before_the_rows_are_written(host: Lane, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once by the volume, and one by one where the system doesn't do that."""
@@ -40,7 +40,7 @@ def test_all_is_flushed_before_the_rows_are_written(host: Lane, able: bool, monk
     assert (host.home / "work" / "jobs" / "p1" / "flushed.txt").read_text("utf-8") == f"{len(FILES)} False"
 
 
-@pytest.mark.parametrize("host", LANES[1:], indirect=True)
+@in_an_engine
 def test_what_is_extracted_is_flushed_beside(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_in_job(monkeypatch, "$flushEvery = 67108864     # bytes", "$flushEvery = 1")
     (host.home / "agent").mkdir()
@@ -85,7 +85,7 @@ def test_a_file_that_is_flushed_is_waited_for(powershell: Engine) -> None:
     """Another program may look at it for a moment."""
     script = (
         HEAD
-        + library("workers", "zipdirectory", "zipentries", "flush")
+        + library("workers", "flush")
         + """
 $path = [IO.Path]::GetTempFileName()
 $clock = [Diagnostics.Stopwatch]::StartNew()

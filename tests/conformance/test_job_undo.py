@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import LANES, Lane
+from conftest import Lane, in_an_engine
 from restores import BACKUP, DEEP, MIGRATED, NEW, OVERVIEW, Restore
 from test_flush import replace_in_job
 
@@ -23,6 +23,15 @@ def undone(restore: Restore, commit: str = "c1") -> dict[str, Any]:
     assert restore.state(commit) == "undone"
     assert restore.calls()[-1] == "start W3SVC"
     return {key: value for key, value in (status.result or {}).items() if key != "about"}
+
+
+def break_off_within(restore: Restore) -> None:
+    """As if the commit had been killed within one file: the old one was moved away, the new one isn't there yet."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    staged = restore.work / "staging" / "p1" / OVERVIEW
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    (restore.root / OVERVIEW).rename(staged)
+    restore.reopen("committing")
 
 
 def test_after_a_release_and_once_more(restore: Restore) -> None:
@@ -106,12 +115,7 @@ def test_killed_between_two_files_and_committed_again(restore: Restore) -> None:
 
 
 def test_killed_within_one_file(restore: Restore) -> None:
-    """The old one was moved away, the new one wasn't there yet."""
-    restore.lane.run(restore.commit_spec(), "c1")
-    staged = restore.work / "staging" / "p1" / OVERVIEW
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    (restore.root / OVERVIEW).rename(staged)
-    restore.reopen("committing")
+    break_off_within(restore)
     undone(restore)
     assert restore.content() == MIGRATED
 
@@ -219,24 +223,16 @@ def test_a_file_that_was_put_back_by_hand_is_no_edit(restore: Restore) -> None:
 
 def test_a_file_that_was_made_anew_before_its_turn_came_stays(restore: Restore) -> None:
     """Its old one had been moved away, the new one waits: what is in its place is somebody's."""
-    restore.lane.run(restore.commit_spec(), "c1")
-    staged = restore.work / "staging" / "p1" / OVERVIEW
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    (restore.root / OVERVIEW).rename(staged)
+    break_off_within(restore)
     restore.write(OVERVIEW, "made anew")
-    restore.reopen("committing")
     assert undone(restore)["kept"] == [OVERVIEW]
     assert restore.content() == {**MIGRATED, OVERVIEW: "made anew"}
 
 
 def test_a_file_that_was_made_anew_is_in_nobodys_way_when_it_is_committed_again(restore: Restore) -> None:
     """It is moved away, for the one before it is the only one of its kind."""
-    restore.lane.run(restore.commit_spec(), "c1")
-    staged = restore.work / "staging" / "p1" / OVERVIEW
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    (restore.root / OVERVIEW).rename(staged)
+    break_off_within(restore)
     restore.write(OVERVIEW, "made anew")
-    restore.reopen("committing")
     assert restore.lane.run(restore.commit_spec(), "c2").state == "done"
     assert restore.content() == RESTORED
     assert (restore.work / "conflicts" / "p1" / OVERVIEW).read_text("utf-8") == "made anew"
@@ -244,7 +240,7 @@ def test_a_file_that_was_made_anew_is_in_nobodys_way_when_it_is_committed_again(
     assert restore.content() == MIGRATED
 
 
-@pytest.mark.parametrize("host", LANES[1:], indirect=True)
+@in_an_engine
 def test_a_file_that_is_written_once_it_was_looked_at_is_moved_away(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
     restore.lane.run(restore.commit_spec(), "c1")
     head = "function Undo-Row($swap, $row, [string]$found, [bool]$edited) {"

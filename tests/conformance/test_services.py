@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS
-from conftest import LANES, Lane
+from conftest import Lane, in_an_engine
 from harness import ON_WINDOWS, Engine, until
 from restores import MIGRATED, Restore
 
@@ -82,9 +82,6 @@ class Services:
         assert not answer["failed"], answer["error"]
         told: dict[str, Any] = json.loads(answer["result"]["text"])
         return told
-
-
-in_an_engine = pytest.mark.parametrize("host", LANES[1:], indirect=True)  # the POSIX adapter knows no services but by its host command
 
 
 @pytest.fixture
@@ -247,8 +244,7 @@ def test_a_dependent_service_that_is_gone(windows: Lane, spooler: str) -> None:
     note = restore.work / "jobs" / "c1" / "dependents.json"
     note.write_text(json.dumps({"service": spooler, "dependents": ["dw-none"]}), "utf-8")
     windows.agent.signal("c1", "release")
-    until(lambda: windows.agent.poll("c1").state in ("done", "failed"))
-    status = windows.agent.poll("c1")
+    status = windows.follow("c1", past=("running", "waiting"))
     assert status.state == "done", status.error
     assert not note.exists()
 

@@ -126,8 +126,12 @@ function Add-PackedBatch($writer, $found, $rows) {
 
 function Add-LargeFile($writer, $found, $file, $speed) {
     $begin = $writer.stream.Position
-    $retreat = { [void]$writer.stream.Seek($begin, [IO.SeekOrigin]::Begin); $writer.stream.SetLength($begin) }    # what an attempt left that broke off
-    try { $sha256 = Invoke-Retried { & $retreat; Add-Large $writer $file $speed } }
+    try {
+        $sha256 = Invoke-Retried {
+            $writer.stream.SetLength($begin)    # without what an attempt left that broke off
+            Add-Large $writer $file $speed
+        }
+    }
     catch [IO.IOException], [UnauthorizedAccessException] {
         $why = $(if (Test-Held $_) { Get-HeldText $file.full } else { $_.Exception.GetBaseException().Message })
         $found.bad.Add("$($file.path) ($why)")

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Many files put on the disk at once. Needs setup.ps1, native.ps1, job.ps1, workers.ps1, zipentries.ps1 and the functions
-of files.ps1.
+Many files put on the disk at once. Needs setup.ps1, native.ps1, job.ps1, workers.ps1 and the functions of files.ps1.
 
 .DESCRIPTION
 To wait for each file by itself takes minutes where there are ten thousands: their volume is asked instead, which administrators may.

@@ -284,9 +284,12 @@ function Move-In($swap, $row) {
     }
 }
 
-# Gives the name of what was taken away. Each has one of its own: a virus scanner may still look at the one before.
+# For what is taken away. Each has a name of its own: a virus scanner may still look at the one before.
+function Get-WastePath([string]$discarded) { return "$discarded.$([Guid]::NewGuid().ToString('N'))" }
+
+# Gives the name of what was taken away.
 function Switch-File([string]$new, [string]$target, [string]$discarded) {
-    $old = "$discarded.$([Guid]::NewGuid().ToString('N'))"
+    $old = Get-WastePath $discarded
     [IO.File]::Replace($new, $target, $old, $true)
     return $old
 }

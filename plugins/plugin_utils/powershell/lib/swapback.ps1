@@ -91,7 +91,7 @@ function Undo-Creation($swap, $row, [string]$target, [string]$found, [bool]$wait
             return ''
         }
     }
-    $old = "$($swap.discarded).$([Guid]::NewGuid().ToString('N'))"
+    $old = Get-WastePath $swap.discarded
     Invoke-OnFile $target { [IO.File]::Move($target, $old) }
     Remove-Seen $swap $old $found $row.path
     return $(if ($held) { '' } else { 'removed' })

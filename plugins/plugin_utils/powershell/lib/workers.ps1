@@ -86,3 +86,10 @@ function Stop-Helper($helper) {
     $helper.shell.Runspace.Dispose()
     $helper.shell.Dispose()
 }
+
+# For workers, with @{ held; patience } in $shared. Waits for a moment, where another program holds the file and it may be asked for again.
+function Wait-Held($shared, $clock, $record) {
+    if ($shared.held -notcontains $record.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { return $false }
+    [Threading.Thread]::Sleep(100)
+    return $true
+}

@@ -288,10 +288,3 @@ function Get-FileSum($shared, $mine, [string]$path) {
         }
     }
 }
-
-# Waits for a moment, where another program holds the file and it may be asked for again.
-function Wait-Held($shared, $clock, $record) {
-    if ($shared.held -notcontains $record.Exception.GetBaseException().HResult -or $clock.Elapsed.TotalSeconds -ge $shared.patience) { return $false }
-    [Threading.Thread]::Sleep(100)
-    return $true
-}
