@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import lines
 from ansible_collections.dataminer.web.plugins.module_utils.host import Host
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
+from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from harness import ON_WINDOWS, Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
 from inside import INSIDE
@@ -209,6 +210,13 @@ def host(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: P
 def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path: Path, apart: bool) -> Lane:
     """The lanes on this machine's own files: with links and with names that differ by case, which Wine doesn't show."""
     return _lane_here(request.param, engines, tmp_path, apart=apart)
+
+
+def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str, job: str = "job_prepare") -> None:
+    """What an engine is given as that job has another text in one place. Its lines aren't counted."""
+    text = windows_host.script_text(job)
+    assert text.count(old) == 1
+    monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(old, new)))
 
 
 def scripted_lane(name: str, home: Path, native: Callable[[Path], str], engine: Engine, program: list[str], *, apart: bool) -> Lane:

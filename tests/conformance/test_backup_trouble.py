@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from conftest import Lane, in_an_engine
-from test_flush import replace_in_job
+from conftest import Lane, in_an_engine, replace_in_job
 from test_job_backup import FILES, contents, fill, spec
 
 TRIP = """if (-not $script:tripped) {

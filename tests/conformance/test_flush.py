@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
-from conftest import Lane, in_an_engine
+from conftest import Lane, in_an_engine, replace_in_job
 from harness import Engine
 from test_held import HEAD
 from test_job_backup import FILES, fill
@@ -19,12 +18,6 @@ NOTED = """
     [IO.File]::AppendAllText([IO.Path]::Combine($job.folder, 'flushed.txt'), "$found $rows")
     if (ANSWER) { return $false }
 """
-
-
-def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str, job: str = "job_prepare") -> None:
-    text = windows_host.script_text(job)
-    assert text.count(old) == 1
-    monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(old, new)))
 
 
 @in_an_engine

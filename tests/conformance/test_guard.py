@@ -78,6 +78,7 @@ def test_a_new_folder_is_nobody_elses_to_read(windows: Lane) -> None:
 REFUSED = """
 function Get-Weakness { return $(if ($a['mended'] -and $script:set) { '' } else { $a['weak'] }) }
 function Get-FolderOwner { return 'AGENT\\mallory' }
+function Assert-Owner { }
 function Set-Guard {
     if ($a['denied']) { throw [UnauthorizedAccessException]::new('Attempted to perform an unauthorized operation.') }
     $script:set = $true
@@ -106,6 +107,31 @@ def test_what_is_mended_and_what_is_refused(powershell: Engine, tmp_path: Path, 
     answer = run(powershell, REFUSED, {**case, "folder": str(tmp_path)})
     assert not answer["failed"], answer["error"]
     assert answer["result"] == {"told": told, "set": mended}
+
+
+PLANTED = """
+function Get-Weakness { return $(if ($script:set) { '' } else { 'Users' }) }
+function Set-Guard { $script:set = $true }
+$script:set = $false
+if ($a['others']) { function Get-CurrentUser { return 'S-1-5-21-9-9-9-1001' }; $trusted = @() }
+try { Protect-Folder $a['folder']; $Ansible.Result = @{ told = ''; set = $script:set } }
+catch { $Ansible.Result = @{ told = (Get-OurError $_)['found']; set = $script:set } }
+"""
+
+
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("name", ["jobs/", "lock.json"])
+def test_what_others_put_into_an_open_folder_is_refused(windows: Lane, name: str, others: bool) -> None:
+    """Once the folder is mended what is in it would be trusted, and whoever made that still owns it."""
+    work = windows.home / "work"
+    work.mkdir()
+    (work / name).mkdir() if name.endswith("/") else (work / name).touch()
+    answer = run(windows.engine, PLANTED, {"folder": windows.native(work), "others": others})
+    assert not answer["failed"], answer["error"]
+    told, mended = answer["result"]["told"], answer["result"]["set"]
+    assert mended is not others
+    assert told.startswith(f"{name.strip('/')} in it belongs to ") is others
+    assert told.endswith(", and others may write there") is others
 
 
 def test_what_cannot_be_listed_is_not_taken_for_empty(powershell: Engine, tmp_path: Path) -> None:

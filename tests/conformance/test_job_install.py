@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Lane
+from conftest import Lane, in_an_engine, replace_in_job
 from harness import until
 
 PYTHON = """
@@ -163,6 +163,30 @@ def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> N
     assert installs(host) == 1
     assert host.run(spec(host), "i3").state == "done"
     assert installs(host) == 2
+
+
+@in_an_engine
+def test_an_installer_whose_job_was_killed_before_it_was_noted(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by its name, so that nobody starts a second one beside it."""
+    replace_in_job(monkeypatch, "Write-JsonFile $note (Get-ProcessMark $process)", "[Threading.Thread]::Sleep(-1)", "job_install")
+    asked = spec(host)
+    if not host.windows:  # under a name that no other process here has
+        asked["argv"][0] = host.home / "holds"
+        asked["argv"][0].symlink_to(sys.executable)
+        asked["argv"][1:2] = [host.home / "installer.py"]
+    (host.home / "hold").touch()
+    try:
+        host.agent.start(host.told(asked), "i1")
+        until(lambda: installs(host))
+        host.kill("i1")
+        assert host.agent.poll("i1").state == "running"
+        attached = host.agent.start(host.told(asked), "i2")
+        assert (attached.run_id, attached.attached) == ("i1", True)
+    finally:
+        (host.home / "hold").unlink()
+    if not host.windows:
+        until(lambda: host.agent.poll("i1").state == "dead")
+    assert installs(host) == 1
 
 
 def test_what_the_job_leaves(host: Lane) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.entry_names import names_digest
-from conftest import Lane
+from conftest import Lane, in_an_engine, replace_in_job
 from restores import BACKUP, Restore
 from test_job_backup import APP, FILES, HEADER, fill, left
 from test_job_verify import make
@@ -117,6 +117,16 @@ def test_another_zip_than_the_one_that_was_chosen(host: Lane) -> None:
     status = host.run({**spec(host, path), "names_sha256": "0" * 64}, "p2")
     assert (status.error or {})["message"].endswith("holds other names than were checked")
     assert not (host.home / "work" / "staging" / "p1").exists()
+
+
+@in_an_engine
+def test_a_zip_that_was_held_for_a_moment_is_no_other_one(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest, which is taken beside other work, couldn't be: it is taken again."""
+    replace_in_job(monkeypatch, "$digests[$i] = ''", "$digests[$i] = ''; continue")
+    (host.home / "agent").mkdir()
+    status = host.run(spec(host, make(host.home / "a.zip", FILES)), "p1")
+    assert status.state == "done", status.error
+    assert staged(host, "p1") == FILES
 
 
 def test_a_folder_in_the_way(host: Lane) -> None:

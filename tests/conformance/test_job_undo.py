@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Lane, in_an_engine
+from conftest import Lane, in_an_engine, replace_in_job
 from restores import BACKUP, DEEP, MIGRATED, NEW, OVERVIEW, Restore
-from test_flush import replace_in_job
 
 RESTORED = {**MIGRATED, **BACKUP}
 

@@ -81,12 +81,15 @@ function Start-Installer($spec) {
     $info = New-StartInfo $spec['argv']
     $info.WorkingDirectory = Get-ShownPath $job.folder
     $info.RedirectStandardOutput = $info.RedirectStandardError = -not $onWindows
+    $note = [IO.Path]::Combine($job.folder, 'installer.json')
+    # This process may be killed before it knows which process the installer is.
+    Write-JsonFile $note ([ordered]@{ program = [IO.Path]::GetFileNameWithoutExtension($info.FileName); after = (Get-TimeText ([DateTime]::UtcNow)) })
     try { $process = [Diagnostics.Process]::Start($info) }
     catch {
         $why = $_.Exception.GetBaseException().Message
         Stop-With 'InvalidInput' "The installer can't be started" "$($info.FileName): $why" 'the Taskbar Utility' 'set dataminer_installer'
     }
-    try { Write-JsonFile ([IO.Path]::Combine($job.folder, 'installer.json')) (Get-ProcessMark $process) }
+    try { Write-JsonFile $note (Get-ProcessMark $process) }
     catch { Write-Log "the installer's process wasn't noted: $($_.Exception.GetBaseException().Message)" }
     if (-not $onWindows) { Save-Output $process }
     return $process

@@ -19,6 +19,17 @@ function Test-Process($mark) {
     catch { return $false }
 }
 
+# The same of a program whose process wasn't noted, for what started it was killed meanwhile: any of that name that began about then.
+function Test-Program($note) {
+    if ($null -eq $note -or -not $note['program']) { return $false }
+    $noted = [DateTime]::Parse($note['after'], [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind)
+    foreach ($process in [Diagnostics.Process]::GetProcessesByName($note['program'])) {
+        try { $late = ($process.StartTime.ToUniversalTime() - $noted).TotalSeconds } catch { continue }    # it has ended
+        if ($late -gt -2 -and $late -lt $startPatience) { return $true }
+    }
+    return $false
+}
+
 # A job that was launched a moment ago and hasn't come to its first line.
 function Test-Starting([string]$folder) {
     if ([IO.File]::Exists([IO.Path]::Combine($folder, 'process.json'))) { return $false }
@@ -32,6 +43,7 @@ function Get-UnlockedJob([string]$work) {
     if ($null -eq $record -or -not $record['run_id']) { return $null }
     $folder = [IO.Path]::Combine($work, 'jobs', $record['run_id'])
     if ([IO.File]::Exists([IO.Path]::Combine($folder, 'result.json'))) { return $null }
-    if ((Test-Starting $folder) -or (Test-Process (Read-JsonFile ([IO.Path]::Combine($folder, 'installer.json'))))) { return $record }
+    $installer = Read-JsonFile ([IO.Path]::Combine($folder, 'installer.json'))
+    if ((Test-Starting $folder) -or (Test-Process $installer) -or (Test-Program $installer)) { return $record }
     return $null
 }

@@ -20,7 +20,9 @@ function Protect-Folder([string]$folder) {
     try {
         if (-not [IO.Directory]::Exists($folder)) { New-GuardedFolder $folder }
         $wrong = Get-Weakness $folder
-        if ($wrong -and ($wrong -cne 'owner' -or -not [IO.DirectoryInfo]::new($folder).GetFileSystemInfos().Length)) {    # what another owner put there can't be trusted
+        $entries = @(if ($wrong) { [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() })
+        if ($wrong -and ($wrong -cne 'owner' -or -not $entries.Length)) {    # what another owner put there can't be trusted
+            foreach ($entry in $entries) { Assert-Owner $folder $entry }
             Set-Guard $folder
             $wrong = Get-Weakness $folder
         }
@@ -34,6 +36,13 @@ function Protect-Folder([string]$folder) {
     if ($wrong) { Stop-Unguarded $folder "$wrong may write there" }
 }
 
+# Who may write into a folder owns what he put there, also once he may not any more.
+function Assert-Owner([string]$folder, [IO.FileSystemInfo]$entry) {
+    $owner = (Get-EntryRight $entry).GetOwner([Security.Principal.SecurityIdentifier])
+    if ($null -ne $owner -and ($trusted + (Get-CurrentUser)) -ccontains $owner.Value) { return }
+    Stop-Unguarded $folder "$($entry.Name) in it belongs to $(Get-OwnerName $owner), and others may write there"
+}
+
 function Stop-Unguarded([string]$folder, [string]$found) {
     $shown = Get-ShownPath $folder
     Stop-With 'Refused' "$shown isn't safe from other users of this agent" $found 'a folder that belongs to administrators, and that only they may write' `
@@ -44,7 +53,7 @@ function Stop-Unguarded([string]$folder, [string]$found) {
 function Get-Weakness([string]$folder) {
     $entry = [IO.DirectoryInfo]::new($folder)
     if (Test-Link $entry) { Stop-Unguarded $folder 'it is a link' }
-    $rights = Get-FolderRight $entry
+    $rights = Get-EntryRight $entry
     return Get-WeakRight $rights.GetSecurityDescriptorSddlForm([Security.AccessControl.AccessControlSections]'Owner, Access') (Get-CurrentUser)
 }
 
@@ -68,9 +77,10 @@ function Get-AccountName([Security.Principal.SecurityIdentifier]$sid) {
 function Get-CurrentUser { return [Security.Principal.WindowsIdentity]::GetCurrent().User.Value }
 
 function Get-FolderOwner([string]$folder) {
-    $owner = (Get-FolderRight ([IO.DirectoryInfo]::new($folder))).GetOwner([Security.Principal.SecurityIdentifier])
-    return $(if ($null -eq $owner) { 'nobody' } else { Get-AccountName $owner })
+    return Get-OwnerName (Get-EntryRight ([IO.DirectoryInfo]::new($folder))).GetOwner([Security.Principal.SecurityIdentifier])
 }
+
+function Get-OwnerName([Security.Principal.SecurityIdentifier]$owner) { return $(if ($null -eq $owner) { 'nobody' } else { Get-AccountName $owner }) }
 
 # SYSTEM and administrators, nothing inherited; where an administrator asks, the folder is all administrators', else his who asks.
 function Get-Guard {
@@ -83,8 +93,8 @@ function Get-Guard {
     return $guard
 }
 
-# .NET Framework has these as methods of its own, .NET as methods of another class.
-function Get-FolderRight([IO.DirectoryInfo]$entry) {
+# Of a file or a folder. .NET Framework has these as methods of its own, .NET as methods of another class.
+function Get-EntryRight($entry) {
     $extensions = 'System.IO.FileSystemAclExtensions' -as [type]
     if ($null -ne $extensions) { return $extensions::GetAccessControl($entry) }
     return $entry.GetAccessControl()
