@@ -84,6 +84,7 @@ RESTORE: Spec = {
     "version": {"type": "raw"},
     "chosen": {"type": "dict"},
     "prepared": {"type": "str"},
+    "commit_id": {"type": "str"},
     "committed": {"type": "str"},
     "apps": {"type": "list", "elements": "str", "default": []},
     "dashboards": {"type": "list", "elements": "str", "default": []},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .cluster import first_line
-from .errors import UNREAD
+from .errors import UNREAD, NoSuchJob
 
 Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
 
@@ -45,7 +45,10 @@ def _undone(result: Mapping[str, Any]) -> str:
 
 def _not_undone(result: Mapping[str, Any], line: str) -> str:
     """Where no answer came, the word to undo may never have arrived: a commit that waits for one is no restore that broke off."""
-    if (result.get("error") or {}).get("type", "") in UNREAD:
+    kind = (result.get("error") or {}).get("type", "")
+    if kind == NoSuchJob.__name__:
+        return "unchanged: its commit never began"
+    if kind in UNREAD:
         return f"NOT known to be put back: {line}; {_LATER}"
     if result.get("finished") is False:
         return f"NOT put back yet: {line}"

@@ -41,6 +41,11 @@ options:
   prepared:
     description: Run id of the V(prepared) step; needed for V(committed).
     type: str
+  commit_id:
+    description:
+      - Run id that V(committed) begins its commit under. By default a new one.
+      - It is in the result also where the answer to the start was lost, so that the commit can be followed and undone.
+    type: str
   committed:
     description: Run id of the V(committed) step; needed for V(released), and for V(undone) where it isn't the last one.
     type: str

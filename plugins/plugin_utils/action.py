@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
+from ..module_utils.case_common import run_id_of
 from ..module_utils.cluster import first_line
 from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
 from ..module_utils.jobs import ends_by_itself
@@ -28,7 +29,7 @@ display = Display()
 NAMESPACE = "dataminer.web"
 SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
-COMMIT_PATIENCE = 180.0  # seconds for which a commit isn't, though the web servers of the others stand still meanwhile: it may be undone yet
+COMMIT_PATIENCE = 180.0  # seconds before a commit is, however many tries that are: the web servers of the others stand still meanwhile
 COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
 LOST = "connection lost, the job goes on; connecting again"
 UNREADABLE = "no answer that can be read, the job goes on; connecting again"
@@ -113,7 +114,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             params["run_id"] = earlier["job"]["run_id"]
         begun = said = time.monotonic()
         known = earlier["job"] if earlier else _told_of(params)
-        outcome = self._again(params, known) if known else self._call(params)
+        outcome = self._again(params, known) if known else self._begun(params)
         while params.get("wait") and not _given_up(outcome) and outcome.get("finished") is False:
             job = outcome["job"]
             if time.monotonic() - begun > params["timeout"]:
@@ -123,6 +124,17 @@ class AgentAction(ActionBase):  # type: ignore[misc]
                 display.display(f"  {self._agent()}: {job['progress'] or job['state']}")
             outcome = self._again({**params, "run_id": job["run_id"]}, job)
         return outcome
+
+    def _begun(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The first call. Where the start of a commit is lost nobody can say whether it runs: its name is chosen here, and so it can be asked for."""
+        job = None if self._task.check_mode else _commit_to_begin(params)
+        if job is None:
+            return self._call(params)
+        try:
+            return self._call({**params, "commit_id": job["run_id"]})
+        except AnsibleConnectionFailure as error:
+            # whoever follows would log on again
+            return {"unreachable": True, "changed": True, "finished": is_refused(error), "msg": str(error), "job": job}
 
     def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         """One more look at a running job. A lost connection says nothing about the job, nor does a call that broke off: connect anew and look again.
@@ -134,7 +146,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             outcome, why, refused = self._looked(params)
             if not why:
                 return outcome
-            enough = attempt >= LOST_CONNECTIONS and time.monotonic() - begun >= patience
+            enough = time.monotonic() - begun >= patience if patience else attempt >= LOST_CONNECTIONS
             if enough or refused:
                 lost = outcome.get("unreachable")
                 return {**outcome, "changed": True, "finished": False, "msg": (_left_alone if lost else _unread)(job, attempt, why), "job": job}
@@ -174,16 +186,27 @@ def _told_of(params: dict[str, Any]) -> dict[str, Any] | None:
     """The commit that is to be told to undo. It may wait for that word behind a connection that is lost for a moment; a word may be sent twice."""
     if params.get("state") != "undone" or not params.get("committed"):
         return None
-    return {"run_id": params["committed"], "kind": "commit", "state": "unknown", "progress": ""}
+    return _unknown_commit(params["committed"])
+
+
+def _commit_to_begin(params: dict[str, Any]) -> dict[str, Any] | None:
+    """None where no commit is to begin: of one that another caller named he knows the name."""
+    if params.get("state") != "committed" or params.get("run_id") or not params.get("prepared"):
+        return None
+    return _unknown_commit(params.get("commit_id") or run_id_of({}, "commit"))
+
+
+def _unknown_commit(run_id: str) -> dict[str, Any]:
+    return {"run_id": run_id, "kind": "commit", "state": "unknown", "progress": ""}
 
 
 def _patience(params: dict[str, Any], job: dict[str, Any]) -> float:
-    """Seconds for which an agent is tried at least. Of a commit's deadline most must be left, to undo the others before it comes."""
+    """Seconds for which a commit is looked for, 0 for other jobs. Of its deadline most must be left, to undo the others before it comes."""
     return min(COMMIT_PATIENCE, params["deadline"] / 3) if job["kind"] == "commit" else 0.0
 
 
 def _count(attempt: int, patience: float) -> str:
-    return f"{attempt} of {LOST_CONNECTIONS - 1}" if attempt < LOST_CONNECTIONS else f"{attempt}, until {patience:.0f} s are over"
+    return f"{attempt}, until {patience:.0f} s are over" if patience else f"{attempt} of {LOST_CONNECTIONS - 1}"
 
 
 def _left_alone(job: dict[str, Any], times: int, why: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import shortcut
 from conftest import MakeSite
-from playbook import Run, Site, changed_paths, jobs, own_backups, scenarios, target, until
+from playbook import Playing, Run, Site, changed_paths, jobs, own_backups, scenarios, target, until
 from shortcut import Contents
 from test_downgrade_restore import NEW, OLD, back
 
@@ -28,7 +28,10 @@ def test_trouble_on_one_agent(make_site: MakeSite) -> None:
     migrated = {name: site.cluster_of(name).digest(name) for name in contents}
     make_trouble(site)
 
-    run = downgrade(site, looked_at_often=[LATE, *(f"{name}-2" for name in SILENT)])
+    playing = downgrade(site, looked_at_often=[LATE, *(f"{name}-2" for name in SILENT)])
+    until(lambda: "Put back what was there before" in playing.text() or playing.process.poll() is not None, what="the word to undo", seconds=300)
+    site.switch_on(LATE)
+    run = playing.finish()
 
     assert run.rc != 0
     until(lambda: all(runs_web(site, name) for name in contents), what="the web servers, after the deadline")
@@ -37,15 +40,15 @@ def test_trouble_on_one_agent(make_site: MakeSite) -> None:
     for name in SILENT:
         falls_silent(name, site, run, migrated)
     mend(site)
-    again = downgrade(site)
+    again = downgrade(site).finish()
     assert again.rc == 0, again.text
     back(site, contents)
 
 
-def downgrade(site: Site, looked_at_often: Sequence[str] = ()) -> Run:
+def downgrade(site: Site, looked_at_often: Sequence[str] = ()) -> Playing:
     """Of all clusters at once. Where an agent falls silent while it is followed, there has to be a second look at it."""
     wait = f"{{{{ 0 if inventory_hostname in {list(looked_at_often)} else 15 }}}}"
-    return site.play("downgrade_restore", "--forks", "20", variables=target(site.cluster, OLD, dataminer_poll_interval=wait))
+    return site.begin("downgrade_restore", "--forks", "20", variables=target(site.cluster, OLD, dataminer_poll_interval=wait))
 
 
 def make_trouble(site: Site) -> None:
@@ -53,9 +56,8 @@ def make_trouble(site: Site) -> None:
         site.cluster_of(name).set_state(name, service_fails=["stop"])
     site.tell_agents_of("no_stop_others_stay", dataminer_restore_on_failure="stop", dataminer_restore_deadline=DEADLINE)
     (site.agent("no_staging-2").work_dir / "staging").write_text("in the way", "utf-8")
-    site.tell_agents_of("undone_late", dataminer_restore_deadline=DEADLINE)
-    # ten looks at its commit, and the first word to undo it
-    site.switch_off(LATE, module="restore", once=str(site.agent(LATE).work_dir / "jobs" / "commit-*"), times=11)
+    site.tell_agents_of("undone_late", dataminer_restore_deadline=3 * DEADLINE)  # a third of it is for looking
+    site.switch_off(LATE, module="restore", once=str(site.agent(LATE).work_dir / "jobs" / "commit-*"))
     for name, (job, _phase) in SILENT.items():
         site.tell_agents_of(name, dataminer_restore_deadline=DEADLINE)
         second = site.agent(f"{name}-2")
@@ -66,8 +68,8 @@ def mend(site: Site) -> None:
     for name in ("no_stop-2", "no_stop_others_stay-2", "no_stop_alone-1"):
         site.cluster_of(name).set_state(name, service_fails=[])
     (site.agent("no_staging-2").work_dir / "staging").unlink()
-    for name in (LATE, *(f"{name}-2" for name in SILENT)):
-        site.switch_on(name)
+    for name in SILENT:
+        site.switch_on(f"{name}-2")
 
 
 def runs_web(site: Site, name: str) -> bool:

@@ -28,6 +28,8 @@ class Played(AgentAction):
         self.answers, self.clock, self.asked, self.resets = answers, clock, [], 0  # type: ignore[var-annotated]
         self.down = False
         self.variables = {"inventory_hostname": "DMA1"}
+        self.named: list[str | None] = []
+        self._task = SimpleNamespace(check_mode=False)
         self._connection = SimpleNamespace(reset=self._reset, close=lambda: None)
 
     def _reset(self) -> None:
@@ -37,6 +39,7 @@ class Played(AgentAction):
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(params.get("run_id"))
+        self.named.append(params.get("commit_id"))
         self.clock[0] += 10
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -118,9 +121,11 @@ def test_no_later_run_follows_a_commit(make: Make, answer: Any) -> None:
     assert "where it isn't undone, the agent starts its web server by itself at its deadline, counted from when its files are swapped," in said
 
 
-@pytest.mark.parametrize(("deadline", "tries"), [(900, 18), (360, 12), (5, 10)])
-def test_a_commit_is_tried_for_longer(make: Make, said: list[str], deadline: int, tries: int) -> None:
-    """Only by its run id it can be undone, which later tasks take from the result: each try takes ten seconds here."""
+@pytest.mark.parametrize(("deadline", "tries"), [(900, 18), (360, 12), (5, 1)])
+def test_a_commit_is_tried_for_some_time(make: Make, said: list[str], deadline: int, tries: int) -> None:
+    """Only by its run id it can be undone, which later tasks take from the result. Each try takes ten seconds here; some take minutes, and then there
+    are few: the web servers of other agents stand still meanwhile.
+    """
     played = make(AnsibleConnectionFailure("no route to host"))
     result = follow(played, {"finished": False, "job": COMMIT}, state="committed", deadline=deadline)
     assert (result["unreachable"], result["job"], len(played.asked)) == (True, COMMIT, tries)
@@ -133,8 +138,43 @@ def test_the_word_to_undo_is_sent_again(make: Make, said: list[str]) -> None:
     played = make(AnsibleConnectionFailure("no route to host"), DONE)
     assert follow(played, None, state="undone", committed="commit-1", deadline=900) == DONE
     played = make(AnsibleConnectionFailure("no route to host"))
-    result = follow(played, None, state="undone", committed="commit-1", deadline=5)
-    assert (result["unreachable"], result["job"]["run_id"], len(played.asked)) == (True, "commit-1", 10)
+    result = follow(played, None, state="undone", committed="commit-1", deadline=60)
+    assert (result["unreachable"], result["job"]["run_id"], len(played.asked)) == (True, "commit-1", 2)
+
+
+COMMITTED: dict[str, Any] = {"state": "committed", "prepared": "prepare-1", "deadline": 900, "wait": False}
+
+
+def test_the_name_of_a_commit_is_known_though_its_start_was_lost(make: Make) -> None:
+    """So that whoever follows finds it, and whoever undoes reaches it."""
+    lost = follow(make(AnsibleConnectionFailure("no route to host")), None, **COMMITTED)
+    assert (lost["unreachable"], lost["finished"], lost["msg"]) == (True, False, "no route to host")
+    played = make(AnsibleConnectionFailure("no route to host"), DONE)
+    assert follow(played, lost, state="committed", deadline=900) == DONE
+    assert played.asked == [lost["job"]["run_id"]] * 2
+
+
+def test_a_commit_is_started_under_the_name_that_was_chosen(make: Make) -> None:
+    """Another one each time, and none in check mode or where the caller chose."""
+    played = make(DONE)
+    for _ in range(2):
+        assert follow(played, None, **COMMITTED) == DONE
+    first, second = played.named
+    assert first != second
+    assert str(first).startswith("commit-")
+    follow(played, None, **COMMITTED, run_id="mine")
+    played._task.check_mode = True
+    follow(played, None, **COMMITTED)
+    assert (played.named[2:], played.asked) == ([None, None], [None, None, "mine", None])
+
+
+def test_a_refused_password_at_the_start_of_a_commit_is_not_tried_again(make: Make) -> None:
+    """The word to undo is: it may have begun before."""
+    lost = follow(make(AnsibleAuthenticationFailure("no")), None, **COMMITTED)
+    played = make(DONE)
+    assert follow(played, lost, state="committed", deadline=900)["unreachable"]
+    assert played.asked == []
+    assert lost["job"]["kind"] == "commit"
 
 
 def test_a_call_that_is_to_start_something_is_not_sent_again_here(make: Make) -> None:

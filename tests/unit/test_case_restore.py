@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup_spec
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import read_state
 from ansible_collections.dataminer.web.plugins.module_utils.case_restore import restore
+from ansible_collections.dataminer.web.plugins.module_utils.errors import NoSuchJob
 from local_kit import Agent
 
 OVERVIEW = "Dashboards/Overview.dmadb.json"
@@ -50,6 +51,17 @@ def restored(agent: Agent, backup: str) -> None:
 
 def done(agent: Agent, backup: str) -> bool:
     return bool(step(agent, "chosen", backup=backup)["chosen"].get("done"))
+
+
+def test_a_commit_is_followed_by_the_name_it_was_given(agent: Agent) -> None:
+    """Whoever chose it knows it without an answer; of one that never began that is said."""
+    chosen = step(agent, "chosen", backup="one.zip")["chosen"]
+    prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
+    with pytest.raises(NoSuchJob, match="never began"):
+        step(agent, "committed", run_id="commit-mine")
+    step(agent, "committed", chosen=chosen, prepared=prepared, commit_id="commit-mine")
+    assert step(agent, "committed", run_id="commit-mine")["job"]["state"] == "waiting"
+    step(agent, "released", chosen=chosen, committed="commit-mine")
 
 
 def vendors(agent: Agent, text: str) -> Path:

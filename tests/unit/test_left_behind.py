@@ -26,6 +26,11 @@ LATER = "it starts its web server by itself after the deadline, with the restore
             {"failed": True, "finished": False, "msg": "it couldn't be read", "error": {"type": "ScriptFailed"}, "job": {"run_id": "c1"}},
             f"NOT known to be put back: it couldn't be read; {LATER}",
         ),
+        (
+            {"unreachable": True, "finished": False, "job": {"run_id": "c1", "state": "unknown"}},
+            {"failed": True, "msg": "No job c1 on this agent", "error": {"type": "NoSuchJob"}},
+            "unchanged: its commit never began",
+        ),
         (WAITS, {"failed": True, "finished": False, "msg": "it hasn't ended after 5 s"}, "NOT put back yet: it hasn't ended after 5 s"),
         (WAITS, {"unreachable": True, "msg": "no route"}, f"NOT known to be put back, for it was unreachable (no route); {LATER}"),
         (WAITS, {"finished": False}, "NOT put back yet: its job goes on"),
