@@ -3,6 +3,8 @@
 A mark sets one byte of a file that its process has mapped into memory. So lines count in every runspace, in texts that scripts hand on to others,
 and in jobs, which are processes of their own and may be killed; and what a script does stays the same. `SCRIPT_LINES` names the folder where the
 files are left, with `index.json`, which tells what each byte stands for. tests/tools/script_lines.py makes a report of them.
+
+A line that ran once, in any process, needs no mark any more: the longer a run lasts, the less it costs to count.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import base64
 import gzip
 import json
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -22,6 +25,7 @@ from harness import ON_WINDOWS, Engine
 VARIABLE = "SCRIPT_LINES"
 INDEX = "index.json"
 STATEMENTS = Path(__file__).with_name("statements.ps1")
+LOOK_EVERY = 15.0  # seconds, at what ran elsewhere
 _NAME = "dataminer.web.lines"
 _PACKED = "H4sI"  # how a packed text begins
 _STORE = f"[AppDomain]::CurrentDomain.GetData('{_NAME}')"
@@ -43,19 +47,42 @@ class Statement:
     function: str
 
 
-class LineCounter:
-    """Puts marks into requests. `folder` is where processes of the engines leave what they counted."""
+Numbered = tuple[int, Statement]
 
-    def __init__(self, engine: Engine, folder: Path, scripts: Path = windows_host.SCRIPTS) -> None:
-        texts = {path.relative_to(scripts).as_posix(): path.read_text(encoding="utf-8") for path in scripts.rglob("*.ps1")}
-        found = _statements(engine, texts)
-        self._marked = _with_marks(scripts, texts, found)
-        opening = _OPENING.format(size=len(found))
-        self._parts = {text: opening + _marked_text(file, text, found) for file, text in texts.items() if "/" in file}
-        _write_index(folder, texts, found)
+
+class LineCounter:
+    """Puts marks into requests. `folder` is where processes of the engines leave what they counted; it is looked at `every` so many seconds."""
+
+    def __init__(self, engine: Engine, folder: Path, scripts: Path = windows_host.SCRIPTS, *, every: float = LOOK_EVERY) -> None:
+        self._folder, self._scripts, self._every = folder, scripts, every
+        self._texts = {path.relative_to(scripts).as_posix(): path.read_text(encoding="utf-8") for path in scripts.rglob("*.ps1")}
+        self._found = _statements(engine, self._texts)
+        _write_index(folder, self._texts, self._found)
+        self._ran: set[int] = set()
+        self._mark()
+
+    def _mark(self) -> None:
+        """Marks before all lines that aren't known to have run."""
+        self._looked = time.monotonic()
+        found = [(number, one) for number, one in enumerate(self._found) if number not in self._ran]
+        size, top = len(self._found), _tops(self._found)
+        self._marked = _with_marks(self._scripts, self._texts, found, size, top)
+        opening = _OPENING.format(size=size)
+        self._parts = {text: opening + _marked_text(file, text, found, size, None) for file, text in self._texts.items() if "/" in file}
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < self._every:
+            return
+        ran = _ran(self._folder)
+        if ran == self._ran:
+            self._looked = time.monotonic()
+        else:
+            self._ran = ran
+            self._mark()
 
     def told(self, request: dict[str, Any]) -> dict[str, Any]:
         """The request with marks in every script of ours, packed ones too. Where .NET is locked away there can be none."""
+        self._look()
         return request if "language_mode" in request else {key: self._told(value) for key, value in request.items()}
 
     def _told(self, value: Any) -> Any:
@@ -94,28 +121,41 @@ def _is_library(text: str, offset: int) -> bool:
     return windows_host._LIBRARY.match(text, offset) is not None
 
 
-def _with_marks(scripts: Path, texts: dict[str, str], found: list[Statement]) -> dict[str, str]:
+def _ran(folder: Path) -> set[int]:
+    """What all processes have counted by now."""
+    return {number for path in folder.iterdir() if not path.suffix for number, byte in enumerate(path.read_bytes()) if byte}
+
+
+def _tops(found: list[Statement]) -> dict[str, int]:
+    """Where whole scripts begin to do something, by their files."""
+    tops: dict[str, int] = {}
+    for one in found:
+        if "/" not in one.file and not one.function:
+            tops.setdefault(one.file, one.offset)
+    return tops
+
+
+def _with_marks(scripts: Path, texts: dict[str, str], found: list[Numbered], size: int, tops: dict[str, int]) -> dict[str, str]:
     """Whole scripts with marks, by the scripts without, each as it is and packed."""
     marked: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as place:
         for file, text in texts.items():
             path = Path(place, file)
             path.parent.mkdir(exist_ok=True)
-            path.write_text(_marked_text(file, text, found), encoding="utf-8")
+            path.write_text(_marked_text(file, text, found, size, tops.get(file)), encoding="utf-8")
         for name in (file.removesuffix(".ps1") for file in texts if "/" not in file):
             plain, counted = _whole(scripts, name), _whole(Path(place), name)
             marked |= {plain: counted, windows_host._pack(plain): windows_host._pack(counted)}
     return marked
 
 
-def _marked_text(file: str, text: str, found: list[Statement]) -> str:
-    """A mark before each statement, from the last one on so that offsets stay true; the first thing that a script does is to open the store."""
-    mine = [(number, one) for number, one in enumerate(found) if one.file == file]
-    first = next((one.offset for _, one in mine if not one.function), None) if "/" not in file else None
-    for number, one in reversed(mine):
-        opening = _OPENING.format(size=len(found)) if one.offset == first else ""
-        mark = "" if _is_library(text, one.offset) else _MARK.format(number=number)
-        text = text[: one.offset] + opening + mark + text[one.offset :]
+def _marked_text(file: str, text: str, found: list[Numbered], size: int, top: int | None) -> str:
+    """A mark before each statement, from the last one on so that offsets stay true. At `top`, before all a script does, it opens the store."""
+    marks = {one.offset: _MARK.format(number=number) for number, one in found if one.file == file and not _is_library(text, one.offset)}
+    if top is not None:
+        marks[top] = _OPENING.format(size=size) + marks.get(top, "")
+    for offset in sorted(marks, reverse=True):
+        text = text[:offset] + marks[offset] + text[offset:]
     return text
 
 

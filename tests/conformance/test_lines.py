@@ -81,6 +81,23 @@ def test_each_line_on_which_a_statement_starts(counting: Engine, scripts: Path, 
     assert (missed.file, missed.number, missed.function, missed.text) == ("top.ps1", 8, "", "'nine'")
 
 
+def test_a_line_that_ran_needs_no_mark_any_more(counting: Engine, scripts: Path, tmp_path: Path) -> None:
+    """Lines that run later, in another process too, count all the same."""
+    whole = TOP.replace('. "$PSScriptRoot/lib/part.ps1"', PART)
+    counter = LineCounter(counting, tmp_path / "lines", scripts, every=0)
+    before = counter.told({"script": whole})["script"]
+    counting.told = counter.told
+    try:
+        assert counting.execute(whole, {"a": 1}, 2)["result"] == {"value": [1, 2], "inner": None}
+        after = counter.told({"script": whole})["script"]
+        assert (before.count(".Write("), after.count(".Write(")) == (9, 2)
+        counting.close()
+        assert counting.execute(whole, {"a": 9}, 2)["result"] == {"value": "large", "inner": "nine"}
+    finally:
+        counting.close()
+    assert ran(tmp_path / "lines") == {"lib/part.ps1": [1, 5, 6, 8, 9], "top.ps1": [5, 7, 8, 11]}
+
+
 def test_a_job_in_a_process_of_its_own(counting: Engine, tmp_path: Path) -> None:
     counting.told = LineCounter(counting, tmp_path / "lines").told
     host = WindowsHost(counting.execute, str(tmp_path / "work"), launcher=counting.command)
