@@ -58,7 +58,7 @@ def was_lost_at_every_call(site: WindowsSite, scripts: set[str]) -> None:
 
 def test_upgrade_that_loses_every_call_once(make_windows_site: MakeWindowsSite) -> None:
     """The loss costs nothing: what was lost is sent again, and what was done already isn't done twice."""
-    names = ("twice_at_once", "503")
+    names = ("dropped", "twice_at_once", "503")
     site = clusters(make_windows_site, names, **WINRM, web=OLD, vendor_backups=0)
     contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
     lose_every_call(site)
