@@ -33,7 +33,7 @@ from .case_step import running as _running
 from .case_step import service_of
 from .case_undo import broken_off, undo_step
 from .choice import Background, choose
-from .errors import InvalidInput, JobFailed, NoSuchJob, Refused
+from .errors import InvalidInput, JobFailed, Refused, UnknownJob
 from .host import Host
 from .jobs import JobStatus
 from .readiness import latest_attempt
@@ -286,7 +286,7 @@ def commit_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     """Ends well when the agent has swapped and waits; its web server is down until `released`."""
     known = _known(host, args, wait)
     if known is None and args.get("run_id") and not args.get("prepared"):
-        raise NoSuchJob("The commit never began on this agent", found=f"no job {args['run_id']}", remedy="run the playbook again")
+        raise UnknownJob(f"No commit {args['run_id']} is known on this agent", remedy="run the playbook again")
     if known is None:
         chosen = _needed(args, "chosen", "chosen")
         if chosen.get("done") or check:

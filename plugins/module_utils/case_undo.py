@@ -10,7 +10,7 @@ from .case_common import Args, Result, follow, job_result, read_state, run_id_of
 from .case_step import ended, known, running, service_of
 from .errors import Busy, JobFailed
 from .host import Host
-from .jobs import OPEN_JOURNAL_STATES, JobStatus, ends_by_itself
+from .jobs import OPEN_JOURNAL_STATES, JobStatus, ends_by_itself, was_called_off
 
 SHOWN = 10
 
@@ -34,6 +34,9 @@ def _followed(host: Host, args: Args, status: JobStatus, wait: float) -> Result:
     """How far the undoing is. A commit that ended in another way, for its deadline had passed when it was told, is undone by a job."""
     if status.active:
         return running(status)
+    if was_called_off(status):
+        text = "Nothing to undo: the commit never began on this agent, and won't any more"
+        return {"changed": False, "finished": True, "begun": False, "msg": text, "job": job_result(status)}
     if status.kind == "commit" and not (status.result and status.result.get("released_by") == "undo"):
         status = follow(host, host.start(_spec(args, status.run_id), run_id_of({**args, "run_id": None}, "undo")), wait)
         if status.active:

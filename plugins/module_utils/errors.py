@@ -85,6 +85,14 @@ class NoSuchJob(DataMinerError):
     """A run id nobody started."""
 
 
+class UnknownJob(DataMinerError):
+    """A job that was started, and of which the agent knows nothing: its start may arrive yet."""
+
+
+class NotBegun(DataMinerError):
+    """A commit that was called off before it began, and won't any more."""
+
+
 class JobFailed(DataMinerError):
     """A job that ended in failure, or that died."""
 
@@ -109,8 +117,8 @@ class Refused(DataMinerError):
     """A safety rule forbids it."""
 
 
-UNREAD = (ScriptFailed.__name__, InvalidScan.__name__)
-"""Errors of a call that nobody has foreseen: they say nothing of the job that the call asked for."""
+UNREAD = (ScriptFailed.__name__, InvalidScan.__name__, UnknownJob.__name__)
+"""Errors of a call that say nothing of how far the job is that it asked for."""
 
 
 def from_dict(data: dict[str, str]) -> DataMinerError:

@@ -22,6 +22,8 @@ class Host(Protocol):
     def start(self, spec: dict[str, Any], run_id: str, basis: Basis | None = None) -> JobStatus:
         """Start a job that outlives the connection; attach to the same run id, or to a running job with the same `work`.
 
+        Raises `InvalidInput` where that run id is the name of other work.
+
         Before a new job begins, the agent is scanned for its `basis`: where that doesn't hold any more, nothing is started and the status is `stale`.
         Raises `Busy` when another job runs.
         """
@@ -30,4 +32,7 @@ class Host(Protocol):
         """What is known of a job, after its end or `wait` seconds, whichever comes first."""
 
     def signal(self, run_id: str, word: str) -> JobStatus:
-        """Tell a waiting commit `release` or `undo`."""
+        """Tell a waiting commit `release` or `undo`.
+
+        A commit that nobody knows is called off by `undo`: it has failed with `NotBegun` then, and a start that arrives later begins nothing.
+        """

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from .errors import DataMinerError, JobFailed, from_dict
+from .errors import DataMinerError, JobFailed, NotBegun, from_dict
 
 State = Literal["running", "waiting", "done", "failed", "dead", "absent", "stale"]
 
@@ -90,6 +90,20 @@ class JobStatus:
             + self.run_id
             + "/log.txt), then run the playbook again: it continues from what is there",
         )
+
+
+def not_begun(run_id: str) -> NotBegun:
+    """The error of a commit that was called off. The scripts of Windows agents tell it too."""
+    return NotBegun(
+        f"The commit {run_id} was called off before it began",
+        found="the word to undo it, and no such job",
+        needed="a commit that nobody undoes",
+        remedy="run the playbook again",
+    )
+
+
+def was_called_off(status: JobStatus) -> bool:
+    return bool(status.error and status.error.get("type") == NotBegun.__name__)
 
 
 def ends_by_itself(until: str = "") -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .cluster import first_line
-from .errors import UNREAD, NoSuchJob
+from .errors import UNREAD
 
 Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
 
@@ -37,6 +37,8 @@ def _undone(result: Mapping[str, Any]) -> str:
         return _not_undone(result, line)
     if result.get("finished") is False:
         return "NOT put back yet: its job goes on"
+    if result.get("begun") is False:
+        return "unchanged: its commit never began"
     kept, conflicts = len(result.get("kept") or ()), len(result.get("conflicts") or ())
     but = [f"{kept} files that were changed since stay"] if kept else []
     but += [f"{conflicts} were moved away"] if conflicts else []
@@ -45,10 +47,7 @@ def _undone(result: Mapping[str, Any]) -> str:
 
 def _not_undone(result: Mapping[str, Any], line: str) -> str:
     """Where no answer came, the word to undo may never have arrived: a commit that waits for one is no restore that broke off."""
-    kind = (result.get("error") or {}).get("type", "")
-    if kind == NoSuchJob.__name__:
-        return "unchanged: its commit never began"
-    if kind in UNREAD:
+    if (result.get("error") or {}).get("type", "") in UNREAD:
         return f"NOT known to be put back: {line}; {_LATER}"
     if result.get("finished") is False:
         return f"NOT put back yet: {line}"

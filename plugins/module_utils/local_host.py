@@ -58,6 +58,8 @@ class LocalHost:
         if word not in ("release", "undo"):
             raise InvalidInput("No such word", found=repr(word), needed="release or undo", remedy="use one of them")
         status = self.store.status(run_id)
+        if status.state == "absent" and word == "undo":
+            return local_jobs.call_off(self.store, run_id)
         if status.state == "absent":
             raise NoSuchJob(f"No job {run_id} on this agent", needed="a commit that waits", remedy="commit first")
         if status.active:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DataMinerError, InvalidInput, JobFailed
-from .jobs import JobStatus, work_of
+from .jobs import JobStatus, not_begun, work_of
 from .local_files import utc_text, write_json
 from .local_store import JobStore
 
@@ -67,7 +67,7 @@ def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str,
         raise InvalidInput("No such job", found=repr(spec["kind"]), needed=", ".join(sorted(runners)), remedy="use a newer version of the collection")
     for _attempt in range(ATTEMPTS):
         if store.status(run_id).state != "absent":
-            return store.status(run_id, attached=True)
+            return _known(store, spec, run_id)
         free = not store.locked()
         if free and not holds():  # before the lock is taken: a scan would take its holder for a job
             return JobStatus(run_id=run_id, kind=spec["kind"], state="stale")
@@ -83,11 +83,39 @@ def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str,
 def _start_locked(store: JobStore, spec: dict[str, Any], run_id: str, runner: Runner, lock: int) -> JobStatus:
     try:
         if store.status(run_id).state != "absent":  # somebody else started it, and it ended, since we looked
-            return store.status(run_id, attached=True)
+            return _known(store, spec, run_id)
         folder = store.create(run_id)
         write_json(folder / "spec.json", spec)
         store.record(run_id, _record(spec, run_id))
         _detach(lambda: _carry_out(Job(store, run_id, spec, lock), runner), folder / "log.txt", lock)
+    finally:
+        os.close(lock)
+    return store.status(run_id)
+
+
+def _known(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus:
+    """The job of that name, where it is the one that was meant. One that was called off has no work."""
+    status, work = store.status(run_id, attached=True), store.work_of(run_id)
+    if work in ("", work_of(spec)):
+        return status
+    raise InvalidInput(
+        f"The run id {run_id} is that of another job",
+        found=f"a {status.kind} job of {status.owner}, started {status.started}, with other work to do",
+        needed="a run id of its own for each job",
+        remedy="choose another run_id or commit_id, or none",
+    )
+
+
+def call_off(store: JobStore, run_id: str) -> JobStatus:
+    """See `host.Host.signal`. Raises `Busy` where another job runs: none can begin meanwhile, and that one may be about to end."""
+    lock = store.take_lock()
+    if lock is None:
+        raise store.busy("commit")
+    try:
+        if store.status(run_id).state == "absent":
+            folder = store.create(run_id)
+            write_json(folder / "result.json", {"error": not_begun(run_id).to_dict()})
+            write_json(folder / "state.json", {**_record({"kind": "commit"}, run_id), "work": ""})
     finally:
         os.close(lock)
     return store.status(run_id)

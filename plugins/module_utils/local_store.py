@@ -93,6 +93,11 @@ class JobStore:
         write_json(self.work / "lock.json", record)
         write_json(self.folder(run_id) / "state.json", record)
 
+    def work_of(self, run_id: str) -> str:
+        """The digest of a job's work; "" where its record tells none."""
+        record = read_json(self.folder(run_id) / "state.json")
+        return str(record.get("work") or "") if isinstance(record, dict) else ""
+
     def ended(self, run_id: str) -> bool:
         return isinstance(read_json(self.folder(run_id) / "result.json"), dict)
 

@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -22,7 +22,7 @@ from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
 from ..module_utils.jobs import ends_by_itself
 from ..module_utils.permission import check_permission
 from ..module_utils.settings import SETTINGS, is_unset, unfit
-from .lost import connect_anew, is_refused
+from .lost import connect_anew, is_lost, is_refused
 from .windows_call import call_windows
 
 display = Display()
@@ -31,8 +31,10 @@ SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
 COMMIT_PATIENCE = 180.0  # seconds before a commit is, however many tries that are: the web servers of the others stand still meanwhile
 COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
-LOST = "connection lost, the job goes on; connecting again"
-UNREADABLE = "no answer that can be read, the job goes on; connecting again"
+LOST = "connection lost"
+UNREADABLE = "no answer that can be read"
+GOING = ", the job goes on"
+UNKNOWN = "unknown"  # the state of a commit whose start wasn't answered
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
 
@@ -130,18 +132,19 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         job = None if self._task.check_mode else _commit_to_begin(params)
         if job is None:
             return self._call(params)
-        try:
-            return self._call({**params, "commit_id": job["run_id"]})
-        except AnsibleConnectionFailure as error:
-            # whoever follows would log on again
-            return {"unreachable": True, "changed": True, "finished": is_refused(error), "msg": str(error), "job": job}
+        job["asked"] = time.monotonic()
+        outcome, why, refused = self._looked({**params, "commit_id": job["run_id"]})
+        if not why:
+            return outcome
+        # refused: whoever follows would log on again
+        return {**outcome, "changed": True, "finished": refused, "msg": f"{outcome.get('msg') or why}. {_not_known(job)}", "job": job}
 
     def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         """One more look at a running job. A lost connection says nothing about the job, nor does a call that broke off: connect anew and look again.
 
         Where no look succeeds, the result tells the job all the same: later steps have to know it.
         """
-        begun, attempt, patience = time.monotonic(), 1, _patience(params, job)
+        begun, attempt, patience = job.get("asked", time.monotonic()), 1, _patience(params, job)
         while True:
             outcome, why, refused = self._looked(params)
             if not why:
@@ -150,7 +153,8 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             if enough or refused:
                 lost = outcome.get("unreachable")
                 return {**outcome, "changed": True, "finished": False, "msg": (_left_alone if lost else _unread)(job, attempt, why), "job": job}
-            what = LOST if outcome.get("unreachable") else UNREADABLE
+            goes_on = GOING if job["state"] != UNKNOWN else ""
+            what = f"{LOST if outcome.get('unreachable') else UNREADABLE}{goes_on}; connecting again"
             display.warning(f"{self._agent()}: {what} ({_count(attempt, patience)}): {why}")
             connect_anew(self._connection)
             time.sleep(params["poll_interval"] if attempt < LOST_CONNECTIONS else max(params["poll_interval"], COMMIT_PAUSE))
@@ -160,9 +164,11 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         """A look: its result, why it tells nothing of the job, and whether it mustn't be made again."""
         try:
             outcome = self._call(params)
-        except AnsibleConnectionFailure as error:
+        except Exception as error:
+            if not is_lost(error):
+                raise
             # a password that is refused again and again locks the account
-            return {"unreachable": True}, first_line(error.__cause__ or error), is_refused(error)
+            return {"unreachable": True, "msg": str(error)}, first_line(error.__cause__ or error), is_refused(error)
         # a use case tells its error; a module that didn't come so far has none
         error = outcome.get("error") or {"type": UNREAD[0]}
         if not outcome.get("failed") or error["type"] not in UNREAD:
@@ -186,18 +192,18 @@ def _told_of(params: dict[str, Any]) -> dict[str, Any] | None:
     """The commit that is to be told to undo. It may wait for that word behind a connection that is lost for a moment; a word may be sent twice."""
     if params.get("state") != "undone" or not params.get("committed"):
         return None
-    return _unknown_commit(params["committed"])
+    return {"run_id": params["committed"], "kind": "commit", "state": "told", "progress": ""}
 
 
 def _commit_to_begin(params: dict[str, Any]) -> dict[str, Any] | None:
     """None where no commit is to begin: of one that another caller named he knows the name."""
     if params.get("state") != "committed" or params.get("run_id") or not params.get("prepared"):
         return None
-    return _unknown_commit(params.get("commit_id") or run_id_of({}, "commit"))
+    return {"run_id": params.get("commit_id") or run_id_of({}, "commit"), "kind": "commit", "state": UNKNOWN, "progress": ""}
 
 
-def _unknown_commit(run_id: str) -> dict[str, Any]:
-    return {"run_id": run_id, "kind": "commit", "state": "unknown", "progress": ""}
+def _not_known(job: dict[str, Any]) -> str:
+    return f"Whether the commit {job['run_id']} began isn't known. If it did, and isn't undone, {ends_by_itself()}"
 
 
 def _patience(params: dict[str, Any], job: dict[str, Any]) -> float:
@@ -210,11 +216,15 @@ def _count(attempt: int, patience: float) -> str:
 
 
 def _left_alone(job: dict[str, Any], times: int, why: str) -> str:
+    if job["state"] == UNKNOWN:
+        return f"The connection was lost ({times}x): {why}. {_not_known(job)}"
     goes_on = _goes_on(job, "make the agent reachable, then ")
     return f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. {goes_on}"
 
 
 def _unread(job: dict[str, Any], times: int, why: str) -> str:
+    if job["state"] == UNKNOWN:
+        return f"No answer told of it ({times}x): {why}. {_not_known(job)}"
     return f"How far the {job['kind']} job {job['run_id']} is couldn't be read ({times}x): {why}. {_goes_on(job, 'mend the cause, then ')}"
 
 

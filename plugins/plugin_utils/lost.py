@@ -14,6 +14,11 @@ TRANSPORTS = ("winrm", "pypsrp", "psrpcore", "requests", "urllib3", "httpcore")
 # of winrm, of psrp, and of ssh, which also says "Permission denied" of the controller's own files
 _REFUSALS = (
     "credentials were rejected",
+    # of kinit, which winrm calls
+    "password incorrect",
+    "preauthentication failed",
+    "credentials have been revoked",
+    "password has expired",
     "failed to authenticate",
     "permission denied (",
     "permission denied, please",

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, work_of
+from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob, ScriptFailed
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, not_begun, was_called_off, work_of
 from conftest import Lane
 from harness import until
 from test_job_install import installs, spec
@@ -38,6 +38,39 @@ def test_one_that_nobody_started(host: Lane) -> None:
     assert (status.run_id, status.state, status.active) == ("nobody", "absent", False)
     with pytest.raises(NoSuchJob, match="No job nobody on this agent"):
         host.agent.signal("nobody", "release")
+
+
+def test_a_commit_that_nobody_knows_is_called_off(host: Lane) -> None:
+    """The word to undo it came before its start, which begins nothing when it arrives."""
+    host.run(spec(host), "i1")
+    status = host.agent.signal("c1", "undo")
+    assert (status.kind, status.state, was_called_off(status)) == ("commit", "failed", True)
+    assert status.error == not_begun("c1").to_dict()
+    assert host.agent.signal("c1", "undo").error == status.error
+    late = host.agent.start(host.told(spec(host)), "c1")
+    assert (late.state, late.attached, late.error) == ("failed", True, status.error)
+    assert installs(host) == 1
+    assert host.scan()["journals"] == []
+    assert host.run(spec(host), "i2").state == "done"
+
+
+def test_a_run_id_names_one_piece_of_work(host: Lane) -> None:
+    """Whoever started other work under it would take the result of the first for that of his own."""
+    host.run(spec(host), "i1")
+    with pytest.raises(InvalidInput) as raised:
+        host.agent.start(host.told(spec(host, package="another")), "i1")
+    assert raised.value.message == "The run id i1 is that of another job"
+    assert "install job" in raised.value.found
+    assert installs(host) == 1
+
+
+@pytest.mark.parametrize("name", ["state.json", "result.json"])
+def test_a_record_that_is_held_for_a_moment_makes_no_job_unknown(windows: Lane, name: str) -> None:
+    windows.run(spec(windows), "i1")
+    path = windows.home / "work" / "jobs" / "i1" / name
+    with windows.holding(path), pytest.raises(ScriptFailed, match=f"{name} can't be read"):
+        windows.agent.poll("i1")
+    assert windows.agent.poll("i1").state == "done"
 
 
 def test_delivered_twice_it_runs_once(host: Lane) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
 from ansible_collections.dataminer.web.plugins.plugin_utils import action
 from ansible_collections.dataminer.web.plugins.plugin_utils.action import AgentAction
 
@@ -148,10 +148,36 @@ COMMITTED: dict[str, Any] = {"state": "committed", "prepared": "prepare-1", "dea
 def test_the_name_of_a_commit_is_known_though_its_start_was_lost(make: Make) -> None:
     """So that whoever follows finds it, and whoever undoes reaches it."""
     lost = follow(make(AnsibleConnectionFailure("no route to host")), None, **COMMITTED)
-    assert (lost["unreachable"], lost["finished"], lost["msg"]) == (True, False, "no route to host")
+    assert (lost["unreachable"], lost["finished"]) == (True, False)
+    assert lost["msg"].startswith(
+        f"no route to host. Whether the commit {lost['job']['run_id']} began isn't known. If it did, and isn't undone, the agent"
+    )
     played = make(AnsibleConnectionFailure("no route to host"), DONE)
     assert follow(played, lost, state="committed", deadline=900) == DONE
     assert played.asked == [lost["job"]["run_id"]] * 2
+
+
+@pytest.mark.parametrize("answer", [AnsibleError("mux_client: ControlPersist broken pipe"), {"failed": True, "msg": "no memory"}])
+def test_a_start_that_broke_off_tells_nothing_either(make: Make, answer: Any) -> None:
+    """It may have come after the commit had begun."""
+    lost = follow(make(answer), None, **COMMITTED)
+    assert (lost["finished"], lost["job"]["state"]) == (False, "unknown")
+    played = make({**broken("UnknownJob")}, DONE)
+    assert follow(played, lost, state="committed", deadline=900) == DONE
+    assert played.asked == [lost["job"]["run_id"]] * 2
+
+
+def test_a_commit_that_failed_to_begin_has_failed(make: Make) -> None:
+    assert follow(make(broken("Refused")), None, **COMMITTED) == broken("Refused")
+
+
+def test_the_time_that_a_start_took_is_counted(make: Make, said: list[str]) -> None:
+    """The deadlines of the other agents don't wait: each call takes ten seconds here."""
+    lost = follow(make(AnsibleConnectionFailure("no route to host")), None, **{**COMMITTED, "deadline": 60})
+    played = make(AnsibleConnectionFailure("no route to host"))
+    result = follow(played, lost, state="committed", deadline=60)
+    assert len(played.asked) == 1
+    assert result["msg"].startswith(f"The connection was lost (1x): no route to host. Whether the commit {lost['job']['run_id']} began isn't known.")
 
 
 def test_a_commit_is_started_under_the_name_that_was_chosen(make: Make) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup_spec
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import read_state
 from ansible_collections.dataminer.web.plugins.module_utils.case_restore import restore
-from ansible_collections.dataminer.web.plugins.module_utils.errors import NoSuchJob
+from ansible_collections.dataminer.web.plugins.module_utils.errors import NotBegun, UnknownJob
 from local_kit import Agent
 
 OVERVIEW = "Dashboards/Overview.dmadb.json"
@@ -57,11 +57,21 @@ def test_a_commit_is_followed_by_the_name_it_was_given(agent: Agent) -> None:
     """Whoever chose it knows it without an answer; of one that never began that is said."""
     chosen = step(agent, "chosen", backup="one.zip")["chosen"]
     prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
-    with pytest.raises(NoSuchJob, match="never began"):
+    with pytest.raises(UnknownJob, match="No commit commit-mine is known"):
         step(agent, "committed", run_id="commit-mine")
     step(agent, "committed", chosen=chosen, prepared=prepared, commit_id="commit-mine")
     assert step(agent, "committed", run_id="commit-mine")["job"]["state"] == "waiting"
     step(agent, "released", chosen=chosen, committed="commit-mine")
+
+
+def test_a_commit_that_never_began_is_called_off(agent: Agent) -> None:
+    chosen = step(agent, "chosen", backup="one.zip")["chosen"]
+    prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
+    undone = step(agent, "undone", committed="commit-mine")
+    assert (undone["changed"], undone["begun"]) == (False, False)
+    with pytest.raises(NotBegun, match="called off before it began"):
+        step(agent, "committed", chosen=chosen, prepared=prepared, commit_id="commit-mine")
+    assert "migrated" in (agent.root / OVERVIEW).read_text("utf-8")
 
 
 def vendors(agent: Agent, text: str) -> Path:

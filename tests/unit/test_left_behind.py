@@ -28,7 +28,7 @@ LATER = "it starts its web server by itself after the deadline, with the restore
         ),
         (
             {"unreachable": True, "finished": False, "job": {"run_id": "c1", "state": "unknown"}},
-            {"failed": True, "msg": "No job c1 on this agent", "error": {"type": "NoSuchJob"}},
+            {"finished": True, "begun": False, "msg": "Nothing to undo"},
             "unchanged: its commit never began",
         ),
         (WAITS, {"failed": True, "finished": False, "msg": "it hasn't ended after 5 s"}, "NOT put back yet: it hasn't ended after 5 s"),

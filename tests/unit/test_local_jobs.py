@@ -85,7 +85,7 @@ def test_a_start_with_the_same_run_id_attaches(agent: Agent) -> None:
     again = agent.start({"kind": "backup", "seconds": 20}, "b1")
     assert (again.run_id, again.state, again.attached) == ("b1", "running", True)
     assert end(agent, "b1").state == "done"
-    after = agent.start({"kind": "backup"}, "b1")
+    after = agent.start({"kind": "backup", "seconds": 20}, "b1")
     assert (after.state, after.attached) == ("done", True)
     assert carried_out(agent) == ["b1"]
 

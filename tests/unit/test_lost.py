@@ -53,6 +53,8 @@ def test_what_was_asked_failed(error: Exception) -> None:
     [
         "basic: the specified credentials were rejected by the server",
         "Failed to authenticate the user svc with negotiate",
+        "Kerberos auth failure for principal svc@X with subprocess: kinit: Password incorrect while getting initial credentials",
+        "Kerberos auth failure for principal svc@X with subprocess: kinit: Clients credentials have been revoked while getting initial credentials",
         SENT + "svc@dma1: Permission denied (publickey,password,keyboard-interactive).",
         SENT + "Permission denied, please try again.",
         SENT + "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures",
@@ -74,6 +76,7 @@ def test_a_refused_password() -> None:
         "hostkeys_foreach failed for /root/.ssh/known_hosts: Permission denied\r\nTimeout, server dma1 not responding.",
         "client_loop: send disconnect: Broken pipe",
         "ssh: connect to host dma1 port 22: Connection refused",
+        "Kerberos auth failure for principal svc@X with subprocess: kinit: Cannot contact any KDC for realm 'X' while getting initial credentials",
     ],
 )
 def test_what_ssh_says_of_the_controller_is_no_refusal(text: str) -> None:

@@ -70,21 +70,15 @@ $Ansible.Changed = $false
 . "$PSScriptRoot/lib/locks.ps1"
 . "$PSScriptRoot/lib/launch.ps1"
 . "$PSScriptRoot/lib/guard.ps1"
+. "$PSScriptRoot/lib/turns.ps1"
 
 $beginPatience = 60        # seconds until a launched job has come to its first line
 $endAttempts = 30          # each lasts a tenth of a second
-$turnPatience = 90000      # milliseconds until another start has done its work
-
-function Get-Record {
-    $who = $owner
-    if (-not $who) { $who = "$([Environment]::UserName)@$([Environment]::MachineName)" }
-    return [ordered]@{ run_id = $run_id; kind = $kind; owner = $who; started = (Get-TimeText ([DateTime]::UtcNow)); work = $work }
-}
 
 # The record comes last: a run id is known once everything that its job needs stands there.
 function New-JobFolder([string]$place, [string]$folder) {
     [void][IO.Directory]::CreateDirectory($folder)
-    $record = Get-Record
+    $record = New-Record $kind $owner $work
     Write-FileBytes ([IO.Path]::Combine($folder, 'spec.json')) ([Text.UTF8Encoding]::new($false).GetBytes((Expand-Text $spec)))
     $text = [Text.UTF8Encoding]::new($true)
     Write-FileBytes ([IO.Path]::Combine($folder, 'job.ps1')) ([byte[]]($text.GetPreamble() + $text.GetBytes((Expand-Text $script))))
@@ -141,7 +135,8 @@ function Test-Basis($answer) {
 
 # The run id that answers, and whether it was there before; nothing where the basis doesn't hold, then $fresh is the scan that tells.
 function Get-Job([string]$place) {
-    if ((Get-Status $place $run_id).state -ne 'absent') { return $run_id, $true }
+    $known = Get-Status $place $run_id
+    if ($known.state -ne 'absent') { Assert-Meant $place $known; return $run_id, $true }
     $active = Wait-Ending $place
     if ($null -eq $active) {
         if ($null -ne $basis) {
@@ -152,20 +147,22 @@ function Get-Job([string]$place) {
         return $run_id, $false
     }
     if ($active['kind'] -ceq $kind -and $active['work'] -ceq $work) { return $active['run_id'], $true }
-    Stop-Busy "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])" $active['kind']
+    $message = $(if ($active['kind'] -ceq $kind) { "Another $kind job runs on this agent, with other work to do" } else { 'Another job runs on this agent' })
+    Stop-Busy $message "$($active['kind']) job $($active['run_id']) of $($active['owner']), started $($active['started'])"
 }
 
-function Stop-Busy([string]$found, [string]$runs = '') {
-    $message = $(if ($runs -ceq $kind) { "Another $kind job runs on this agent, with other work to do" } else { 'Another job runs on this agent' })
-    Stop-With 'Busy' $message $found 'an agent without a running job' 'wait until it has ended, then run again; a running upgrade is never aborted'
+# A run id names one piece of work. A commit that was called off has none.
+function Assert-Meant([string]$place, $known) {
+    $record = Read-JsonFile ([IO.Path]::Combine($place, 'jobs', $run_id, 'state.json'))
+    if ($null -eq $record -or -not $record['work'] -or $record['work'] -ceq $work) { return }
+    Stop-With 'InvalidInput' "The run id $run_id is that of another job" "a $($known.kind) job of $($known.owner), started $($known.started), with other work to do" `
+        'a run id of its own for each job' 'choose another run_id or commit_id, or none'
 }
 
 Assert-RunId $run_id
 if ($Ansible.CheckMode) { Stop-With 'Refused' 'Nothing is started in check mode' "a $kind job" 'a run without --check' 'run without --check' }
 $place = Get-LongPath $work_dir
-foreach ($folder in $place, [IO.Path]::Combine($place, 'jobs')) { Protect-Folder $folder }
-$turn = Open-Lock ([IO.Path]::Combine($place, 'start.lock')) $turnPatience
-if ($null -eq $turn) { Stop-Busy 'a start that has not ended' }
+$turn = Open-Turn $place
 $fresh = @{}
 try { $known, $attached = Get-Job $place } finally { $turn.Dispose() }
 $Ansible.Changed = $null -ne $known -and -not $attached

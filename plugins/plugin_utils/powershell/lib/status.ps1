@@ -14,6 +14,8 @@ function Get-ActiveJob([string]$work) {
     return $unlocked
 }
 
+$readPatience = 20         # attempts, each a tenth of a second
+
 # Results are large and are handed on as they are.
 function Read-Whole([string]$path) {
     try {
@@ -23,15 +25,26 @@ function Read-Whole([string]$path) {
     catch { return $null }
 }
 
+# What that function reads of a file of the job, and null only where there is no such file: one that a virus scanner holds for a moment doesn't make a
+# job unknown, or dead.
+function Read-Record([string]$reader, [string]$path) {
+    for ($attempt = 1; ; $attempt++) {
+        $read = & $reader $path
+        if ($null -ne $read -or -not [IO.File]::Exists($path)) { return $read }
+        if ($attempt -ge $readPatience) { throw [IO.IOException]::new("$(Get-ShownPath $path) can't be read") }
+        [Threading.Thread]::Sleep(100)
+    }
+}
+
 # `state` is running, waiting, ended (then `end` is the text of result.json), dead or absent.
 function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
     $folder = [IO.Path]::Combine($work, 'jobs', $runId)
     $active = Get-ActiveJob $work
     $status = [ordered]@{ run_id = $runId; kind = ''; state = 'absent'; started = ''; owner = ''; attached = $attached; progress = $null; end = $null }
-    $record = Read-JsonFile ([IO.Path]::Combine($folder, 'state.json'))
+    $record = Read-Record 'Read-JsonFile' ([IO.Path]::Combine($folder, 'state.json'))
     if ($null -eq $record) { return $status }
     foreach ($key in 'kind', 'started', 'owner') { $status[$key] = "$($record[$key])" }
-    $status.end = Read-Whole ([IO.Path]::Combine($folder, 'result.json'))
+    $status.end = Read-Record 'Read-Whole' ([IO.Path]::Combine($folder, 'result.json'))
     $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json'))
     $status.state = 'dead'
     if ($null -ne $status.end) { $status.state = 'ended' }
