@@ -9,7 +9,7 @@ from typing import Any
 
 from .agent import AgentState, BackupFile
 from .backup import Item, Plan, Rotation, backup_name, header, plan_backup, plan_rotation
-from .case_common import Args, Result, Start, agent_name, begin, follow, job_result, join, now, optional_version, verify_spec
+from .case_common import Args, Result, Start, agent_name, begin, follow, job_result, join, now, optional_version, utc_text, verify_spec
 from .errors import BackupInvalid
 from .host import Host
 from .jobs import JobStatus, size_text
@@ -53,6 +53,8 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
+    if state.last_restore and state.last_restore.state == "released" and not state.last_restore.partial:
+        head = {**head, "restored": utc_text(state.last_restore.at)}
     notes = [*plan.warnings[:SHOWN], *([doubt] if doubt else []), *_not_counting(state, rotation, agent)[:SHOWN]]
     about = _about(plan, rotation, notes, {f"Applications/{app.folder}": app.title for app in state.apps})
     spec = {

@@ -32,7 +32,7 @@ from .case_step import known as _known
 from .case_step import running as _running
 from .case_step import service_of
 from .case_undo import broken_off, undo_step
-from .choice import Background, choose
+from .choice import TARGET, Background, choose
 from .errors import InvalidInput, JobFailed, Refused, UnknownJob
 from .host import Host
 from .jobs import JobStatus
@@ -85,7 +85,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
 
 def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
     """The spec of the job that verifies the chosen backup, or the result where it was restored before."""
-    chosen = choose(state.backups, wanted=args.get("backup") or "target", target=target, background=_background(state, args))
+    chosen = choose(state.backups, wanted=args.get("backup") or TARGET, target=target, background=_background(state, args))
     if done := _already(state, chosen.backup, args, target):
         return done
     aside = join(args["work_dir"], "aside") if copy and chosen.backup.origin not in KEPT else None
@@ -131,10 +131,13 @@ def _mark(backup: BackupFile) -> str:
 def _already(state: AgentState, backup: BackupFile, args: Args, target: Version | None) -> Result | None:
     """The same backup was restored since the last install: doing it again would overwrite what was edited since.
 
+    So would one that wasn't asked for by name, and is older than that restore: nobody wants to go back twice.
     An agent that runs another version was installed since, whatever is left of the installer's own records.
     """
     last = state.last_restore
-    if args.get("again") or last is None or last.state != "released" or not _is_restored(last, backup):
+    if args.get("again") or last is None or last.state != "released":
+        return None
+    if not _is_restored(last, backup) and not (_by_target(args) and _made(backup) <= last.at):
         return None
     if last.partial or args.get("apps") or args.get("dashboards"):
         return None
@@ -143,11 +146,14 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     attempt = latest_attempt(state)
     if attempt and last.at <= (attempt.ended or attempt.started):
         return None
-    text = (
-        f"{backup.name} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; "
-        "set dataminer_restore_again to do it once more"
+    text = f"{last.backup} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; " + (
+        "set dataminer_restore_again to do it once more" if _is_restored(last, backup) else f"to restore {backup.name}, name it in dataminer_backup"
     )
-    return {"changed": False, "finished": True, "msg": text, "chosen": {"name": backup.name, "done": True}, "plan": None, "lost": [], "notes": []}
+    return {"changed": False, "finished": True, "msg": text, "chosen": {"name": last.backup, "done": True}, "plan": None, "lost": [], "notes": []}
+
+
+def _by_target(args: Args) -> bool:
+    return (args.get("backup") or TARGET) == TARGET
 
 
 def _is_restored(last: LastRestore, backup: BackupFile) -> bool:

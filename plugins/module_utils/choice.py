@@ -130,10 +130,12 @@ class Background:
                 return f"made after the install of {package.package.version} failed: its content may be migrated in part"
         return None
 
-    def downgraded(self, moment: datetime) -> str | None:
-        """Content that was migrated before a downgrade stays so, unless all of it was restored after that."""
+    def downgraded(self, moment: datetime, restored: datetime | None = None) -> str | None:
+        """Content that was migrated before a downgrade stays so, unless all of it was restored after that. `restored`: when it was, by the backup's
+        own manifest, for an agent knows of its last restore only.
+        """
         found = self.last_downgrade(moment)
-        if found is None or self._restored(found[1].earliest, moment):
+        if found is None or self._restored(found[1].earliest, moment) or (restored and found[1].earliest <= restored <= moment):
             return None
         return f"made after a downgrade from {found[0].version} to {found[1].version}, with no restore on record since: it may be migrated content"
 
@@ -191,7 +193,7 @@ def _identity(backup: BackupFile) -> tuple[str, int, datetime]:
 def _candidate(backup: BackupFile, background: Background) -> Candidate:
     header = backup.manifest.header if backup.manifest else {}
     made = parse_time(header.get("created")) or backup.modified
-    problem = _problem(backup)
+    problem, restored = _problem(backup), parse_time(header.get("restored"))
     stated = _stated_version(header.get("web_version")) if not problem else None
     version, possible, how = (stated, (), "its manifest names the web version") if stated else _in_force(background.events, made)
     return Candidate(
@@ -203,7 +205,7 @@ def _candidate(backup: BackupFile, background: Background) -> Candidate:
         by_manifest=stated is not None,
         purpose="safety" if header.get("purpose") == "safety" else "backup",
         problem=problem,
-        suspect=str(header["suspect"]) if header.get("suspect") else background.half_migrated(made) or background.downgraded(made),
+        suspect=str(header["suspect"]) if header.get("suspect") else background.half_migrated(made) or background.downgraded(made, restored),
         stranger=background.stranger(header),
         foreign=background.is_foreign(header),
     )

@@ -52,7 +52,8 @@ def plan_restore(
     found = [_entry(row) for row in entries]
     pairs = _pairs(found, infos, state)
     chosen = select(found, pairs, tuple(only_apps), tuple(only_dashboards))
-    clock = clock_of(backup_created, installs)
+    last = state.last_restore
+    clock = clock_of(backup_created, installs, last.at if last and last.state == "released" else None)
     kept = {key: pair for key, pair in pairs.items() if chosen.app(pair.folder)}
     apps, dashboards, files = _summaries(chosen.entries, kept, state)
     lost = [loss for pair in kept.values() for loss in app_losses(pair, clock)] + file_losses(chosen.entries, kept, clock)
@@ -216,7 +217,8 @@ def _warnings(entries: Sequence[Entry], pairs: Mapping[str, AppPair], state: Age
         yield from (f"{label}: {problem}" for problem in _broken(pair, present.get(key)))
     judged = [clock.judge(entry.modified) for entry in entries if entry.state == "replace"]
     if migrated := judged.count("migrated"):
-        yield f"{migrated} differing files were last written during an install: taken for migrated, not for changes of a person."
+        when = "during an install or the ten minutes after it"
+        yield f"{migrated} differing files were last written {when}: taken for migrated, not for changes of a person."
     if older := judged.count("older"):
         yield f"{older} differing files were last written before the backup was made: not counted as lost."
 

@@ -41,13 +41,15 @@ class Clock:
         return "changed" if modified >= self.backup - _GRACE else "older"
 
 
-def clock_of(backup_created: datetime, installs: Iterable[InstalledPackage]) -> Clock:
+def clock_of(backup_created: datetime, installs: Iterable[InstalledPackage], restored: datetime | None = None) -> Clock:
     """When installs migrated files: from the start until shortly after the end (RN 36435).
 
-    An install whose end isn't known, or that seems to have taken longer than any does, explains nothing.
+    An install whose end isn't known, or that seems to have taken longer than any does, explains nothing; nor does one what came after its end, where
+    the content was `restored` since: that restore wrote it, and people did.
     """
     known = [(p.started, p.ended) for p in installs if p.ended is not None and p.package.kind in (FULL, WEB)]
-    windows = tuple((start, end + _GRACE) for start, end in known if start <= end <= start + _LONGEST_INSTALL)
+    grace = [_GRACE if restored is None or restored <= end else timedelta() for _start, end in known]
+    windows = tuple((start, end + more) for (start, end), more in zip(known, grace, strict=True) if start <= end <= start + _LONGEST_INSTALL)
     return Clock(backup=backup_created, installs=windows)
 
 

@@ -31,9 +31,8 @@ SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
 COMMIT_PATIENCE = 180.0  # seconds before a commit is, however many tries that are: the web servers of the others stand still meanwhile
 COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
-LOST = "connection lost"
-UNREADABLE = "no answer that can be read"
-GOING = ", the job goes on"
+LOST = "connection lost, the job goes on; connecting again"
+UNREADABLE = "no answer that can be read, the job goes on; connecting again"
 UNKNOWN = "unknown"  # the state of a commit whose start wasn't answered
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
@@ -153,8 +152,8 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             if enough or refused:
                 lost = outcome.get("unreachable")
                 return {**outcome, "changed": True, "finished": False, "msg": (_left_alone if lost else _unread)(job, attempt, why), "job": job}
-            goes_on = GOING if job["state"] != UNKNOWN else ""
-            what = f"{LOST if outcome.get('unreachable') else UNREADABLE}{goes_on}; connecting again"
+            what = LOST if outcome.get("unreachable") else UNREADABLE
+            what = what if job["state"] != UNKNOWN else what.replace(", the job goes on", "")
             display.warning(f"{self._agent()}: {what} ({_count(attempt, patience)}): {why}")
             connect_anew(self._connection)
             time.sleep(params["poll_interval"] if attempt < LOST_CONNECTIONS else max(params["poll_interval"], COMMIT_PAUSE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.case_backup import b
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import read_state
 from ansible_collections.dataminer.web.plugins.module_utils.case_restore import restore
 from ansible_collections.dataminer.web.plugins.module_utils.errors import NotBegun, UnknownJob
-from local_kit import Agent
+from local_kit import HEADER, Agent
 
 OVERVIEW = "Dashboards/Overview.dmadb.json"
 
@@ -96,6 +97,38 @@ def test_a_backup_is_restored_again_where_another_version_was_installed_since(ag
     for web, target, expected in (("10.5.9", "10.5.6", False), ("10.5.6", "10.5.6", True), ("", "10.5.6", True), ("10.5.9", "", True)):
         chosen = step(agent, "chosen", backup="one.zip", web_version=web, version=target)["chosen"]
         assert bool(chosen.get("done")) is expected, (web, target)
+
+
+def made(agent: Agent, name: str, minutes: int) -> None:
+    """A backup of now, made so many minutes from now by what it says."""
+    moment = f"{datetime.now(tz=UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+    agent.run(agent.backup_spec(name=name, header={**HEADER, "created": moment}))
+
+
+CURRENT = {"web_version": "10.5.4", "version": "10.5.4"}  # what the backups were made on
+
+
+def test_an_older_backup_is_not_restored_over_a_newer_one_that_was(agent: Agent) -> None:
+    """The same command once more: what was edited since the restore would be gone. Who names the older one gets it."""
+    agent.write(OVERVIEW, "of later")
+    made(agent, "two.zip", -1)
+    restored(agent, "two.zip")
+    for suffix in ("zip", "manifest"):
+        for folder in (agent.backups, agent.work / "aside"):
+            (folder / f"two.{suffix}").unlink()
+    again = step(agent, "chosen", **CURRENT)
+    assert again["chosen"] == {"name": "two.zip", "done": True}
+    assert "to restore one.zip, name it in dataminer_backup" in again["msg"]
+    assert not step(agent, "chosen", **CURRENT, backup="one.zip")["chosen"].get("done")
+    assert not step(agent, "chosen", **CURRENT, again=True)["chosen"].get("done")
+
+
+def test_a_backup_that_was_made_after_a_restore_may_follow_it(agent: Agent) -> None:
+    restored(agent, "one.zip")
+    agent.write(OVERVIEW, "of later")
+    made(agent, "two.zip", 5)
+    chosen = step(agent, "chosen", **CURRENT)["chosen"]
+    assert (chosen["name"], bool(chosen.get("done"))) == ("two.zip", False)
 
 
 def test_another_backup_of_the_same_name_is_another(agent: Agent) -> None:

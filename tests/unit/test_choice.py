@@ -434,6 +434,13 @@ def test_what_was_made_after_a_downgrade_without_a_restore_is_migrated_content(l
     assert any("it may be migrated content" in warning for warning in alone.warnings)
 
 
+@pytest.mark.parametrize(("day", "name"), [(31, "d.zip"), (25, "b.zip")])
+def test_a_backup_tells_of_the_restore_before_it(day: float, name: str) -> None:
+    """An agent knows of its last restore only: after a second one the first, on which this backup rests, isn't on record any more."""
+    backups = vendor("b.zip", 20, 5), ours("d.zip", 35, "10.5.4", restored=f"{at(day):%Y-%m-%dT%H:%M:%SZ}")
+    assert pick(*backups, packages=DOWNGRADED, last_restore=restored(40)).backup.name == name
+
+
 def test_after_a_downgrade_and_a_restore_the_content_is_right() -> None:
     chosen = pick(vendor("b.zip", 20, 5), vendor("d.zip", 35), packages=DOWNGRADED, last_restore=restored(31))
     assert chosen.backup.name == "d.zip"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent import (
     Cluster,
     Dashboard,
     InstalledPackage,
+    LastRestore,
     VersionFact,
 )
 from ansible_collections.dataminer.web.plugins.module_utils.apps import App, parse_app
@@ -192,6 +194,15 @@ def test_a_differing_file_is_lost_unless_an_install_wrote_it(modified: str | Non
     found = plan([row("Dashboards/Sub/one.dmadb.json", "replace", modified)], installs=[install(*window) for window in installs])
     assert [(item.kind, item.title) for item in found.lost] == ([("dashboard", "Sub/one")] if lost else [])
     assert any("files were last written" in warning.replace("differing ", "") for warning in found.warnings) is not lost
+
+
+@pytest.mark.parametrize(("at", "status", "lost"), [("07:57", "released", 1), ("07:57", "undone", 0), ("07:53", "released", 0)])
+def test_what_a_restore_wrote_after_an_install_is_no_migration(at: str, status: str, lost: int) -> None:
+    """Nor is what people wrote since. What an undo put back is what the install had left."""
+    last = LastRestore(run_id="commit-1", state=status, at=datetime.fromisoformat(f"2025-04-03T{at}:00+00:00"), backup="b.zip")
+    window = install("2025-04-03T07:50:00+00:00", "2025-04-03T07:55:00+00:00")
+    found = plan([row("Dashboards/one.dmadb.json", "replace", AFTER)], agent=replace(state(), last_restore=last), installs=[window])
+    assert len(found.lost) == lost
 
 
 def test_the_package_of_another_kind_explains_nothing() -> None:
