@@ -58,6 +58,25 @@ def code_of(run: Run) -> str:
     return found[1]
 
 
+def test_there_and_back_twice_with_edits_between(make_site: MakeSite) -> None:
+    """The second time the backup of the second upgrade comes back, with what was edited before it; the same command once more changes nothing."""
+    site, _contents = upgraded(make_site, agents=1)
+    assert site.play("downgrade_restore", variables=target(site.cluster, OLD)).rc == 0
+    edits.drift(site.cluster, "DMA1")
+    edited = site.cluster.digest("DMA1")
+    shortcut.upgraded(site, NEW)
+
+    second = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+
+    assert second.rc == 0, second.text
+    back(site, {"DMA1": edited})
+    edits.add_dashboard(site.cluster, "Operations/Later")
+    edited = site.cluster.digest("DMA1")
+    again = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+    assert (again.rc, again.changed) == (0, 0), again.text
+    assert site.cluster.digest("DMA1") == edited
+
+
 @pytest.mark.each_core
 def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
     """The older package makes a sixth zip, so the vendor deletes the wanted one; what it held is there again, byte for byte, on every agent."""
