@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import Lane, in_an_engine, replace_in_job
 from harness import until
+from test_services import library
 
 PYTHON = """
 import sys, time
@@ -187,6 +188,26 @@ def test_an_installer_whose_job_was_killed_before_it_was_noted(host: Lane, monke
     if not host.windows:
         until(lambda: host.agent.poll("i1").state == "dead")
     assert installs(host) == 1
+
+
+NAMES = {"C:\\Skyline\\SLTaskbarUtility.exe": "SLTaskbarUtility", "C:\\Tools\\up.date.CMD": "cmd", "C:\\Tools\\up.date": "up.date"}
+
+
+@pytest.mark.parametrize("program", NAMES)
+def test_the_name_of_a_process(windows: Lane, program: str) -> None:
+    assert windows.engine is not None
+    script = "[CmdletBinding(SupportsShouldProcess)] param($a)\n" + library("programs")
+    answer = windows.engine.execute(script + "\n$Ansible.Result = @{ name = (Get-ProcessName $a) }", {"a": program}, 2)
+    assert answer["result"] == {"name": NAMES[program]}
+
+
+def test_a_note_of_long_ago_stands_for_no_process(windows: Lane) -> None:
+    """Users have programs of that name, too."""
+    windows.run(spec(windows), "i1")
+    folder = windows.home / "work" / "jobs" / "i1"
+    (folder / "result.json").unlink()
+    (folder / "installer.json").write_text(json.dumps({"program": "pwsh", "after": "2026-01-01T00:00:00Z"}), "utf-8")
+    assert windows.agent.poll("i1").state == "dead"
 
 
 def test_what_the_job_leaves(host: Lane) -> None:

@@ -83,7 +83,7 @@ function Start-Installer($spec) {
     $info.RedirectStandardOutput = $info.RedirectStandardError = -not $onWindows
     $note = [IO.Path]::Combine($job.folder, 'installer.json')
     # This process may be killed before it knows which process the installer is.
-    Write-JsonFile $note ([ordered]@{ program = [IO.Path]::GetFileNameWithoutExtension($info.FileName); after = (Get-TimeText ([DateTime]::UtcNow)) })
+    Write-JsonFile $note ([ordered]@{ program = (Get-ProcessName $info.FileName); after = (Get-TimeText ([DateTime]::UtcNow)) })
     try { $process = [Diagnostics.Process]::Start($info) }
     catch {
         $why = $_.Exception.GetBaseException().Message

@@ -7,6 +7,8 @@ Whether a job lives although the lock doesn't tell, or not yet. Needs files.ps1,
 #>
 
 $startPatience = 120       # seconds
+$longestInstall = 21600    # the same
+$accessDenied = 5
 
 # A process with that id that began at that moment: the id alone may be another's by now.
 function Test-Process($mark) {
@@ -23,8 +25,15 @@ function Test-Process($mark) {
 function Test-Program($note) {
     if ($null -eq $note -or -not $note['program']) { return $false }
     $noted = [DateTime]::Parse($note['after'], [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind)
+    if (([DateTime]::UtcNow - $noted).TotalSeconds -gt $longestInstall) { return $false }    # the name is that of users' programs too
+    $began = [Diagnostics.Process].GetProperty('StartTime')    # asked for this way it says why it can't be had
     foreach ($process in [Diagnostics.Process]::GetProcessesByName($note['program'])) {
-        try { $late = ($process.StartTime.ToUniversalTime() - $noted).TotalSeconds } catch { continue }    # it has ended
+        try { $late = (([DateTime]$began.GetValue($process, $null)).ToUniversalTime() - $noted).TotalSeconds }
+        catch {
+            $cause = $_.Exception.GetBaseException()
+            if ($cause -is [ComponentModel.Win32Exception] -and ([ComponentModel.Win32Exception]$cause).NativeErrorCode -eq $accessDenied) { return $true }    # another user's: it may be
+            continue    # it has ended
+        }
         if ($late -gt -2 -and $late -lt $startPatience) { return $true }
     }
     return $false

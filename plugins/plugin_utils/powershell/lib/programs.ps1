@@ -21,3 +21,9 @@ function New-StartInfo([string[]]$command) {
     $info.CreateNoWindow = $true
     return $info
 }
+
+# What Windows calls the process of a program.
+function Get-ProcessName([string]$program) {
+    if ($program -match '\.(cmd|bat)\z') { return 'cmd' }
+    return [IO.Path]::GetFileName($program) -replace '\.exe\z', ''
+}
