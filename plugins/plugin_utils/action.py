@@ -22,7 +22,7 @@ from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
 from ..module_utils.jobs import ends_by_itself
 from ..module_utils.permission import check_permission
 from ..module_utils.settings import SETTINGS, is_unset, unfit
-from .lost import connect_anew, is_lost, is_refused
+from .lost import connect_anew, is_local, is_lost, is_refused
 from .windows_call import call_windows
 
 display = Display()
@@ -132,11 +132,11 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         if job is None:
             return self._call(params)
         job["asked"] = time.monotonic()
-        outcome, why, refused = self._looked({**params, "commit_id": job["run_id"]})
+        outcome, why, vain = self._looked({**params, "commit_id": job["run_id"]})
         if not why:
             return outcome
-        # refused: whoever follows would log on again
-        return {**outcome, "changed": True, "finished": refused, "msg": f"{outcome.get('msg') or why}. {_not_known(job)}", "job": job}
+        # a password that is refused: whoever follows would log on again
+        return {**outcome, "changed": True, "finished": vain, "msg": f"{outcome.get('msg') or why}. {_not_known(job)}", "job": job}
 
     def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         """One more look at a running job. A lost connection says nothing about the job, nor does a call that broke off: connect anew and look again.
@@ -145,11 +145,11 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         """
         begun, attempt, patience = job.get("asked", time.monotonic()), 1, _patience(params, job)
         while True:
-            outcome, why, refused = self._looked(params)
+            outcome, why, vain = self._looked(params)
             if not why:
                 return outcome
             enough = time.monotonic() - begun >= patience if patience else attempt >= LOST_CONNECTIONS
-            if enough or refused:
+            if enough or vain:
                 lost = outcome.get("unreachable")
                 return {**outcome, "changed": True, "finished": False, "msg": (_left_alone if lost else _unread)(job, attempt, why), "job": job}
             what = LOST if outcome.get("unreachable") else UNREADABLE
@@ -166,8 +166,8 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         except Exception as error:
             if not is_lost(error):
                 raise
-            # a password that is refused again and again locks the account
-            return {"unreachable": True, "msg": str(error)}, first_line(error.__cause__ or error), is_refused(error)
+            # a password that is refused again and again locks the account; what the controller lacks doesn't come by waiting
+            return {"unreachable": True, "msg": str(error)}, first_line(error.__cause__ or error), is_refused(error) or is_local(error)
         # a use case tells its error; a module that didn't come so far has none
         error = outcome.get("error") or {"type": UNREAD[0]}
         if not outcome.get("failed") or error["type"] not in UNREAD:
@@ -217,7 +217,7 @@ def _count(attempt: int, patience: float) -> str:
 def _left_alone(job: dict[str, Any], times: int, why: str) -> str:
     if job["state"] == UNKNOWN:
         return f"The connection was lost ({times}x): {why}. {_not_known(job)}"
-    goes_on = _goes_on(job, "make the agent reachable, then ")
+    goes_on = _goes_on(job, "mend that on the controller, then " if is_local(why) else "make the agent reachable, then ")
     return f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. {goes_on}"
 
 

@@ -24,12 +24,34 @@ _REFUSALS = (
     "permission denied, please",
     "too many authentication failures",
 )
+# the controller lacks something: words of the connection plugins, and of the libraries below them
+_LOCAL = (
+    "winrm or requests is not installed",
+    "xmltodict is not installed",
+    "kerberos library is not installed",
+    "pykerberos is not installed",
+    "requests_ntlm is not installed",
+    "requests-credssp is not installed",
+    "pypsrp or dependencies are not installed",
+    "requires the python gssapi library",
+    "when calling kinit cmd",
+    # files that the inventory names: the authorities, the client's certificate and its key
+    "could not find a suitable tls ca certificate bundle",
+    "no certificate or crl found",
+    "could not find the tls certificate file",
+    "could not find the tls key file",
+    "cert_pem file not found",
+    "cert_key_pem file not found",
+)
 _SHARED = "controlpersist broken pipe"  # ssh's connection for several calls, gone twice in a row: no AnsibleConnectionFailure
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the transport failed, and not what was asked of it. Connection plugins let errors of their libraries through."""
-    if isinstance(error, AnsibleConnectionFailure) or _SHARED in str(error).lower():
+    """Whether the transport failed, and not what was asked of it. Connection plugins let errors of their libraries through.
+
+    Where the controller is at fault, too: its agent can't be reached, whatever class of error a plugin has for that.
+    """
+    if isinstance(error, AnsibleConnectionFailure) or _SHARED in str(error).lower() or is_local(error):
         return True
     cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
     return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS
@@ -38,6 +60,12 @@ def is_lost(error: BaseException) -> bool:
 def is_refused(error: BaseException) -> bool:
     """Whether the log-on was refused. Trying that again and again locks the account."""
     return isinstance(error, AnsibleAuthenticationFailure) or any(words in str(error).lower() for words in _REFUSALS)
+
+
+def is_local(error: BaseException | str) -> bool:
+    """Whether the controller can't connect by its own fault: a library or a file isn't there. Another try finds the same."""
+    said = f"{error} {getattr(error, '__cause__', None) or ''}".lower()
+    return any(words in said for words in _LOCAL)
 
 
 def connect_anew(connection: ConnectionBase) -> None:

@@ -19,7 +19,7 @@ from ..module_utils.case_restore import restore
 from ..module_utils.case_upgrade import upgrade
 from ..module_utils.cases import guarded
 from ..module_utils.errors import InvalidInput
-from .lost import connect_anew, is_lost, is_refused
+from .lost import connect_anew, is_local, is_lost, is_refused
 from .windows_host import WindowsHost
 
 display = Display()
@@ -29,6 +29,10 @@ ATTEMPTS = 2
 _GOES_ON = "jobs that run there go on by themselves"
 _SILENT = f"The agent doesn't answer, asked {ATTEMPTS} times; {_GOES_ON}. Make it reachable, then run the playbook again"
 _REFUSED = f"The agent refuses the log-on, which isn't tried again; {_GOES_ON}. Correct user or password, then run the playbook again"
+
+_LOCAL = (
+    f"The controller can't connect to the agent; {_GOES_ON}. Mend that on the controller (or its execution environment), then run the playbook again"
+)
 
 
 def call_windows(action: ActionBase, module: str, params: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +70,8 @@ def _executor(action: ActionBase, variables: dict[str, Any]) -> Callable[[str, d
             except Exception as error:
                 if not is_lost(error):
                     raise
+                if is_local(error):  # asked first: some libraries tell of it as of a log-on that failed
+                    raise AnsibleConnectionFailure(f"{_LOCAL}: {error}") from error
                 if is_refused(error):
                     raise AnsibleConnectionFailure(f"{_REFUSED}: {error}") from error
                 if attempt == ATTEMPTS:

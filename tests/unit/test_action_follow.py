@@ -221,6 +221,18 @@ def test_a_refused_password_is_not_tried_again(make: Make, said: list[str], erro
     assert (result["unreachable"], len(played.asked), said) == (True, 1, [])
 
 
+@pytest.mark.parametrize("earlier", ["job", "start"])
+def test_what_the_controller_lacks_is_not_waited_for(make: Make, said: list[str], earlier: str) -> None:
+    """Nor is the agent to be made reachable."""
+    error = AnsibleConnectionFailure("ntlm: Could not find a suitable TLS CA certificate bundle, invalid path: /etc/pki/ca.pem")
+    played = make(error)
+    result = follow(played, running()) if earlier == "job" else follow(played, None, **COMMITTED)
+    assert (result["unreachable"], len(played.asked), said) == (True, 1, [])
+    assert "/etc/pki/ca.pem. " in result["msg"]
+    if earlier == "job":
+        assert result["msg"].endswith("nothing is lost: mend that on the controller, then run the playbook again and it follows this job")
+
+
 def broken(kind: str) -> dict[str, Any]:
     """What a call leaves that broke off, or that told an error."""
     error = {"error": {"type": kind, "message": "no memory"}} if kind else {}
