@@ -31,6 +31,7 @@ from simulator.windows.demo import found_engines, home, native, over_winrm, told
 from simulator.windows.engines import EngineMissing, Engines
 
 OLD, NEW = "10.5.6", "10.5.9"
+PROGRAM = Path(sys.executable).with_name("ansible-playbook")  # of the environment that runs this: it needn't be on PATH
 Native = Callable[[Path], str]
 
 
@@ -97,8 +98,8 @@ def play(cluster: Cluster, playbook: str, **variables: object) -> int:
     """Prints the command as a person would type it, and runs it."""
     path = ROOT / "playbooks" / playbook
     given = [word for name, value in variables.items() for word in ("-e", _assigned(name, value))]
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), str(path), "-i", str(cluster.inventory), *given]
-    print("$ ansible-playbook", *(_typed(word) for word in command[1:]), "\n", flush=True)
+    command = [str(PROGRAM), str(path), "-i", str(cluster.inventory), *given]
+    print("$", *(_typed(word) for word in (_near(PROGRAM), *command[1:])), "\n", flush=True)
     settings = {
         "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
         "ANSIBLE_HOME": str(cluster.inventory.parent / "ansible"),
@@ -110,6 +111,11 @@ def play(cluster: Cluster, playbook: str, **variables: object) -> int:
 def _assigned(name: str, value: object) -> str:
     """A variable for `-e`: as JSON where it has backslashes, which Ansible would take for the beginning of something else."""
     return json.dumps({name: value}) if "\\" in str(value) else f"{name}='{value}'"
+
+
+def _near(path: Path) -> str:
+    """As a person would type it where the demo was started."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _typed(word: str) -> str:
@@ -133,11 +139,12 @@ def end(cluster: Cluster, before: dict[str, dict[str, str]]) -> None:
         same = sum(before[name].get(path) == digest for path, digest in digests.items())
         print(f"  {name}: {same} of {len(before[name])} files are byte for byte as before the upgrade")
     first = cluster.agents[0]
+    program, playbook = (_typed(_near(path)) for path in (PROGRAM, ROOT / "playbooks" / "upgrade_web.yml"))
     say("Where to look next")
     print(f"""  backups, each with its manifest   {first.backup_dir}
   jobs, journals and safety copies  {first.work_dir}
   an agent's content                {first.root}
-  a dry run of the next upgrade     ansible-playbook playbooks/upgrade_web.yml -i "{cluster.inventory}" --check --diff \\
+  a dry run of the next upgrade     {program} {playbook} -i "{cluster.inventory}" --check --diff \\
                                       -e dataminer_package="'{cluster.package(NEW)}'"
   your own agents                   README.md, "Use it on real agents"
   remove the demo                   rm -r "{cluster.inventory.parent}\"""")
