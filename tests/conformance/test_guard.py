@@ -78,7 +78,7 @@ def test_a_new_folder_is_nobody_elses_to_read(windows: Lane) -> None:
 REFUSED = """
 function Get-Weakness { return $(if ($a['mended'] -and $script:set) { '' } else { $a['weak'] }) }
 function Get-FolderOwner { return 'AGENT\\mallory' }
-function Assert-Owner { }
+function Assert-Owners { }
 function Set-Guard {
     if ($a['denied']) { throw [UnauthorizedAccessException]::new('Attempted to perform an unauthorized operation.') }
     $script:set = $true
@@ -113,25 +113,43 @@ PLANTED = """
 function Get-Weakness { return $(if ($script:set) { '' } else { 'Users' }) }
 function Set-Guard { $script:set = $true }
 $script:set = $false
-if ($a['others']) { function Get-CurrentUser { return 'S-1-5-21-9-9-9-1001' }; $trusted = @() }
+$real = ${function:Assert-Owner}
+function Assert-Owner([string]$folder, $entry) {
+    if ($entry.Name -ceq $a['foreign']) { function Get-CurrentUser { return 'S-1-5-21-9-9-9-1001' }; $trusted = @() }
+    & $real $folder $entry
+}
 try { Protect-Folder $a['folder']; $Ansible.Result = @{ told = ''; set = $script:set } }
 catch { $Ansible.Result = @{ told = (Get-OurError $_)['found']; set = $script:set } }
 """
 
 
-@pytest.mark.parametrize("others", [False, True])
-@pytest.mark.parametrize("name", ["jobs/", "lock.json"])
-def test_what_others_put_into_an_open_folder_is_refused(windows: Lane, name: str, others: bool) -> None:
+PLACES = ("jobs/", "lock.json", "jobs/i1/spec.json", "aside/a.zip")
+
+
+@pytest.mark.parametrize(("name", "foreign"), [("jobs/", ""), ("jobs/i1/spec.json", "i1"), *((name, Path(name).name) for name in PLACES)])
+def test_what_others_put_into_an_open_folder_is_refused(windows: Lane, name: str, foreign: str) -> None:
     """Once the folder is mended what is in it would be trusted, and whoever made that still owns it."""
-    work = windows.home / "work"
-    work.mkdir()
+    told, mended = mend(windows, name, foreign)
+    assert mended is not bool(foreign)
+    assert (f"{foreign} in it belongs to " in told) is bool(foreign)
+    assert told.endswith(", and others may write there") is bool(foreign)
+
+
+@pytest.mark.parametrize(("foreign", "mended"), [("a.json", True), ("p1", False)])
+def test_content_that_was_taken_away_keeps_its_owners(windows: Lane, foreign: str, mended: bool) -> None:
+    assert mend(windows, "replaced/p1/Web/a.json", foreign)[1] is mended
+
+
+def mend(lane: Lane, name: str, foreign: str) -> tuple[str, bool]:
+    """What is told of a working folder that others may write, with a file or folder of that name in it, and whether it was mended. What is called
+    `foreign` belongs to another user.
+    """
+    work = lane.home / "work"
+    (work / name).parent.mkdir(parents=True)
     (work / name).mkdir() if name.endswith("/") else (work / name).touch()
-    answer = run(windows.engine, PLANTED, {"folder": windows.native(work), "others": others})
+    answer = run(lane.engine, PLANTED, {"folder": lane.native(work), "foreign": foreign})
     assert not answer["failed"], answer["error"]
-    told, mended = answer["result"]["told"], answer["result"]["set"]
-    assert mended is not others
-    assert told.startswith(f"{name.strip('/')} in it belongs to ") is others
-    assert told.endswith(", and others may write there") is others
+    return answer["result"]["told"], answer["result"]["set"]
 
 
 def test_what_cannot_be_listed_is_not_taken_for_empty(powershell: Engine, tmp_path: Path) -> None:

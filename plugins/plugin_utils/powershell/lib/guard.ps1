@@ -22,8 +22,9 @@ function Protect-Folder([string]$folder) {
         $wrong = Get-Weakness $folder
         $entries = @(if ($wrong) { [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() })
         if ($wrong -and ($wrong -cne 'owner' -or -not $entries.Length)) {    # what another owner put there can't be trusted
-            foreach ($entry in $entries) { Assert-Owner $folder $entry }
+            Assert-Owners $folder
             Set-Guard $folder
+            Assert-Owners $folder    # what came in between
             $wrong = Get-Weakness $folder
         }
         $owner = Get-FolderOwner $folder
@@ -36,11 +37,27 @@ function Protect-Folder([string]$folder) {
     if ($wrong) { Stop-Unguarded $folder "$wrong may write there" }
 }
 
-# Who may write into a folder owns what he put there, also once he may not any more.
+# Who may write into a folder owns what he put there, also once he may not any more. Content that a restore took away keeps its owners: of that only
+# the folders are looked at which hold it.
+function Assert-Owners([string]$folder) {
+    $whole = @(foreach ($name in 'replaced', 'quarantine', 'conflicts') { [IO.Path]::Combine($folder, $name) })
+    $todo = [Collections.Generic.Stack[IO.DirectoryInfo]]::new()
+    $todo.Push([IO.DirectoryInfo]::new($folder))
+    while ($todo.Count) {
+        $place = $todo.Pop()
+        foreach ($entry in $place.GetFileSystemInfos()) {
+            Assert-Owner $folder $entry
+            if ($entry -is [IO.DirectoryInfo] -and -not (Test-Link $entry) -and $whole -notcontains $place.FullName) { $todo.Push([IO.DirectoryInfo]$entry) }
+        }
+    }
+}
+
 function Assert-Owner([string]$folder, [IO.FileSystemInfo]$entry) {
-    $owner = (Get-EntryRight $entry).GetOwner([Security.Principal.SecurityIdentifier])
+    try { $owner = (Get-EntryRight $entry).GetOwner([Security.Principal.SecurityIdentifier]) }
+    catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] { return }    # gone meanwhile
     if ($null -ne $owner -and ($trusted + (Get-CurrentUser)) -ccontains $owner.Value) { return }
-    Stop-Unguarded $folder "$($entry.Name) in it belongs to $(Get-OwnerName $owner), and others may write there"
+    $name = $entry.FullName.Substring($folder.Length).TrimStart([IO.Path]::DirectorySeparatorChar)
+    Stop-Unguarded $folder "$name in it belongs to $(Get-OwnerName $owner), and others may write there"
 }
 
 function Stop-Unguarded([string]$folder, [string]$found) {
