@@ -67,7 +67,7 @@ BACKUP: Spec = {
 UPGRADE: Spec = {
     **AGENT,
     **JOB,
-    "package": {"type": "path", "required": True},
+    "package": {"type": "path"},
     "version": {"type": "raw"},
     "sha256": {"type": "str"},
     "installer": INSTALLER,

@@ -31,6 +31,8 @@ def upgrade(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
         if has_reached(state, target):
             same = {"web_before": before, "web_after": before}
             return {"changed": False, "finished": True, "msg": f"Web version {before} is already installed", **same}
+        if package is None:
+            raise _no_package()
         _check_free(state)
         if check:
             return _would(state, before, target, package)
@@ -49,10 +51,18 @@ def _running(host: Host, state: AgentState, work: object) -> JobStatus | None:
     return None if status.state == "absent" else replace(status, attached=True)
 
 
-def wanted(args: Args) -> tuple[Package, Version]:
-    """The package and the version it brings: what its name tells, completed by the version the caller names."""
+def wanted(args: Args) -> tuple[Package | None, Version]:
+    """The package and the version it brings: what its name tells, completed by the version the caller names.
+
+    An agent that runs that version needs no package, so none is an answer too.
+    """
+    named = optional_version(args.get("version"), "version")
+    if not args.get("package"):
+        if named is None:
+            raise _no_package()
+        return None, named
     name = str(args["package"]).replace("\\", "/").rsplit("/", 1)[-1]
-    package, named = parse_package_name(name), optional_version(args.get("version"), "version")
+    package = parse_package_name(name)
     told = package.version
     if named is None:
         return package, told
@@ -64,6 +74,15 @@ def wanted(args: Args) -> tuple[Package, Version]:
             remedy="correct dataminer_package or dataminer_target_version",
         )
     return package, Version(told.major, told.minor, told.patch, named.cu if told.cu is None else told.cu, told.build or named.build)
+
+
+def _no_package() -> InvalidInput:
+    return InvalidInput(
+        "No package is named",
+        found="no package",
+        needed="the path of a Web package (.dmupgrade)",
+        remedy="set dataminer_package (check its spelling)",
+    )
 
 
 def _check_free(state: AgentState) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from .agent import InstalledPackage, VersionFact
-from .gate_values import DOWNGRADE, STATUS, UPGRADE, Case, Direction, Finding, Request, denied, not_applicable, passed, warned
+from .gate_values import DOWNGRADE, STATUS, UPGRADE, Case, ClusterCase, Direction, Finding, Request, denied, not_applicable, passed, warned
 from .package import FULL, WEB
+from .readiness import has_reached
 from .version import Threshold, Version, least_month, same_release
 
 Check = Callable[[Case], Finding]
@@ -46,14 +47,26 @@ def daas(request: Request) -> Finding:
     return denied("a DaaS system") if request.daas else passed("not said to be a DaaS system")
 
 
-def kind(request: Request) -> Finding:
-    """Only Web packages; a restore may do without any."""
-    if request.package is None:
-        if request.purpose == DOWNGRADE and request.package_known:
-            return not_applicable("no package is installed")
+def kind(case: ClusterCase) -> list[tuple[str | None, Finding]]:
+    """Only Web packages; a restore may do without any, and so may agents that an upgrade finds at its target."""
+    package = case.request.package
+    if package is None:
+        return [(None, _without_package(case))]
+    found = f"{package.kind} package {package.file_name}"
+    return [(None, passed(found) if package.kind == WEB else denied(found))]
+
+
+def _without_package(case: ClusterCase) -> Finding:
+    """It is denied as early as here: else it would be told once every agent is backed up."""
+    request, goal = case.request, case.request.goal
+    if not request.package_known:
         return warned("no package is named yet", remedy="name the package: its kind is judged by its file name")
-    found = f"{request.package.kind} package {request.package.file_name}"
-    return passed(found) if request.package.kind == WEB else denied(found)
+    if request.purpose == DOWNGRADE:
+        return not_applicable("no package is installed")
+    worked_on = [state for name, state in case.states.items() if name in request.play_agents]
+    if goal is not None and worked_on and all(has_reached(state, goal) for state in worked_on):
+        return not_applicable(f"no package is named, and none is needed: the agents run {goal}")
+    return denied("no package", required="a Web package (.dmupgrade)", remedy="set dataminer_package (check its spelling)")
 
 
 def track(request: Request) -> Finding:

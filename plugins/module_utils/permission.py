@@ -28,7 +28,7 @@ def check_permission(gate: object, *, module: str, agent: str, params: dict[str,
     wanted, judged = params.get("version"), gate.get("target")
     if module != "backup" and wanted and (not judged or same_release(Version.parse(wanted), Version.parse(judged)) is False):
         raise _refused(module, f"a verdict for {judged or 'no version'}", f"one for {wanted}")
-    if module == "upgrade":
+    if module == "upgrade" and params.get("package"):  # without one nothing is installed
         _check_package(gate, str(params["package"]))
 
 

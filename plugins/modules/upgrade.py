@@ -18,9 +18,8 @@ extends_documentation_fragment:
   - dataminer.web.agent.attributes
 options:
   package:
-    description: Path of the C(.dmupgrade) file on the agent.
+    description: Path of the C(.dmupgrade) file on the agent. An agent that runs O(version) already needs none.
     type: path
-    required: true
   version:
     description: The web version it brings, where its name doesn't tell the cumulative update. Quote it.
     type: raw

@@ -73,6 +73,11 @@ BY_VALUES = {
     "no_version": Refusal(variables={"dataminer_target_version": "latest"}, said=("latest",)),
     # nothing says what to install; an empty text, as a survey sends it, is nothing
     "nothing_named": Refusal(variables={"dataminer_target_version": "", "dataminer_package": ""}, said=("dataminer_package",)),
+    # a misspelt variable names none, and every agent would be backed up first
+    "no_package": Refusal(
+        variables={"dataminer_package": "", "dataminer_pakage": "/x"},
+        said=("kind: found no package; needed a Web package (.dmupgrade); set dataminer_package (check its spelling)",),
+    ),
     # told before anything is touched, also where they would be needed at the end of the run only
     "wrong_values": Refusal(
         variables={"dataminer_verify_content_equal": "maybe", "dataminer_retries": "two"},
@@ -205,6 +210,7 @@ def test_package_that_is_gone_after_the_upgrade(make_site: MakeSite) -> None:
     variables = target(site.cluster, dataminer_package_sha256="0" * 64)
     Path(str(variables["dataminer_package"])).unlink()
 
-    run = site.play("upgrade_web", variables=variables)
+    for named in ({}, {"dataminer_package": "", "dataminer_package_sha256": ""}):
+        run = site.play("upgrade_web", variables={**variables, **named})
 
-    assert (run.rc, run.changed, run.verdicts()) == (0, 0, {"DMA1": "unchanged"}), run.text
+        assert (run.rc, run.changed, run.verdicts()) == (0, 0, {"DMA1": "unchanged"}), run.text

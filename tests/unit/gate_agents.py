@@ -79,7 +79,9 @@ def package(version: str = "10.5.5.0-15700", kind: str = "Web") -> Package:
 
 
 def request(purpose: str = "upgrade", target: str | None = "10.5.5", names: tuple[str, ...] = ("a1",), **more: Any) -> Request:
+    """An upgrade has a package, whose name matters to few tests."""
     facts: dict[str, Any] = {"play_agents": names, "cluster_agents": names, "forks": 5, "target": None if target is None else V(target)}
+    facts["package_known"] = purpose != "upgrade"
     return Request(purpose=purpose, **{**facts, **more})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_upgrade import upgrade
-from ansible_collections.dataminer.web.plugins.module_utils.errors import InstallFailed
+from ansible_collections.dataminer.web.plugins.module_utils.errors import InstallFailed, InvalidInput
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, JobStatus, work_of
 from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 
@@ -50,3 +50,18 @@ def test_an_install_that_ends_between_two_looks_is_attached_to(tmp_path: Path, p
     with pytest.raises(InstallFailed, match="doesn't run the wanted web version"):
         upgrade(host, arguments(tmp_path), check=False)  # type: ignore[arg-type]
     assert host.calls == calls
+
+
+@pytest.mark.parametrize("version", [None, "10.5.9"])
+@pytest.mark.parametrize("check", [True, False])
+def test_without_a_package_nothing_is_installed(tmp_path: Path, version: str | None, check: bool) -> None:
+    host = Racing(tmp_path / "work", work="of another")
+    with pytest.raises(InvalidInput, match=r"No package is named .* set dataminer_package"):
+        upgrade(host, {**arguments(tmp_path), "package": None, "version": version}, check=check)  # type: ignore[arg-type]
+    assert "start" not in host.calls
+
+
+def test_an_agent_that_runs_the_version_needs_no_package(tmp_path: Path) -> None:
+    host = Racing(tmp_path / "work", work="of another")
+    told = upgrade(host, {**arguments(tmp_path), "package": None, "version": "10.5.9", "web_version": "10.5.9"}, check=False)  # type: ignore[arg-type]
+    assert (told["changed"], told["msg"]) == (False, "Web version 10.5.9 (CU0) is already installed")

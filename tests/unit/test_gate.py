@@ -198,10 +198,32 @@ def test_only_web_packages(kind: str, expected: Verdict, purpose: str, web: str)
 
 
 @pytest.mark.parametrize(
-    ("purpose", "known", "expected"), [("upgrade", True, WARN), ("upgrade", False, WARN), ("downgrade", True, NA), ("downgrade", False, WARN)]
+    ("purpose", "known", "expected"), [("upgrade", True, DENY), ("upgrade", False, WARN), ("downgrade", True, NA), ("downgrade", False, WARN)]
 )
 def test_without_a_package_its_kind_is_open(purpose: str, known: bool, expected: Verdict) -> None:
     assert verdict(judge(state(), purpose=purpose, package_known=known), "kind", None) is expected
+
+
+def test_an_upgrade_without_a_package_is_denied_before_anything_is_backed_up() -> None:
+    gate = judge(state(web="10.5.5"), state(web="10.5.4"), package_known=True)
+    told = row(gate, "kind", None)
+    assert not gate.allowed
+    assert (told.found, told.required) == ("no package", "a Web package (.dmupgrade)")
+    assert told.remedy == "set dataminer_package (check its spelling)"
+
+
+def test_agents_that_an_upgrade_finds_at_its_target_need_no_package() -> None:
+    gate = judge(state(web="10.5.5"), state(web="10.5.5"), package_known=True)
+    assert verdict(gate, "kind", None) is NA
+    assert gate.allowed
+    one_only = judge(state(web="10.5.5"), state(web="10.5.4"), package_known=True, play_agents=("a1",), allow_partial=True)
+    assert verdict(one_only, "kind", None) is NA
+    assert verdict(judge(state(web="10.5.5"), target=None, package_known=True), "kind", None) is DENY
+
+
+@pytest.mark.parametrize("purpose", ["backup", "status"])
+def test_nobody_is_asked_for_a_package_where_none_is_installed(purpose: str) -> None:
+    assert [one for one in judge(state(), purpose=purpose).rows if one.rule == "kind"] == []
 
 
 @pytest.mark.parametrize(("server", "target"), [("10.5.0 [CU1]", "10.5.5"), ("10.5.4", "10.5.0 [CU9]")])
