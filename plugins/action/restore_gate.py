@@ -9,7 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.arguments import argument_spec
-from ..module_utils.losses_text import differing_items, losses_text
+from ..module_utils.losses_text import differing_items, losing, losses_count, losses_text
 from ..module_utils.restore import loss_code
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView, problem_of
@@ -35,11 +35,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if view.here and variables.get("inventory_hostname") == next((name for name in view.here if not problem_of(chosen[name] or None)), None):
             display.display("\n" + losses_text(params["cluster"], chosen, differing, code))
         result.update(changed=False, code=code, lost=chosen.get(str(variables.get("inventory_hostname")), {}).get("lost") or [], differing=differing)
+        accepted = not code or code in _codes(params["accept_loss"])
+        result["unaccepted"] = {} if accepted else {"code": code, "changes": losses_count(chosen), "agents": losing(chosen)}
         if missing:
             text = "No backup was chosen on every agent of the cluster, nothing was restored. " + "; ".join(missing)
             result.update(failed=True, msg=text, stopped=not problem_of(view.result(str(variables.get("inventory_hostname")), params["results"])))
-        elif code and code not in _codes(params["accept_loss"]) and not self._task.check_mode:
-            result.update(failed=True, msg=_refused(code, params["accept_loss"], sum(found.get("lost_count") or 0 for found in chosen.values())))
+        elif not accepted and not self._task.check_mode:  # a dry run goes on, to tell the rest; its summary says that it would stop here
+            result.update(failed=True, msg=_refused(result["unaccepted"], params["accept_loss"]))
         return result
 
 
@@ -48,9 +50,10 @@ def _codes(text: str) -> list[str]:
     return str(text or "").replace(",", " ").split()
 
 
-def _refused(code: str, given: str, count: int) -> str:
+def _refused(unaccepted: dict[str, Any], given: str) -> str:
     found = f"the code {given}, which is of another list" if given else "no code"
+    where = ", ".join(unaccepted["agents"])
     return (
-        f"{count} changes made since the backups would be lost; they are listed above. Nothing was restored. "
-        f"Found {found}; needed dataminer_accept_loss={code}. Read the list, save what must be kept, then run again with that variable"
+        f"{unaccepted['changes']} made since the backups would be lost on {where}; the list is above. Nothing was restored. "
+        f"Found {found}; needed dataminer_accept_loss={unaccepted['code']}. Read the list, save what must be kept, then run again with that variable"
     )

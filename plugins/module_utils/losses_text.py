@@ -44,6 +44,19 @@ def losses_text(cluster: str, chosen: Chosen, differing: Sequence[str], code: st
     return "\n\n".join(parts)
 
 
+def losses_count(chosen: Chosen) -> str:
+    """How many changes would be lost: one on several agents once, as in the list. Of a list that came cut it is the least."""
+    told = len(_losses(chosen))
+    cut = any((found.get("lost_count") or 0) > len(found.get("lost") or []) for found in chosen.values())
+    count = max(told, *(found.get("lost_count") or 0 for found in chosen.values())) if cut else told
+    return f"{'at least ' if cut else ''}{count} {'change' if count == 1 else 'changes'}"
+
+
+def losing(chosen: Chosen) -> list[str]:
+    """The agents on which something would be lost."""
+    return [name for name, found in chosen.items() if found.get("lost_count")]
+
+
 def _cut_table(titles: tuple[str, ...], rows: Sequence[Sequence[object]]) -> str:
     more = f"\nand {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
     return table(titles, rows[:SHOWN]) + more

@@ -44,6 +44,7 @@ PHASES = {
     "dataminer_after": "reading again",
     "dataminer_verified": "verification",
 }
+SHOWN_LOST = 20  # of an agent; all are listed where they are to be accepted
 LAST_OF = {"upgrade": "dataminer_verified", "downgrade": "dataminer_verified", "backup": "dataminer_backup_result", "status": "dataminer_verified"}
 
 
@@ -109,6 +110,8 @@ def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
         return "NOT FINISHED"
     if purpose == "status":
         return "in step"
+    if _unaccepted(results):
+        return "would STOP: the loss isn't accepted"
     changed = any((result or {}).get("changed") for key, result in results.items() if key not in ("dataminer_scan", "dataminer_after"))
     return ("would change" if check else "done") if changed else "unchanged"
 
@@ -125,9 +128,14 @@ def _stopped(run: AgentRun) -> str | None:
 
 
 def is_good(results: Results, *, purpose: str) -> bool:
-    """The last phase was reached, and no phase failed or was stopped."""
+    """The last phase was reached, and no phase failed or was stopped, or would be in earnest."""
     barrier = results.get("dataminer_barrier") or {}
-    return failed_phase(results) is None and not barrier.get("failed") and results.get(LAST_OF[purpose]) is not None
+    return not _unaccepted(results) and failed_phase(results) is None and not barrier.get("failed") and results.get(LAST_OF[purpose]) is not None
+
+
+def _unaccepted(results: Results) -> Mapping[str, Any]:
+    """The loss that nobody accepted, which a dry run goes on with."""
+    return (results.get("dataminer_loss") or {}).get("unaccepted") or {}
 
 
 def _version(version: Version | None) -> str:
@@ -169,6 +177,7 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
         "" if check else _grouped("Processes", _processes(told, names)),
         _grouped("News", _web_configs(told)),
+        _grouped("Lost", _lost(told)),
         *(_gone_back(told, names) if purpose == "downgrade" and any(_went_back(run) for run in told) else []),
         conclusion(told, purpose=purpose, check=check),
     ]
@@ -213,6 +222,8 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     bad = [run.name for run in runs if run not in good]
     if purpose == "status" and not bad:
         return f"{len(good)} of {len(runs)} agents are in step. Before the first change, compare these facts with the About box of one agent."
+    if stops := _would_stop(runs, purpose):
+        return stops
     if not bad:
         done = "would end well" if check else "ended well"
         return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs)}"
@@ -222,6 +233,31 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     if any((failed_phase(run.results) or ("",))[0] == "gate" for run in runs):
         return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
+
+
+def _would_stop(runs: Sequence[AgentRun], purpose: str) -> str:
+    """What a dry run came upon that stops the one in earnest; every agent of a cluster has the same answer."""
+    found = next((loss for run in runs if (loss := _unaccepted(run.results))), None)
+    if found is None or any(failed_phase(run.results) for run in runs):
+        return ""
+    them = "it" if found["changes"] == "1 change" else "them"
+    where = f"{found['changes']} would be lost on {', '.join(found['agents'])}"
+    return f"The {purpose} would STOP: {where}; to accept {them}, run it with -e dataminer_accept_loss={found['code']}."
+
+
+def _lost(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
+    """The page holds no list but this one."""
+    pairs = []
+    for run in runs:
+        rows = (run.results.get("dataminer_loss") or {}).get("lost") or [] if _unaccepted(run.results) else []
+        pairs += [(run.name, _lost_text(row)) for row in rows[:SHOWN_LOST]]
+        pairs += [(run.name, f"and {len(rows) - SHOWN_LOST} more")] if len(rows) > SHOWN_LOST else []
+    return pairs
+
+
+def _lost_text(row: Mapping[str, Any]) -> str:
+    by = f" by {row['author']}" if row.get("author") else ""
+    return f"{row['kind']} {row['title']}: {row['why']}" + (f", {row['when']}{by}" if row.get("when") else by)
 
 
 def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:

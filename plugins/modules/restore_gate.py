@@ -49,6 +49,12 @@ lost:
   returned: always
   type: list
   elements: dict
+unaccepted:
+  description:
+    - What nobody accepted, with C(code), C(changes) (how many, in words) and C(agents); empty where nothing stands in the way.
+    - Check mode doesn't fail by it, but goes on to tell the rest.
+  returned: always
+  type: dict
 differing:
   description: Where the backups chosen on the agents differ.
   returned: always

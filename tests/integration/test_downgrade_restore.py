@@ -86,8 +86,14 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
     wanted = {name: zip_digests(path) for name, path in oldest.items()}
     before: Contents = {name: site.cluster.digest(name) for name in wanted}
 
+    dry = site.play("downgrade_restore", "--check", variables=target(site.cluster, OLD))
     refused = site.play("downgrade_restore", variables=target(site.cluster, OLD))
 
+    assert dry.rc == 0, dry.text
+    assert "would end well" not in dry.summary
+    assert re.search(rf"The downgrade would STOP: \d+ changes? would be lost on {', '.join(wanted)}; to accept", dry.summary), dry.summary
+    assert set(dry.verdicts().values()) == {"would STOP: the loss isn't accepted"}
+    assert code_of(dry) == code_of(refused)
     assert refused.rc != 0
     assert site.webs() == dict.fromkeys(wanted, NEW)
     assert {name: site.cluster.digest(name) for name in wanted} == before

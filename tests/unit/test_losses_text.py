@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.dataminer.web.plugins.module_utils.losses_text import SHOWN, differing_items, losses_text
+from ansible_collections.dataminer.web.plugins.module_utils.losses_text import SHOWN, differing_items, losing, losses_count, losses_text
 
 LOST = {"kind": "dashboard", "title": "Sales", "when": "2026-11-24T04:15:00Z", "author": "ann", "why": "changed"}
 LATER = {"kind": "version", "title": "Orders, version 9", "path": "Applications/o/version_9", "why": "made after the backup"}
@@ -46,3 +46,15 @@ def test_backups_that_differ_name_the_items() -> None:
     assert any(row.startswith("DMA1: ") for row in rows)
     assert "differs: Applications/o" in rows
     assert differing_items({"DMA1": chosen(), "DMA2": chosen()}) == []
+
+
+def test_a_change_on_several_agents_counts_once() -> None:
+    both = {"DMA1": {**chosen(lost=[LOST]), "lost_count": 1}, "DMA2": {**chosen(lost=[LOST]), "lost_count": 1}, "DMA3": chosen()}
+    assert losses_count(both) == "1 change"
+    assert losing(both) == ["DMA1", "DMA2"]
+    other = {**chosen(lost=[{**LOST, "title": "Orders"}]), "lost_count": 1}
+    assert losses_count({**both, "DMA3": other}) == "2 changes"
+
+
+def test_of_a_list_that_came_cut_the_least_is_told() -> None:
+    assert losses_count({"DMA1": {**chosen(lost=[LOST]), "lost_count": 900}}) == "at least 900 changes"

@@ -98,6 +98,40 @@ def test_a_run_on_a_part_of_a_cluster_says_that_it_is_out_of_step() -> None:
     assert last == "1 of 1 agents: the upgrade ended well. The cluster is OUT OF STEP until the others follow: left out of this run: DMA2."
 
 
+LOST = {
+    "kind": "dashboard",
+    "title": "Sales",
+    "path": "Dashboards/Sales.dmadb.json",
+    "when": "2026-11-24T04:15:00Z",
+    "author": "ann",
+    "why": "changed",
+}
+UNACCEPTED = {**OK, "lost": [LOST], "unaccepted": {"code": "BFDYWHHK", "changes": "1 change", "agents": ["DMA1", "DMA2"]}}
+
+
+def test_a_dry_run_with_a_loss_that_nobody_accepted_says_that_it_would_stop() -> None:
+    runs = run(dataminer_loss=UNACCEPTED), run("DMA2", dataminer_loss=UNACCEPTED)
+    said = text(*runs, purpose="downgrade", check=True)
+    assert said.splitlines()[-1] == (
+        "The downgrade would STOP: 1 change would be lost on DMA1, DMA2; to accept it, run it with -e dataminer_accept_loss=BFDYWHHK."
+    )
+    assert "Lost (DMA1, DMA2): dashboard Sales: changed, 2026-11-24T04:15:00Z by ann" in said
+    assert summarise(runs[0], purpose="downgrade", check=True).verdict == "would STOP: the loss isn't accepted"
+    assert not is_good(runs[0].results, purpose="downgrade")
+
+
+def test_a_dry_run_with_an_accepted_loss_ends_well() -> None:
+    accepted = run(dataminer_loss={**UNACCEPTED, "unaccepted": {}})
+    said = text(accepted, purpose="downgrade", check=True)
+    assert said.splitlines()[-1] == "1 of 1 agents: the downgrade would end well."
+    assert "Lost (" not in said
+
+
+def test_a_dry_run_in_which_something_else_failed_says_that_first() -> None:
+    said = text(run(dataminer_loss=UNACCEPTED, dataminer_upgrade_result=FAILED), purpose="downgrade", check=True)
+    assert said.splitlines()[-1].startswith("NOT DONE on DMA1")
+
+
 def test_a_status_of_an_agent_that_the_gate_denies_is_not_well() -> None:
     one = run(dataminer_gate=FAILED)
     assert summarise(one, purpose="status", check=False).verdict == "NOT WELL: see the gate's table"
