@@ -5,13 +5,13 @@ Agents are matched by the ids and addresses that DMS.xml and DataMiner.xml tell,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import combinations
 
 from .agent import AgentState, Cluster, Member, VersionFact
 from .entry_names import fold
-from .gate_values import CHANGES, PURPOSES, WORK, ClusterCase, ClusterRule, Finding, denied, not_applicable, passed, warned
+from .gate_values import CHANGES, PURPOSES, STATUS, WORK, ClusterCase, ClusterRule, Finding, Request, denied, not_applicable, passed, warned
 from .version import same_release
 
 Findings = list[tuple[str | None, Finding]]  # pylint: disable=unsupported-binary-operation
@@ -28,8 +28,17 @@ def _read(case: ClusterCase) -> Findings:
     for reading in case.readings:
         needed = case.request.purpose in CHANGES or reading.name in case.request.play_agents
         problem = None if reading.state is not None and reading.problem is None else reading.problem or "not read"
-        answers.append((reading.name, passed("read") if problem is None else denied(problem) if needed else warned(problem)))
+        remedy = _left_out(case.request) if reading.name not in case.request.play_agents else ""
+        unread = denied if needed else warned
+        answers.append((reading.name, passed("read") if problem is None else unread(problem, remedy=remedy)))
     return answers or _once(denied("the cluster has no agents"))
+
+
+def _left_out(request: Request) -> str:
+    """What to do about an agent that nobody tried to read, since --limit leaves it out; "" where it was tried. Nothing is wrong with it."""
+    if request.purpose == STATUS:
+        return "run without --limit to see this agent as well; leave the inventory as it is"
+    return "" if request.allow_partial else "run without --limit, or set dataminer_allow_partial; leave the inventory as it is"
 
 
 def _limit(case: ClusterCase) -> Findings:
@@ -97,7 +106,15 @@ def _missing(case: ClusterCase) -> Findings:
                 lacking.setdefault(_member(member), []).append(name)
     if not lacking:
         return _once(passed("every agent of DMS.xml is in the inventory and was read") if told else not_applicable("no DMS.xml was read"))
-    return _once(denied("; ".join(f"{member} (DMS.xml of {', '.join(names)})" for member, names in sorted(lacking.items()))))
+    found = "; ".join(f"{member} (DMS.xml of {', '.join(names)})" for member, names in sorted(lacking.items()))
+    silent = [reading.name for reading in case.readings if reading.name not in told]
+    return _once(denied(found, remedy=_perhaps(silent) if silent else ""))
+
+
+def _perhaps(silent: Sequence[str]) -> str:
+    """An agent of the inventory that can't tell who it is may be the one that is missed."""
+    which, it = ("the agent", "it is another") if len(silent) == 1 else ("one of the agents", "it is none of these")
+    return f"read {', '.join(silent)} first: it may be {which} that nobody read. Add an agent to the inventory only if {it}"
 
 
 def _doubled(case: ClusterCase) -> Findings:

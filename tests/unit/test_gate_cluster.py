@@ -105,6 +105,40 @@ def test_an_agent_that_could_not_be_read_is_missing_too() -> None:
     assert verdict(gate, "missing", None) is DENY
 
 
+LEFT_OUT = "run without --limit, or set dataminer_allow_partial; leave the inventory as it is"
+TRIED = "make the agent reachable, or see its error; if it left the cluster, take it out of the inventory"
+STATUS = "run without --limit to see this agent as well; leave the inventory as it is"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "play", "partial", "remedy"),
+    [
+        ("upgrade", ("a1",), False, LEFT_OUT),
+        ("backup", ("a1",), False, LEFT_OUT),
+        ("upgrade", ("a1",), True, TRIED),
+        ("upgrade", ("a1", "a2"), False, TRIED),
+        ("status", ("a1",), True, STATUS),
+        ("status", ("a1", "a2"), False, TRIED),
+    ],
+)
+def test_an_agent_that_a_limit_leaves_out_stays_in_the_inventory(purpose: str, play: tuple[str, ...], partial: bool, remedy: str) -> None:
+    asked = request(purpose, play_agents=play, cluster_agents=("a1", "a2"), allow_partial=partial)
+    gate = evaluate(asked, [*agents(state()), reading("a2", None, "not in this run (see --limit)")])
+    assert row(gate, "read", "a2").remedy == remedy
+
+
+def test_an_agent_that_was_not_read_may_be_the_missing_one() -> None:
+    one = within(a1=cluster(1, "10.0.0.1", ids=(1, 2)))
+    told = row(gate_of([*one, reading("a2", None, "unreachable")]), "missing", None)
+    assert told.verdict is DENY
+    assert told.remedy == "read a2 first: it may be the agent that nobody read. Add an agent to the inventory only if it is another"
+    two = row(gate_of([*one, reading("a2", None, "unreachable"), reading("a3", None, "not in this run (see --limit)")]), "missing", None)
+    assert two.remedy == "read a2, a3 first: it may be one of the agents that nobody read. Add an agent to the inventory only if it is none of these"
+    dumb = row(gate_of([*one, *within(a2=cluster(error="DMS.xml is unreadable"))]), "missing", None)
+    assert "a2" in dumb.remedy
+    assert row(gate_of(one), "missing", None).remedy == "add the agent to the inventory, under the same cluster"
+
+
 def view(number: int, *members: Member, **more: Any) -> Any:
     return cluster(number, f"10.0.0.{number}", members=members, **more)
 
