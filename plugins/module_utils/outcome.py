@@ -97,7 +97,7 @@ def failed_phase(results: Results) -> tuple[str, str] | None:
 def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
     results, failed = run.results, failed_phase(run.results)
     if failed and failed[0] == "gate":
-        return "NOT WELL: see the gate's table" if purpose == "status" else "denied by the gate, unchanged"
+        return _denied(run) if purpose == "status" else "denied by the gate, unchanged"
     if failed and failed[0] == "unreachable":
         return "UNREACHABLE"
     if failed:
@@ -114,6 +114,35 @@ def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
         return "would STOP: the loss isn't accepted"
     changed = any((result or {}).get("changed") for key, result in results.items() if key not in ("dataminer_scan", "dataminer_after"))
     return ("would change" if check else "done") if changed else "unchanged"
+
+
+def _denials(run: AgentRun) -> list[Mapping[str, Any]]:
+    rows = (run.results.get("dataminer_gate") or {}).get("rows") or ()
+    return [row for row in rows if row["verdict"] == Verdict.DENY.value]
+
+
+def _denied(run: AgentRun) -> str:
+    """A status that the gate denies: what is wrong with one agent is no fault of the others, which it leaves uncompared."""
+    return f"read; not compared: {_held_by(run)}" if _only_uncompared(run) else "NOT WELL: see the gate's table"
+
+
+def _only_uncompared(run: AgentRun) -> bool:
+    """Whether the gate denies this agent's status for other agents alone."""
+    denials = _denials(run)
+    failed = failed_phase(run.results)
+    return failed is not None and failed[0] == "gate" and bool(denials) and all(row["agent"] not in (None, run.name) for row in denials)
+
+
+def _held_by(run: AgentRun) -> str:
+    """The other agents that the gate denies, those that nobody read first."""
+    unread = sorted({row["agent"] for row in _denials(run) if row["rule"] == "read"})
+    unwell = sorted({row["agent"] for row in _denials(run)} - set(unread))
+    parts = [f"{', '.join(unread)} {_were(unread)} read"] if unread else []
+    return "; ".join(parts + ([f"{', '.join(unwell)} {'is' if len(unwell) == 1 else 'are'} not well"] if unwell else []))
+
+
+def _were(names: Sequence[str]) -> str:
+    return "wasn't" if len(names) == 1 else "weren't"
 
 
 def _stopped(run: AgentRun) -> str | None:
@@ -229,10 +258,17 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
         return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs)}"
     remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
     if purpose == "status":
-        return f"{len(good)} of {len(runs)} agents are in step; look at {', '.join(bad)}. Nothing was changed."
+        return _status_end(runs, len(good), bad)
     if any((failed_phase(run.results) or ("",))[0] == "gate" for run in runs):
         return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
+
+
+def _status_end(runs: Sequence[AgentRun], good: int, bad: Sequence[str]) -> str:
+    uncompared = [run.name for run in runs if _only_uncompared(run)]
+    unwell = [name for name in bad if name not in uncompared]
+    rest = f" {', '.join(uncompared)} {'was' if len(uncompared) == 1 else 'were'} read, but not compared." if uncompared else ""
+    return f"{good} of {len(runs)} agents are in step; look at {', '.join(unwell or bad)}.{rest} Nothing was changed."
 
 
 def _would_stop(runs: Sequence[AgentRun], purpose: str) -> str:

@@ -55,5 +55,6 @@ def test_not_in_step(make_site: MakeSite) -> None:
     assert "NOT in step" in said
     assert "web versions differ" in said
     # the others of an agent that doesn't answer are told about all the same
-    assert run.verdicts("silent")["silent-2"] == "UNREACHABLE"
+    assert run.verdicts("silent") == {"silent-1": "read; not compared: silent-2 wasn't read", "silent-2": "UNREACHABLE"}
+    assert "0 of 2 agents are in step; look at silent-2. silent-1 was read, but not compared." in run.summary
     assert "10.5.6 (CU0)" in run.summary[run.summary.index("Summary of cluster silent") :]

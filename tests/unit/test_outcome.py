@@ -138,6 +138,34 @@ def test_a_status_of_an_agent_that_the_gate_denies_is_not_well() -> None:
     assert text(one, purpose="status").splitlines()[-1] == "0 of 1 agents are in step; look at DMA1. Nothing was changed."
 
 
+def denials(*pairs: tuple[str, str | None]) -> dict[str, Any]:
+    """The result of a gate that denies, by rule and agent."""
+    return {**FAILED, "rows": [{"rule": rule, "agent": agent, "verdict": "deny", "found": "x"} for rule, agent in pairs]}
+
+
+def test_a_status_blames_no_agent_for_another_one() -> None:
+    gate = denials(("read", "DMA3"))
+    lost = run("DMA3", before=None, dataminer_scan={"unreachable": True, "msg": "no route"}, dataminer_gate=gate)
+    runs = [run(dataminer_gate=gate), run("DMA2", dataminer_gate=gate), lost]
+    verdicts = [summarise(one, purpose="status", check=False).verdict for one in runs]
+    assert verdicts == ["read; not compared: DMA3 wasn't read"] * 2 + ["UNREACHABLE"]
+    last = text(*runs, purpose="status").splitlines()[-1]
+    assert last == "0 of 3 agents are in step; look at DMA3. DMA1, DMA2 were read, but not compared. Nothing was changed."
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        ([("journal", "DMA1"), ("read", "DMA3")], "NOT WELL: see the gate's table"),
+        ([("daas", None)], "NOT WELL: see the gate's table"),
+        ([("journal", "DMA2")], "read; not compared: DMA2 is not well"),
+        ([("journal", "DMA2"), ("read", "DMA3"), ("read", "DMA4")], "read; not compared: DMA3, DMA4 weren't read; DMA2 is not well"),
+    ],
+)
+def test_a_status_is_not_well_only_by_what_is_its_own(rows: list[tuple[str, str | None]], verdict: str) -> None:
+    assert summarise(run(dataminer_gate=denials(*rows)), purpose="status", check=False).verdict == verdict
+
+
 def older(hours_ago: float, version: str) -> InstalledPackage:
     return replace(installed("Web", hours_ago), package=package(version))
 
