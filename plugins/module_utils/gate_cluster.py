@@ -11,7 +11,7 @@ from itertools import combinations
 
 from .agent import AgentState, Cluster, Member, VersionFact
 from .entry_names import fold
-from .gate_values import CHANGES, PURPOSES, STATUS, WORK, ClusterCase, ClusterRule, Finding, Request, denied, not_applicable, passed, warned
+from .gate_values import BACKUP, CHANGES, PURPOSES, STATUS, WORK, ClusterCase, ClusterRule, Finding, Request, denied, not_applicable, passed, warned
 from .version import same_release
 
 Findings = list[tuple[str | None, Finding]]  # pylint: disable=unsupported-binary-operation
@@ -46,6 +46,8 @@ def _limit(case: ClusterCase) -> Findings:
     if not left_out:
         return _once(passed("the run covers the whole cluster"))
     found = f"left out of this run: {', '.join(left_out)}"
+    if case.request.purpose == BACKUP:
+        return _once(warned(found, remedy="run it for the others too: a restore needs a backup of every agent"))
     if case.request.allow_partial:
         return _once(warned(found, remedy="run it for the others too: all agents of a cluster must run the same web version"))
     return _once(denied(found))

@@ -12,7 +12,7 @@ from typing import Any
 from .agent import AgentState
 from .choice import Background
 from .cluster import MODULES, NO_RESULT, WEB_PROCESSES, first_line, processes_text, restarted
-from .gate_values import Direction, Verdict
+from .gate_values import BACKUP, Direction, Verdict
 from .jobs import size_text
 from .modules_text import modules_text
 from .report import AgentSummary, summary
@@ -255,7 +255,7 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
         return stops
     if not bad:
         done = "would end well" if check else "ended well"
-        return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs)}"
+        return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs, purpose)}"
     remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
     if purpose == "status":
         return _status_end(runs, len(good), bad)
@@ -301,10 +301,12 @@ def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:
     return [(name, processes_text(restarted(before, after, except_for=names.web_processes))) for name, before, after in both]
 
 
-def _partial(runs: Sequence[AgentRun]) -> str:
-    """What a run on a part of a cluster leaves to do."""
+def _partial(runs: Sequence[AgentRun], purpose: str) -> str:
+    """What a run on a part of a cluster leaves to do. A backup changes no version, so nothing is out of step by it."""
     rows = [row for run in runs for row in (run.results.get("dataminer_gate") or {}).get("rows") or () if row["rule"] == "limit"]
     found = next((row["found"] for row in rows if row["verdict"] == Verdict.WARN.value), None)
+    if found and purpose == BACKUP:
+        return f" The others have no new backup: {found.partition(': ')[2]}."
     return f" The cluster is OUT OF STEP until the others follow: {found}." if found else ""
 
 

@@ -70,6 +70,14 @@ def test_a_limit_needs_to_be_allowed(purpose: str, play: tuple[str, ...], partia
         assert "a2" in row(gate, "limit", None).found
 
 
+@pytest.mark.parametrize("partial", [True, False])
+def test_a_backup_of_a_part_asks_for_the_other_backups(partial: bool) -> None:
+    told = row(judge(state(), state(), purpose="backup", play_agents=("a1",), allow_partial=partial), "limit", None)
+    assert told.verdict is WARN
+    assert told.found == "left out of this run: a2"
+    assert told.remedy == "run it for the others too: a restore needs a backup of every agent"
+
+
 @pytest.mark.parametrize(("purpose", "expected"), [("upgrade", DENY), ("downgrade", DENY), ("backup", WARN), ("status", WARN)])
 def test_an_unread_agent_outside_the_run_denies_changes(purpose: str, expected: Verdict) -> None:
     asked = request(purpose, play_agents=("a1",), cluster_agents=("a1", "a2"), allow_partial=True)

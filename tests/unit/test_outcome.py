@@ -138,6 +138,12 @@ def test_a_status_of_an_agent_that_the_gate_denies_is_not_well() -> None:
     assert text(one, purpose="status").splitlines()[-1] == "0 of 1 agents are in step; look at DMA1. Nothing was changed."
 
 
+def test_a_backup_of_a_part_of_a_cluster_says_who_has_none() -> None:
+    row = {"rule": "limit", "verdict": "warn", "found": "left out of this run: DMA1, DMA3"}
+    last = text(run("DMA2", dataminer_gate={**OK, "rows": [row]}), purpose="backup").splitlines()[-1]
+    assert last == "1 of 1 agents: the backup ended well. The others have no new backup: DMA1, DMA3."
+
+
 def denials(*pairs: tuple[str, str | None]) -> dict[str, Any]:
     """The result of a gate that denies, by rule and agent."""
     return {**FAILED, "rows": [{"rule": rule, "agent": agent, "verdict": "deny", "found": "x"} for rule, agent in pairs]}
