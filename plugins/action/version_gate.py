@@ -35,9 +35,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        params = checked_arguments(self._task.args, argument_spec("version_gate"))
+        # before its own arguments, which have other names than the variables that people set
         if wrong := unfit_settings(self._templar, variables):
             raise AnsibleActionFail("Nothing was changed. " + "; ".join(map(str, wrong)))
+        params = checked_arguments(self._task.args, argument_spec("version_gate"))
         view = ClusterView(variables, cluster=params["cluster"], members=params["members"])
         try:
             request = self._request(params, view)

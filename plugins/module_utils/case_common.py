@@ -43,7 +43,12 @@ def optional_version(value: object, what: str) -> Version | None:
     """A version from the inventory. None and the empty string (an AWX survey's) mean unset; a float is refused, for YAML has already lost a zero."""
     if value is None or value == "":
         return None
-    return Version.parse(value) if isinstance(value, str) else _not_text(value, what)
+    if not isinstance(value, str):
+        return _not_text(value, what)
+    try:
+        return Version.parse(value)
+    except InvalidVersion as error:  # which doesn't know what it was the value of
+        raise InvalidVersion(f"{what} isn't a version", found=error.message, needed=error.needed, remedy=f"correct {what}") from error
 
 
 def _not_text(value: object, what: str) -> Version:

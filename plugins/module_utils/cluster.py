@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from .agent import AgentState, HostFacts, VersionFact, cut
+from .agent import AgentState, HostFacts, VersionFact
 from .entry_names import fold
+from .errors import shortened
 from .version import Content, Version, same_release, web_content
 
 FAIL: Literal["fail"] = "fail"
@@ -329,9 +330,9 @@ def _waits(result: Mapping[str, Any]) -> bool:
 
 
 def first_line(text: object) -> str:
-    """What a failed task said, cut, without the words that Ansible puts before."""
+    """What a failed task said, cut but for what to do, without the words that Ansible puts before."""
     lines = str(text or "").strip().removeprefix("Task failed: ").splitlines()
-    return cut(lines[0].strip(), 300) if lines else ""
+    return shortened(lines[0].strip(), 300) if lines else ""
 
 
 def differing_backups(digests: Mapping[str, str | None]) -> tuple[tuple[str, str, str], ...]:

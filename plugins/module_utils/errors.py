@@ -8,6 +8,9 @@ Each says what was found, what was needed and what to do. They are raised below 
 
 from __future__ import annotations
 
+_FOUND, _NEEDED, _REMEDY = "Found: ", "Needed: ", "What to do: "
+_LEAST = {_FOUND: 30, _NEEDED: 30, "": 120}  # characters that are left of a part, so that it still says something
+
 
 class DataMinerError(Exception):
     """An error a person can act on.
@@ -25,15 +28,42 @@ class DataMinerError(Exception):
 
     def __str__(self) -> str:
         parts = [self.message]
-        parts += [f"Found: {self.found}"] if self.found else []
-        parts += [f"Needed: {self.needed}"] if self.needed else []
-        parts += [f"What to do: {self.remedy}"] if self.remedy else []
+        parts += [f"{_FOUND}{self.found}"] if self.found else []
+        parts += [f"{_NEEDED}{self.needed}"] if self.needed else []
+        parts += [f"{_REMEDY}{self.remedy}"] if self.remedy else []
         return " | ".join(parts) + (f"\n{self.details}" if self.details else "")
 
     def to_dict(self) -> dict[str, str]:
         """The error as plain JSON types, with `type` naming the class; `from_dict` is the way back."""
         parts = ("message", "found", "needed", "remedy", "details")
         return {"type": type(self).__name__, **{name: getattr(self, name) for name in parts}}
+
+
+def shortened(line: str, longest: int) -> str:
+    """A message on one line, of so many characters where that leaves what to do: what was found is cut first, and what to do never."""
+    if _REMEDY not in line:
+        return line if len(line) <= longest else line[: longest - 1] + "…"
+    parts = _parts(line)
+    for kind, least in _LEAST.items():
+        for number in sorted((n for n, part in enumerate(parts) if _kind(part) == kind), key=lambda n: -len(parts[n])):
+            room = max(len(parts[number]) - max(len(" | ".join(parts)) - longest, 0), least)
+            parts[number] = parts[number] if len(parts[number]) <= room else parts[number][: room - 1] + "…"
+    return " | ".join(parts)
+
+
+def _kind(part: str) -> str:
+    return next((word for word in (_FOUND, _NEEDED, _REMEDY) if part.startswith(word)), "")
+
+
+def _parts(line: str) -> list[str]:
+    """What `DataMinerError` joins. What was found may hold the mark between two parts, too."""
+    parts: list[str] = []
+    for part in line.split(" | "):
+        if parts and not _kind(part):
+            parts[-1] += f" | {part}"
+        else:
+            parts.append(part)
+    return parts
 
 
 def type_name(value: object) -> str:

@@ -96,6 +96,8 @@ def failed_phase(results: Results) -> tuple[str, str] | None:
 
 def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
     results, failed = run.results, failed_phase(run.results)
+    if _unjudged(run):
+        return "not judged, unchanged"
     if failed and failed[0] == "gate":
         return _denied(run) if purpose == "status" else "denied by the gate, unchanged"
     if failed and failed[0] == "unreachable":
@@ -119,6 +121,12 @@ def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
 def _denials(run: AgentRun) -> list[Mapping[str, Any]]:
     rows = (run.results.get("dataminer_gate") or {}).get("rows") or ()
     return [row for row in rows if row["verdict"] == Verdict.DENY.value]
+
+
+def _unjudged(run: AgentRun) -> bool:
+    """Whether the gate had no table to print: a value that somebody set is none that it can work with."""
+    failed = failed_phase(run.results)
+    return failed is not None and failed[0] == "gate" and not _denials(run)
 
 
 def _denied(run: AgentRun) -> str:
@@ -214,12 +222,16 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
 
 
 def _failures(runs: Iterable[AgentRun]) -> str:
+    """One line an agent; what the gate denies is in its table, and what kept it from judging is mostly the same for all."""
     lines = []
+    unjudged: dict[str, list[str]] = {}
     for run in runs:
         failed = failed_phase(run.results)
-        if failed and failed[0] != "gate":
+        if failed and _unjudged(run):
+            unjudged.setdefault(failed[1], []).append(run.name)
+        elif failed and failed[0] != "gate":
             lines.append(f"{run.name} failed ({failed[0]}): {failed[1]}")
-    return "\n".join(lines)
+    return "\n".join([*(f"{', '.join(names)} failed (gate): {reason}" for reason, names in unjudged.items()), *lines])
 
 
 def _notes(run: AgentRun) -> list[str]:
@@ -257,9 +269,11 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
         done = "would end well" if check else "ended well"
         return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs, purpose)}"
     remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
+    if all(_unjudged(run) for run in runs):
+        return "NOT STARTED: nothing was changed on this cluster. Correct what is named above, then run again."
     if purpose == "status":
         return _status_end(runs, len(good), bad)
-    if any((failed_phase(run.results) or ("",))[0] == "gate" for run in runs):
+    if any(_denials(run) for run in runs):
         return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
 

@@ -97,7 +97,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(
                 f"{NAMESPACE}.{self.module} works on the agent itself; found delegate_to: {self._task.delegate_to}. Run it on that host instead"
             )
-        params = checked_arguments(self._task.args, argument_spec(self.module))
+        params = self._checked()
         params["agent"] = params.get("agent") or self._agent()
         if self.changes:
             params["owner"] = params.get("owner") or f"{getpass.getuser()}@{socket.gethostname()}"
@@ -105,6 +105,15 @@ class AgentAction(ActionBase):  # type: ignore[misc]
                 check_permission(params.get("gate"), module=self.module, agent=self._agent(), params=params)
             params["gate"] = None
         return params
+
+    def _checked(self) -> dict[str, Any]:
+        """The arguments. Where a variable of the roles is what is wrong, the error names that, and not the argument that it became."""
+        try:
+            return checked_arguments(self._task.args, argument_spec(self.module))
+        except AnsibleActionFail:
+            if wrong := unfit_settings(self._templar, self.variables):
+                raise AnsibleActionFail("; ".join(map(str, wrong))) from None
+            raise
 
     def _followed(self, params: dict[str, Any]) -> dict[str, Any]:
         """Call until the job has ended, if the task waits. With `follow`, an earlier result of the same module, go on from there."""

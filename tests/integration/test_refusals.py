@@ -70,7 +70,9 @@ BY_VALUES = {
     # 10.10 would be read as 10.1: the message quotes what was read and says how to write it
     "float_target": Refusal(variables={"dataminer_target_version": 10.1}, said=("dataminer_target_version", "10.1, a float", "in quotes")),
     "float_server": Refusal(variables={"dataminer_server_version": 10.5}, said=("dataminer_server_version", "in quotes")),
-    "no_version": Refusal(variables={"dataminer_target_version": "latest"}, said=("latest",)),
+    "no_version": Refusal(
+        variables={"dataminer_target_version": "latest"}, said=("dataminer_target_version isn't a version | Found: 'latest' is not",)
+    ),
     # nothing says what to install; an empty text, as a survey sends it, is nothing
     "nothing_named": Refusal(variables={"dataminer_target_version": "", "dataminer_package": ""}, said=("dataminer_package",)),
     # a misspelt variable names none, and every agent would be backed up first
@@ -80,8 +82,9 @@ BY_VALUES = {
     ),
     # told before anything is touched, also where they would be needed at the end of the run only
     "wrong_values": Refusal(
-        variables={"dataminer_verify_content_equal": "maybe", "dataminer_retries": "two"},
+        variables={"dataminer_verify_content_equal": "maybe", "dataminer_retries": "two", "dataminer_timeout": "soon"},
         said=(
+            "dataminer_timeout can't be what it is | Found: 'soon', a str | Needed: a whole number",
             "dataminer_verify_content_equal can't be what it is | Found: 'maybe', a str | Needed: true or false",
             "dataminer_retries can't be what it is | Found: 'two', a str | Needed: a whole number",
         ),
@@ -171,7 +174,15 @@ def test_by_their_values(make_site: MakeSite) -> None:
         cluster = site.named(name)
         site.tell_agents_of(name, **target(cluster, dataminer_package=str(cluster.package(*package))))
 
-    are_refused(site, BY_VALUES)
+    run = are_refused(site, BY_VALUES)
+
+    for name in ("no_version", "wrong_values"):
+        assert set(run.verdicts(name).values()) == {"not judged, unchanged"}
+    end = run.summary[run.summary.index("Summary of cluster no_version") :].split("Summary of", 2)[1]
+    assert "no_version-1 failed (gate): dataminer_target_version isn't a version | Found: 'latest' is not" in end
+    assert "What to do: correct dataminer_target_version" in end
+    assert "NOT STARTED: nothing was changed on this cluster." in end
+    assert "gate's table" not in end
 
 
 def test_dry_run_is_as_strict(make_site: MakeSite) -> None:

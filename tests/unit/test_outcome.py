@@ -45,7 +45,10 @@ def test_an_agent_that_was_upgraded() -> None:
 @pytest.mark.parametrize(
     ("results", "verdict"),
     [
-        pytest.param({"dataminer_gate": {"failed": True, "msg": "denied"}}, "denied by the gate, unchanged", id="denied"),
+        pytest.param(
+            {"dataminer_gate": {**FAILED, "rows": [{"rule": "daas", "agent": None, "verdict": "deny"}]}}, "denied by the gate, unchanged", id="denied"
+        ),
+        pytest.param({"dataminer_gate": {"failed": True, "msg": "dataminer_timeout can't be"}}, "not judged, unchanged", id="wrong value"),
         pytest.param({"dataminer_upgrade_result": FAILED}, "FAILED: install", id="failed"),
         pytest.param({"dataminer_after": {"unreachable": True, "msg": "no route"}}, "UNREACHABLE", id="unreachable"),
         pytest.param({"dataminer_scan": None}, "NOT READ", id="never read"),
@@ -89,7 +92,7 @@ def test_the_last_sentence_tells_the_end() -> None:
     last = text(run(), run("DMA2", dataminer_upgrade_result=FAILED)).splitlines()[-1]
     assert "NOT DONE on DMA2 (1 of 2 agents ended well)" in last
     assert "run the same playbook again" in last
-    assert text(run(dataminer_gate=FAILED)).splitlines()[-1].startswith("DENIED: nothing was changed")
+    assert text(run(dataminer_gate=denials(("daas", None)))).splitlines()[-1].startswith("DENIED: nothing was changed")
 
 
 def test_a_run_on_a_part_of_a_cluster_says_that_it_is_out_of_step() -> None:
@@ -133,9 +136,27 @@ def test_a_dry_run_in_which_something_else_failed_says_that_first() -> None:
 
 
 def test_a_status_of_an_agent_that_the_gate_denies_is_not_well() -> None:
-    one = run(dataminer_gate=FAILED)
+    one = run(dataminer_gate=denials(("journal", "DMA1")))
     assert summarise(one, purpose="status", check=False).verdict == "NOT WELL: see the gate's table"
     assert text(one, purpose="status").splitlines()[-1] == "0 of 1 agents are in step; look at DMA1. Nothing was changed."
+
+
+WRONG = "Nothing was changed. dataminer_timeout can't be what it is | Found: 'soon', a str | Needed: a whole number | What to do: correct it"
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade", "backup", "status"])
+def test_a_value_that_the_gate_can_not_use_is_told_below_the_table(purpose: str) -> None:
+    gate = {"failed": True, "msg": f"Task failed: {WRONG}"}
+    said = text(run(dataminer_gate=gate), run("DMA2", dataminer_gate=gate), purpose=purpose)
+    assert f"DMA1, DMA2 failed (gate): {WRONG}" in said
+    assert said.splitlines()[-1] == "NOT STARTED: nothing was changed on this cluster. Correct what is named above, then run again."
+    assert "gate's table" not in said
+
+
+def test_a_value_of_one_agent_stops_the_others_later() -> None:
+    stopped = run(dataminer_barrier={"failed": True, "phase": "backup"}, dataminer_verified=None)
+    said = text(stopped, run("DMA2", dataminer_gate={"failed": True, "msg": WRONG}))
+    assert said.splitlines()[-1].startswith("NOT DONE on DMA1, DMA2")
 
 
 def test_a_backup_of_a_part_of_a_cluster_says_who_has_none() -> None:
