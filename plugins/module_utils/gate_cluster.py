@@ -5,7 +5,7 @@ Agents are matched by the ids and addresses that DMS.xml and DataMiner.xml tell,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import combinations
 
@@ -109,12 +109,15 @@ def _missing(case: ClusterCase) -> Findings:
     if not lacking:
         return _once(passed("every agent of DMS.xml is in the inventory and was read") if told else not_applicable("no DMS.xml was read"))
     found = "; ".join(f"{member} (DMS.xml of {', '.join(names)})" for member, names in sorted(lacking.items()))
+    return _once(denied(found, remedy=_perhaps(case)))
+
+
+def _perhaps(case: ClusterCase) -> str:
+    """An agent of the inventory that can't tell who it is may be the one that is missed; "" where all can."""
+    told = _told(case)
     silent = [reading.name for reading in case.readings if reading.name not in told]
-    return _once(denied(found, remedy=_perhaps(silent) if silent else ""))
-
-
-def _perhaps(silent: Sequence[str]) -> str:
-    """An agent of the inventory that can't tell who it is may be the one that is missed."""
+    if not silent:
+        return ""
     which, it = ("the agent", "it is another") if len(silent) == 1 else ("one of the agents", "it is none of these")
     return f"read {', '.join(silent)} first: it may be {which} that nobody read. Add an agent to the inventory only if {it}"
 
@@ -165,7 +168,8 @@ def _failover(case: ClusterCase) -> Findings:
     found = "; ".join(f"{name}: its other machine is {twin or 'not known'}" for name, twin in pairs)
     if not alone or case.request.allow_partial:
         return _once(warned(found))
-    return _once(denied("; ".join(f"{name}: its other machine {twin} isn't in the inventory, or wasn't read" for name, twin in alone)))
+    missed = "; ".join(f"{name}: its other machine {twin} isn't in the inventory, or wasn't read" for name, twin in alone)
+    return _once(denied(missed, remedy=_perhaps(case)))
 
 
 def _server(case: ClusterCase) -> Findings:

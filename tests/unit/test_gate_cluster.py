@@ -205,6 +205,13 @@ def test_a_machine_of_a_pair_alone_denies(partial: bool, expected: Verdict) -> N
     assert gate.allowed is partial
 
 
+def test_the_other_machine_of_a_pair_may_be_one_that_was_not_read() -> None:
+    one = within(a1=cluster(1, "10.0.0.1", failover=True, twin="10.0.0.101"))
+    told = row(gate_of([*one, reading("a2", None, "unreachable")]), "failover", None)
+    assert told.verdict is DENY
+    assert told.remedy.startswith("read a2 first: ")
+
+
 def test_a_whole_pair_only_warns() -> None:
     one, other = (cluster(1, own, failover=True, twin=twin) for own, twin in (("dma1", "DMA2"), ("dma2", "DMA1")))
     gate = gate_of(within(a1=one, a2=other))
