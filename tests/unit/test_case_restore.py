@@ -65,6 +65,14 @@ def test_a_commit_is_followed_by_the_name_it_was_given(agent: Agent) -> None:
     step(agent, "released", chosen=chosen, committed="commit-mine")
 
 
+def test_a_commit_whose_start_never_arrived_is_started_when_it_is_followed(agent: Agent) -> None:
+    chosen = step(agent, "chosen", backup="one.zip")["chosen"]
+    prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
+    committed = step(agent, "committed", run_id="commit-mine", chosen=chosen, prepared=prepared)
+    assert (committed["job"]["run_id"], committed["job"]["state"]) == ("commit-mine", "waiting")
+    step(agent, "released", chosen=chosen, committed="commit-mine")
+
+
 def test_a_commit_that_never_began_is_called_off(agent: Agent) -> None:
     chosen = step(agent, "chosen", backup="one.zip")["chosen"]
     prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
