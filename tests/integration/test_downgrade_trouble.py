@@ -18,6 +18,7 @@ from test_downgrade_restore import NEW, OLD, back
 SILENT = {"silent_verify": ("verify", ""), "silent_prepare": ("prepare", "preparation"), "silent_commit": ("commit", "restore")}
 DEADLINE = 5  # seconds
 LATE = "undone_late-2"
+UNBEGUN = "unbegun-2"
 
 
 @pytest.mark.long
@@ -30,7 +31,8 @@ def test_trouble_on_one_agent(make_site: MakeSite) -> None:
 
     playing = downgrade(site, looked_at_often=[LATE, *(f"{name}-2" for name in SILENT)])
     until(lambda: "Put back what was there before" in playing.text() or playing.process.poll() is not None, what="the word to undo", seconds=300)
-    site.switch_on(LATE)
+    for name in (LATE, UNBEGUN):
+        site.switch_on(name)
     run = playing.finish()
 
     assert run.rc != 0
@@ -56,8 +58,10 @@ def make_trouble(site: Site) -> None:
         site.cluster_of(name).set_state(name, service_fails=["stop"])
     site.tell_agents_of("no_stop_others_stay", dataminer_restore_on_failure="stop", dataminer_restore_deadline=DEADLINE)
     (site.agent("no_staging-2").work_dir / "staging").write_text("in the way", "utf-8")
-    site.tell_agents_of("undone_late", dataminer_restore_deadline=3 * DEADLINE)  # a third of it is for looking
+    site.tell_agents_of("undone_late", dataminer_restore_deadline=8 * DEADLINE)  # a third of it is for looking
     site.switch_off(LATE, module="restore", once=str(site.agent(LATE).work_dir / "jobs" / "commit-*"))
+    site.tell_agents_of("unbegun", dataminer_restore_deadline=3 * DEADLINE)
+    site.switch_off(UNBEGUN, module="restore", once=str(site.agent(UNBEGUN).work_dir / "jobs" / "prepare-*" / "result.json"))
     for name, (job, _phase) in SILENT.items():
         site.tell_agents_of(name, dataminer_restore_deadline=DEADLINE)
         second = site.agent(f"{name}-2")
@@ -134,6 +138,17 @@ def is_back_in_time_to_be_undone(site: Site, run: Run, contents: Contents, migra
         assert holds(site, name, migrated[name])
 
 
+def is_back_in_time_to_be_called_off(site: Site, run: Run, contents: Contents, migrated: Contents) -> None:
+    """The start of its commit never arrived: it begins no more, and the other one is put back."""
+    said = run.messages("unbegun-1")[-1]
+    assert "unbegun-1: put back as it was before" in said
+    assert f"{UNBEGUN}: unchanged: its commit never began" in said
+    (called_off,) = (site.agent(UNBEGUN).work_dir / "jobs").glob("commit-*/result.json")
+    assert "NotBegun" in called_off.read_text("utf-8")
+    for name in ("unbegun-1", UNBEGUN):
+        assert holds(site, name, migrated[name])
+
+
 TROUBLES: dict[str, Callable[[Site, Run, Contents, Contents], None]] = {
     "no_stop": fails_to_stop_its_web_server,
     "no_stop_others_stay": fails_and_the_others_are_to_stop,
@@ -141,6 +156,7 @@ TROUBLES: dict[str, Callable[[Site, Run, Contents, Contents], None]] = {
     "no_staging": fails_to_prepare,
     "half_upgraded": was_upgraded_half,
     "undone_late": is_back_in_time_to_be_undone,
+    "unbegun": is_back_in_time_to_be_called_off,
 }
 
 
