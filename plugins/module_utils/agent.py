@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from .apps import App
+from .errors import cut
 from .package import Package
 from .version import Version
 
@@ -185,6 +186,11 @@ class LastRestore:
     zip_mark: str = ""
     partial: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """All of the content is what it restored."""
+        return self.state == "released" and not self.partial
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
@@ -319,11 +325,6 @@ def _rows(values: Sequence[_T], convert: Callable[[_T], object], *, room: int = 
             break
         rows.append(row)
     return rows
-
-
-def cut(text: str, longest: int = 160) -> str:
-    """A name, path or message for a result, of so many characters at most."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _package_result(package: InstalledPackage) -> dict[str, object]:

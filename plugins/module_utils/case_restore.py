@@ -135,11 +135,12 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     An agent that runs another version was installed since, whatever is left of the installer's own records.
     """
     last = state.last_restore
-    if args.get("again") or last is None or last.state != "released":
+    if args.get("again") or last is None or not last.whole:
         return None
-    if not _is_restored(last, backup) and not (_by_target(args) and _made(backup) <= last.at):
+    same = _is_restored(last, backup)
+    if not same and not (_by_target(args) and _made(backup) <= last.at):
         return None
-    if last.partial or args.get("apps") or args.get("dashboards"):
+    if args.get("apps") or args.get("dashboards"):
         return None
     if _other_software(state, target):
         return None
@@ -147,7 +148,7 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     if attempt and last.at <= (attempt.ended or attempt.started):
         return None
     text = f"{last.backup} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; " + (
-        "set dataminer_restore_again to do it once more" if _is_restored(last, backup) else f"to restore {backup.name}, name it in dataminer_backup"
+        "set dataminer_restore_again to do it once more" if same else f"to restore {backup.name}, name it in dataminer_backup"
     )
     return {"changed": False, "finished": True, "msg": text, "chosen": {"name": last.backup, "done": True}, "plan": None, "lost": [], "notes": []}
 

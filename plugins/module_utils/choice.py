@@ -135,7 +135,9 @@ class Background:
         own manifest, for an agent knows of its last restore only.
         """
         found = self.last_downgrade(moment)
-        if found is None or self._restored(found[1].earliest, moment) or (restored and found[1].earliest <= restored <= moment):
+        last = self.last_restore
+        known = (restored, last.at if last and last.whole else None)
+        if found is None or any(at and found[1].earliest <= at <= moment for at in known):
             return None
         return f"made after a downgrade from {found[0].version} to {found[1].version}, with no restore on record since: it may be migrated content"
 
@@ -143,10 +145,6 @@ class Background:
         """What set the web version last before the moment, and what before that, where that was a newer version."""
         done = sorted((event for event in self.events if event.certain and event.latest < moment), key=lambda event: event.latest)
         return (done[-2], done[-1]) if done[1:] and _is_newer(done[-2].version, done[-1].version) else None
-
-    def _restored(self, after: datetime, before: datetime) -> bool:
-        last = self.last_restore
-        return last is not None and last.state == "released" and not last.partial and after <= last.at <= before
 
 
 def _differ(a: object, b: str | None) -> bool:

@@ -39,15 +39,20 @@ class DataMinerError(Exception):
         return {"type": type(self).__name__, **{name: getattr(self, name) for name in parts}}
 
 
+def cut(text: str, longest: int = 160) -> str:
+    """A name, path or message for a result, of so many characters at most."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def shortened(line: str, longest: int) -> str:
     """A message on one line, of so many characters where that leaves what to do: what was found is cut first, and what to do never."""
     if _REMEDY not in line:
-        return line if len(line) <= longest else line[: longest - 1] + "…"
+        return cut(line, longest)
     parts = _parts(line)
     for kind, least in _LEAST.items():
         for number in sorted((n for n, part in enumerate(parts) if _kind(part) == kind), key=lambda n: -len(parts[n])):
             room = max(len(parts[number]) - max(len(" | ".join(parts)) - longest, 0), least)
-            parts[number] = parts[number] if len(parts[number]) <= room else parts[number][: room - 1] + "…"
+            parts[number] = cut(parts[number], room)
     return " | ".join(parts)
 
 

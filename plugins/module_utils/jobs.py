@@ -54,6 +54,7 @@ class JobStatus:
 
     `state`: `running`; `waiting` (a commit that has swapped and waits for a word); `done`; `failed`; `dead` (its process is gone, its result was
     never written); `absent` (nobody started it); `stale` (it wasn't started, for its basis doesn't hold any more).
+    `work` is the digest of what it works on, "" for a commit that was called off.
     `progress` holds `files`, `bytes` and their totals, and `text`, as far as known.
     """
 
@@ -62,6 +63,7 @@ class JobStatus:
     state: State
     started: str = ""
     owner: str = ""
+    work: str = ""
     attached: bool = False
     progress: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] | None = None

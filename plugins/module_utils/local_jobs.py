@@ -66,8 +66,8 @@ def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str,
     if spec["kind"] not in runners:
         raise InvalidInput("No such job", found=repr(spec["kind"]), needed=", ".join(sorted(runners)), remedy="use a newer version of the collection")
     for _attempt in range(ATTEMPTS):
-        if store.status(run_id).state != "absent":
-            return _known(store, spec, run_id)
+        if known := _known(store, spec, run_id):
+            return known
         free = not store.locked()
         if free and not holds():  # before the lock is taken: a scan would take its holder for a job
             return JobStatus(run_id=run_id, kind=spec["kind"], state="stale")
@@ -82,8 +82,8 @@ def start(store: JobStore, spec: dict[str, Any], run_id: str, runners: dict[str,
 
 def _start_locked(store: JobStore, spec: dict[str, Any], run_id: str, runner: Runner, lock: int) -> JobStatus:
     try:
-        if store.status(run_id).state != "absent":  # somebody else started it, and it ended, since we looked
-            return _known(store, spec, run_id)
+        if known := _known(store, spec, run_id):  # somebody else started it, and it ended, since we looked
+            return known
         folder = store.create(run_id)
         write_json(folder / "spec.json", spec)
         store.record(run_id, _record(spec, run_id))
@@ -93,10 +93,12 @@ def _start_locked(store: JobStore, spec: dict[str, Any], run_id: str, runner: Ru
     return store.status(run_id)
 
 
-def _known(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus:
-    """The job of that name, where it is the one that was meant. One that was called off has no work."""
-    status, work = store.status(run_id, attached=True), store.work_of(run_id)
-    if work in ("", work_of(spec)):
+def _known(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus | None:
+    """The job of that name, where it is the one that was meant; None where there is none. One that was called off has no work."""
+    status = store.status(run_id, attached=True)
+    if status.state == "absent":
+        return None
+    if status.work in ("", work_of(spec)):
         return status
     raise InvalidInput(
         f"The run id {run_id} is that of another job",

@@ -93,11 +93,6 @@ class JobStore:
         write_json(self.work / "lock.json", record)
         write_json(self.folder(run_id) / "state.json", record)
 
-    def work_of(self, run_id: str) -> str:
-        """The digest of a job's work; "" where its record tells none."""
-        record = read_json(self.folder(run_id) / "state.json")
-        return str(record.get("work") or "") if isinstance(record, dict) else ""
-
     def ended(self, run_id: str) -> bool:
         return isinstance(read_json(self.folder(run_id) / "result.json"), dict)
 
@@ -107,7 +102,7 @@ class JobStore:
         record, ended = read_json(folder / "state.json"), read_json(folder / "result.json")
         if not isinstance(record, dict):
             return JobStatus(run_id=run_id, kind="", state="absent")
-        known: dict[str, Any] = {key: record.get(key, "") for key in ("kind", "started", "owner")}
+        known: dict[str, Any] = {key: record.get(key, "") for key in ("kind", "started", "owner", "work")}
         told = read_json(folder / "progress.json")
         progress: dict[str, Any] = told if isinstance(told, dict) else {}
         if isinstance(ended, dict):

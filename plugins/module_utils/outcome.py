@@ -118,15 +118,23 @@ def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
     return ("would change" if check else "done") if changed else "unchanged"
 
 
-def _denials(run: AgentRun) -> list[Mapping[str, Any]]:
+def _gate_rows(run: AgentRun, verdict: Verdict) -> list[Mapping[str, Any]]:
     rows = (run.results.get("dataminer_gate") or {}).get("rows") or ()
-    return [row for row in rows if row["verdict"] == Verdict.DENY.value]
+    return [row for row in rows if row["verdict"] == verdict.value]
+
+
+def _denials(run: AgentRun) -> list[Mapping[str, Any]]:
+    return _gate_rows(run, Verdict.DENY)
+
+
+def _ended_at_gate(run: AgentRun) -> bool:
+    failed = failed_phase(run.results)
+    return failed is not None and failed[0] == "gate"
 
 
 def _unjudged(run: AgentRun) -> bool:
     """Whether the gate had no table to print: a value that somebody set is none that it can work with."""
-    failed = failed_phase(run.results)
-    return failed is not None and failed[0] == "gate" and not _denials(run)
+    return _ended_at_gate(run) and not _denials(run)
 
 
 def _denied(run: AgentRun) -> str:
@@ -137,20 +145,15 @@ def _denied(run: AgentRun) -> str:
 def _only_uncompared(run: AgentRun) -> bool:
     """Whether the gate denies this agent's status for other agents alone."""
     denials = _denials(run)
-    failed = failed_phase(run.results)
-    return failed is not None and failed[0] == "gate" and bool(denials) and all(row["agent"] not in (None, run.name) for row in denials)
+    return _ended_at_gate(run) and bool(denials) and all(row["agent"] not in (None, run.name) for row in denials)
 
 
 def _held_by(run: AgentRun) -> str:
     """The other agents that the gate denies, those that nobody read first."""
     unread = sorted({row["agent"] for row in _denials(run) if row["rule"] == "read"})
     unwell = sorted({row["agent"] for row in _denials(run)} - set(unread))
-    parts = [f"{', '.join(unread)} {_were(unread)} read"] if unread else []
+    parts = [f"{', '.join(unread)} {'was' if len(unread) == 1 else 'were'}n't read"] if unread else []
     return "; ".join(parts + ([f"{', '.join(unwell)} {'is' if len(unwell) == 1 else 'are'} not well"] if unwell else []))
-
-
-def _were(names: Sequence[str]) -> str:
-    return "wasn't" if len(names) == 1 else "weren't"
 
 
 def _stopped(run: AgentRun) -> str | None:
@@ -317,8 +320,7 @@ def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:
 
 def _partial(runs: Sequence[AgentRun], purpose: str) -> str:
     """What a run on a part of a cluster leaves to do. A backup changes no version, so nothing is out of step by it."""
-    rows = [row for run in runs for row in (run.results.get("dataminer_gate") or {}).get("rows") or () if row["rule"] == "limit"]
-    found = next((row["found"] for row in rows if row["verdict"] == Verdict.WARN.value), None)
+    found = next((row["found"] for run in runs for row in _gate_rows(run, Verdict.WARN) if row["rule"] == "limit"), None)
     if found and purpose == BACKUP:
         return f" The others have no new backup: {found.partition(': ')[2]}."
     return f" The cluster is OUT OF STEP until the others follow: {found}." if found else ""

@@ -29,7 +29,6 @@ ATTEMPTS = 2
 _GOES_ON = "jobs that run there go on by themselves"
 _SILENT = f"The agent doesn't answer, asked {ATTEMPTS} times; {_GOES_ON}. Make it reachable, then run the playbook again"
 _REFUSED = f"The agent refuses the log-on, which isn't tried again; {_GOES_ON}. Correct user or password, then run the playbook again"
-
 _LOCAL = (
     f"The controller can't connect to the agent; {_GOES_ON}. Mend that on the controller (or its execution environment), then run the playbook again"
 )

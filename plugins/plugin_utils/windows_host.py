@@ -153,7 +153,7 @@ def _job_status(document: dict[str, Any]) -> JobStatus:
         state = "failed" if end.get("error") else "done"
     if state == "done" and document.get("kind") == "verify":
         state, end = _judged_end(end)
-    values = {key: document.get(key) for key in ("run_id", "kind", "started", "owner", "attached")}
+    values = {key: document.get(key) for key in ("run_id", "kind", "started", "owner", "work", "attached")}
     return JobStatus.from_dict({**values, "state": state, "progress": progress, "result": end.get("result"), "error": end.get("error")})
 
 

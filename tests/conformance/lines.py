@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from unittest import mock
 from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
 from harness import ON_WINDOWS, Engine
 
-VARIABLE = "SCRIPT_LINES"
-INDEX = "index.json"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from script_lines import INDEX, VARIABLE, numbers_ran
+
 STATEMENTS = Path(__file__).with_name("statements.ps1")
 LOOK_EVERY = 15.0  # seconds, at what ran elsewhere
 _NAME = "dataminer.web.lines"
@@ -59,11 +62,11 @@ class LineCounter:
         self._found = _statements(engine, self._texts)
         _write_index(folder, self._texts, self._found)
         self._ran: set[int] = set()
+        self._looked = time.monotonic()
         self._mark()
 
     def _mark(self) -> None:
         """Marks before all lines that aren't known to have run."""
-        self._looked = time.monotonic()
         found = [(number, one) for number, one in enumerate(self._found) if number not in self._ran]
         size, top = len(self._found), _tops(self._found)
         self._marked = _with_marks(self._scripts, self._texts, found, size, top)
@@ -73,10 +76,9 @@ class LineCounter:
     def _look(self) -> None:
         if time.monotonic() - self._looked < self._every:
             return
-        ran = _ran(self._folder)
-        if ran == self._ran:
-            self._looked = time.monotonic()
-        else:
+        self._looked = time.monotonic()
+        ran = numbers_ran(self._folder)
+        if ran != self._ran:
             self._ran = ran
             self._mark()
 
@@ -119,11 +121,6 @@ def _statements(engine: Engine, texts: dict[str, str]) -> list[Statement]:
 def _is_library(text: str, offset: int) -> bool:
     """Whether a library's text takes the place of the statement."""
     return windows_host._LIBRARY.match(text, offset) is not None
-
-
-def _ran(folder: Path) -> set[int]:
-    """What all processes have counted by now."""
-    return {number for path in folder.iterdir() if not path.suffix for number, byte in enumerate(path.read_bytes()) if byte}
 
 
 def _tops(found: list[Statement]) -> dict[str, int]:

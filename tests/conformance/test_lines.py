@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from harness import ON_WINDOWS, Engine, EngineFailed, EngineMissing, posix_engine
 from lines import LineCounter, environment
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-
 from script_lines import read_lines
 
 pytestmark = pytest.mark.powershell

@@ -57,16 +57,16 @@ class Reason:
         return line.place == self.place and (not self.lines or line.text in self.lines)
 
 
+def numbers_ran(folder: Path) -> set[int]:
+    """What all processes have counted by now: the bytes that are set in any of their files."""
+    return {number for path in folder.iterdir() if not path.suffix for number, byte in enumerate(path.read_bytes()) if byte}
+
+
 def read_lines(folder: Path) -> list[Line]:
     """What all processes of a run counted. Raises OSError or ValueError where there is no such run."""
     rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    ran = bytearray(len(rows))
-    for path in folder.iterdir():
-        for number, byte in enumerate(path.read_bytes()[: len(rows)] if not path.suffix else b""):
-            ran[number] |= byte
-    return [
-        Line(file=row[0], number=row[1], function=row[2], text=row[3], ran=bool(byte)) for row, byte in zip(rows, ran, strict=True) if row is not None
-    ]
+    ran = numbers_ran(folder)
+    return [Line(file=row[0], number=row[1], function=row[2], text=row[3], ran=number in ran) for number, row in enumerate(rows) if row is not None]
 
 
 def read_reasons(path: Path) -> list[Reason]:

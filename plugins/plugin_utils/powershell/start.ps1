@@ -136,7 +136,7 @@ function Test-Basis($answer) {
 # The run id that answers, and whether it was there before; nothing where the basis doesn't hold, then $fresh is the scan that tells.
 function Get-Job([string]$place) {
     $known = Get-Status $place $run_id
-    if ($known.state -ne 'absent') { Assert-Meant $place $known; return $run_id, $true }
+    if ($known.state -ne 'absent') { Assert-Meant $known; return $run_id, $true }
     $active = Wait-Ending $place
     if ($null -eq $active) {
         if ($null -ne $basis) {
@@ -152,9 +152,8 @@ function Get-Job([string]$place) {
 }
 
 # A run id names one piece of work. A commit that was called off has none.
-function Assert-Meant([string]$place, $known) {
-    $record = Read-JsonFile ([IO.Path]::Combine($place, 'jobs', $run_id, 'state.json'))
-    if ($null -eq $record -or -not $record['work'] -or $record['work'] -ceq $work) { return }
+function Assert-Meant($known) {
+    if (-not $known.work -or $known.work -ceq $work) { return }
     Stop-With 'InvalidInput' "The run id $run_id is that of another job" "a $($known.kind) job of $($known.owner), started $($known.started), with other work to do" `
         'a run id of its own for each job' 'choose another run_id or commit_id, or none'
 }

@@ -10,12 +10,14 @@ $startPatience = 120       # seconds
 $longestInstall = 21600    # the same
 $accessDenied = 5
 
+function Get-Noted([string]$time) { return [DateTime]::Parse($time, [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind) }
+
 # A process with that id that began at that moment: the id alone may be another's by now.
 function Test-Process($mark) {
     if ($null -eq $mark) { return $false }
     try {
         $began = [Diagnostics.Process]::GetProcessById([int]$mark['pid']).StartTime.ToUniversalTime()
-        $noted = [DateTime]::Parse($mark['started'], [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind)
+        $noted = Get-Noted $mark['started']
         return [Math]::Abs(($began - $noted).TotalSeconds) -lt 2
     }
     catch { return $false }
@@ -24,7 +26,7 @@ function Test-Process($mark) {
 # The same of a program whose process wasn't noted, for what started it was killed meanwhile: any of that name that began about then.
 function Test-Program($note) {
     if ($null -eq $note -or -not $note['program']) { return $false }
-    $noted = [DateTime]::Parse($note['after'], [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind)
+    $noted = Get-Noted $note['after']
     if (([DateTime]::UtcNow - $noted).TotalSeconds -gt $longestInstall) { return $false }    # the name is that of users' programs too
     $began = [Diagnostics.Process].GetProperty('StartTime')    # asked for this way it says why it can't be had
     foreach ($process in [Diagnostics.Process]::GetProcessesByName($note['program'])) {

@@ -20,8 +20,7 @@ function Protect-Folder([string]$folder) {
     try {
         if (-not [IO.Directory]::Exists($folder)) { New-GuardedFolder $folder }
         $wrong = Get-Weakness $folder
-        $entries = @(if ($wrong) { [IO.DirectoryInfo]::new($folder).GetFileSystemInfos() })
-        if ($wrong -and ($wrong -cne 'owner' -or -not $entries.Length)) {    # what another owner put there can't be trusted
+        if ($wrong -and ($wrong -cne 'owner' -or -not [IO.DirectoryInfo]::new($folder).GetFileSystemInfos().Length)) {    # what another owner put there can't be trusted
             Assert-Owners $folder
             Set-Guard $folder
             Assert-Owners $folder    # what came in between

@@ -6,6 +6,8 @@
 What is known of a job. Needs files.ps1, json.ps1, setup.ps1, values.ps1, jobs.ps1 and alive.ps1.
 #>
 
+$readPatience = 20         # attempts, each a tenth of a second
+
 # In this order: a job takes the lock before it stops to count as starting, and writes its result before it lets the lock go.
 function Get-ActiveJob([string]$work) {
     $unlocked = Get-UnlockedJob $work
@@ -13,8 +15,6 @@ function Get-ActiveJob([string]$work) {
     if ($null -ne $running) { return $running }
     return $unlocked
 }
-
-$readPatience = 20         # attempts, each a tenth of a second
 
 # Results are large and are handed on as they are.
 function Read-Whole([string]$path) {
@@ -40,10 +40,10 @@ function Read-Record([string]$reader, [string]$path) {
 function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
     $folder = [IO.Path]::Combine($work, 'jobs', $runId)
     $active = Get-ActiveJob $work
-    $status = [ordered]@{ run_id = $runId; kind = ''; state = 'absent'; started = ''; owner = ''; attached = $attached; progress = $null; end = $null }
+    $status = [ordered]@{ run_id = $runId; kind = ''; state = 'absent'; started = ''; owner = ''; work = ''; attached = $attached; progress = $null; end = $null }
     $record = Read-Record 'Read-JsonFile' ([IO.Path]::Combine($folder, 'state.json'))
     if ($null -eq $record) { return $status }
-    foreach ($key in 'kind', 'started', 'owner') { $status[$key] = "$($record[$key])" }
+    foreach ($key in 'kind', 'started', 'owner', 'work') { $status[$key] = "$($record[$key])" }
     $status.end = Read-Record 'Read-Whole' ([IO.Path]::Combine($folder, 'result.json'))
     $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json'))
     $status.state = 'dead'
