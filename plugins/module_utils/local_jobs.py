@@ -20,11 +20,9 @@ from typing import Any
 from .errors import DataMinerError, InvalidInput, JobFailed
 from .jobs import JobStatus, not_begun, work_of
 from .local_files import utc_text, write_json
-from .local_store import JobStore
+from .local_store import ATTEMPTS, PATIENCE, JobStore
 
 PROGRESS_EVERY = 0.3  # seconds
-ATTEMPTS = 30  # to take the lock from a job that is just ending
-PATIENCE = 0.1  # seconds between two of them
 
 
 class Job:

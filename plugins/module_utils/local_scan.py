@@ -51,7 +51,7 @@ class _Scan:
     def document(self) -> dict[str, Any]:
         now = time.time()
         store = JobStore(Path(self.request["work_dir"]))
-        job = store.running_job()  # before all that it may change: what is read afterwards is no older than its end
+        job = store.unended_job()  # before all that it may change: what is read afterwards is no older than its end
         document: dict[str, Any] = {
             "schema": SCHEMA,
             "clock": {"utc": utc_text(now), "offset_minutes": int(time.localtime(now).tm_gmtoff // 60)},

@@ -20,6 +20,8 @@ from .local_files import read_json, remove_tree, sync_folder, write_json
 
 KEEP_JOBS = 30
 LOWEST_LOCK = 10
+ATTEMPTS = 30  # to find the lock free after a job that is just ending
+PATIENCE = 0.1  # seconds between two of them
 JOURNAL = "journal.json"
 MADE = "made.json"  # in the folder of a preparation: the folders that a commit has to make; there once one has begun
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -78,6 +80,15 @@ class JobStore:
         record = read_json(self.work / "lock.json")
         unknown = {"run_id": "unknown", "kind": "unknown", "owner": "unknown", "started": "", "work": ""}
         return {**unknown, **record} if isinstance(record, dict) else unknown
+
+    def unended_job(self) -> dict[str, Any] | None:
+        """`running_job`, once one that has told its end had the time to let the lock go."""
+        for _attempt in range(ATTEMPTS):
+            holder = self.running_job()
+            if holder is None or not RUN_ID.fullmatch(str(holder["run_id"])) or not self.ended(holder["run_id"]):
+                return holder
+            time.sleep(PATIENCE)
+        return holder
 
     def create(self, run_id: str) -> Path:
         """The job's folder, made so that it survives a power cut."""

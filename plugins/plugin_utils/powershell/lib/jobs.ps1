@@ -6,6 +6,8 @@
 The lock, job records and journals of the working folder. Needs the functions of files.ps1 and json.ps1.
 #>
 
+$endPatience = 30    # attempts, each a tenth of a second
+
 # A job holds the lock open for its whole life, and an installer inherits it: whether it can be opened tells, not a process id that another has by now.
 function Test-Locked([string]$path) {
     if (-not [IO.File]::Exists($path)) { return $false }
@@ -22,6 +24,16 @@ function Get-RunningJob([string]$folder) {
     $record = Read-JsonFile ([IO.Path]::Combine($folder, 'lock.json'))
     if ($null -ne $record) { foreach ($key in @($job.Keys)) { if ($record.ContainsKey($key)) { $job[$key] = $record[$key] } } }
     return $job
+}
+
+# Get-RunningJob, once one that has told its end had the time to let the lock go.
+function Get-UnendedJob([string]$folder) {
+    for ($attempt = 1; ; $attempt++) {
+        $running = Get-RunningJob $folder
+        if ($null -eq $running -or $attempt -ge $endPatience -or $running['run_id'] -notmatch '\A[A-Za-z0-9._-]+\z') { return $running }
+        if (-not [IO.File]::Exists([IO.Path]::Combine($folder, 'jobs', $running['run_id'], 'result.json'))) { return $running }
+        [Threading.Thread]::Sleep(100)
+    }
 }
 
 function Get-JobState([string]$folder, [bool]$holdsLock) {
