@@ -181,7 +181,8 @@ def test_an_undo_by_word_keeps_what_somebody_wrote_meanwhile(agent: Agent) -> No
 
 def test_told_to_end_a_waiting_commit_starts_the_web_server_and_stays_open(agent: Agent) -> None:
     agent.start(agent.commit_spec("p1", deadline=120), "c1")
-    agent.host.poll("c1", 60)
+    # its journal says so a moment before it stops to count as one that swaps
+    wait_for(lambda: "waiting" in str((agent.host.poll("c1", 60).progress or {}).get("text")))
     os.kill(_pid(agent), signal.SIGTERM)
     assert wait_for(lambda: (status := agent.host.poll("c1")).state == "failed" and status)
     assert agent.calls() == ["stop W3SVC", "start W3SVC"]
