@@ -33,7 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             expected = optional_version(params["expected"], "expected")
         except DataMinerError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None  # Ansible would tell it once more for each cause
         if self._task.check_mode and self._would_change(view):
             text = f"Would verify that {', '.join(view.here)} run {expected or 'one web version'}"
             result.update(changed=False, in_step=None, differences=[], restarted=[], msg=text)

@@ -27,7 +27,10 @@ SHOWN_DENIALS = 12
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Judges the whole cluster from what each agent's scan said. Every agent asks for itself and gets the same verdict; one prints it."""
+    """Judges the whole cluster from what each agent's scan said. Every agent asks for itself, by its own variables, and one prints the verdict.
+
+    Where the variables are alike, as they should be, all get the same one; the barrier behind the gate sees to the rest.
+    """
 
     _supports_check_mode = True
     _supports_async = False
@@ -45,7 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             readings = [view.reading(name, params["results"]) for name in view.agents]
             gate = evaluate(request, readings)
         except DataMinerError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None  # Ansible would tell it once more for each cause
         told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
         if told == variables.get("inventory_hostname"):
             display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))

@@ -45,6 +45,7 @@ PHASES = {
     "dataminer_verified": "verification",
 }
 SHOWN_LOST = 20  # of an agent; all are listed where they are to be accepted
+GATE = PHASES["dataminer_gate"]
 LAST_OF = {"upgrade": "dataminer_verified", "downgrade": "dataminer_verified", "backup": "dataminer_backup_result", "status": "dataminer_verified"}
 
 
@@ -98,7 +99,7 @@ def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
     results, failed = run.results, failed_phase(run.results)
     if _unjudged(run):
         return "not judged, unchanged"
-    if failed and failed[0] == "gate":
+    if failed and failed[0] == GATE:
         return _denied(run) if purpose == "status" else "denied by the gate, unchanged"
     if failed and failed[0] == "unreachable":
         return "UNREACHABLE"
@@ -129,7 +130,13 @@ def _denials(run: AgentRun) -> list[Mapping[str, Any]]:
 
 def _ended_at_gate(run: AgentRun) -> bool:
     failed = failed_phase(run.results)
-    return failed is not None and failed[0] == "gate"
+    return failed is not None and failed[0] == GATE
+
+
+def _held_at_gate(run: AgentRun) -> bool:
+    """Whether this agent passed the gate and another one of its cluster didn't: each is judged by its own values."""
+    barrier = run.results.get("dataminer_barrier") or {}
+    return bool(barrier.get("failed")) and barrier.get("phase") == GATE
 
 
 def _unjudged(run: AgentRun) -> bool:
@@ -163,6 +170,8 @@ def _stopped(run: AgentRun) -> str | None:
         return f"stopped after {PHASES['dataminer_restore_chosen']}: another agent failed"
     if not barrier.get("failed"):
         return None
+    if _held_at_gate(run):
+        return "stopped at the gate, unchanged"
     left_out = any(str(problem).startswith(f"{run.name}: {NO_RESULT}") for problem in barrier.get("problems") or ())
     return f"stopped: the phase {barrier.get('phase')} wasn't run" if left_out else f"stopped after {barrier.get('phase')}: another agent failed"
 
@@ -224,15 +233,19 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
     return [part for part in parts if part]
 
 
-def _failures(runs: Iterable[AgentRun]) -> str:
-    """One line an agent; what the gate denies is in its table, and what kept it from judging is mostly the same for all."""
+def _failures(runs: Sequence[AgentRun]) -> str:
+    """One line an agent; what the gate denies is in its table, and what kept it from judging is mostly the same for all.
+
+    Where only some are denied the table may be that of another agent, which passed.
+    """
     lines = []
     unjudged: dict[str, list[str]] = {}
+    some_passed = any(_held_at_gate(run) for run in runs)
     for run in runs:
         failed = failed_phase(run.results)
-        if failed and _unjudged(run):
+        if failed and (_unjudged(run) or (some_passed and failed[0] == GATE)):
             unjudged.setdefault(failed[1], []).append(run.name)
-        elif failed and failed[0] != "gate":
+        elif failed and failed[0] != GATE:
             lines.append(f"{run.name} failed ({failed[0]}): {failed[1]}")
     return "\n".join([*(f"{', '.join(names)} failed (gate): {reason}" for reason, names in unjudged.items()), *lines])
 
@@ -272,7 +285,7 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
         done = "would end well" if check else "ended well"
         return f"{len(good)} of {len(runs)} agents: the {purpose} {done}.{_partial(runs, purpose)}"
     remedy = "Mend what is named above, then run the same playbook again: it reads every agent anew and continues from what is there."
-    if all(_unjudged(run) for run in runs):
+    if all(_unjudged(run) for run in runs) or any(_held_at_gate(run) for run in runs):
         return "NOT STARTED: nothing was changed on this cluster. Correct what is named above, then run again."
     if purpose == "status":
         return _status_end(runs, len(good), bad)

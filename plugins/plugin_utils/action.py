@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import socket
 import time
 from typing import Any
@@ -21,7 +22,7 @@ from ..module_utils.cluster import first_line
 from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
 from ..module_utils.jobs import ends_by_itself
 from ..module_utils.permission import check_permission
-from ..module_utils.settings import SETTINGS, is_unset, unfit
+from ..module_utils.settings import SETTINGS, in_range, is_unset, undefined, unfit
 from .lost import connect_anew, is_local, is_lost, is_refused
 from .windows_call import call_windows
 
@@ -34,6 +35,7 @@ COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
 LOST = "connection lost, the job goes on; connecting again"
 UNREADABLE = "no answer that can be read, the job goes on; connecting again"
 UNKNOWN = "unknown"  # the state of a commit whose start wasn't answered
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
 
@@ -51,18 +53,24 @@ def checked_arguments(args: dict[str, Any], spec: dict[str, Any]) -> dict[str, A
 def unfit_values(given: dict[str, Any], spec: dict[str, Any]) -> list[InvalidInput]:
     """An error for each value that its option can't hold."""
     alone = ((key, value, {**spec[key], "required": False}) for key, value in given.items() if key in spec)
-    return [unfit(key, value, own) for key, value, own in alone if ArgumentSpecValidator({key: own}).validate({key: value}).error_messages]
+    return [unfit(key, value, own) for key, value, own in alone if not _fits(key, value, own)]
+
+
+def _fits(key: str, value: Any, option: dict[str, Any]) -> bool:
+    found = ArgumentSpecValidator({key: option}).validate({key: value})
+    return not found.error_messages and in_range(found.validated_parameters[key], option)
 
 
 def unfit_settings(templar: Any, variables: dict[str, Any]) -> list[InvalidInput]:
     """The same of the roles' variables: a wrong one is told before anything is touched, and not by the role that comes upon it."""
-    given = {}
-    for name in SETTINGS.keys() & variables.keys():
+    given, wrong = {}, []
+    for name in sorted(SETTINGS.keys() & variables.keys()):
         try:
             given[name] = templar.template(variables[name])
-        except AnsibleError:  # nothing that is known by now; whoever needs it will say so
-            continue
-    return unfit_values({name: value for name, value in sorted(given.items()) if not is_unset(value)}, SETTINGS)
+        except AnsibleError as error:  # what the roles register comes to be known later; whoever needs it will say so
+            if (missing := _UNDEFINED.search(str(error))) and not missing[1].startswith("dataminer_"):
+                wrong.append(undefined(name, missing[1]))
+    return wrong + unfit_values({name: value for name, value in given.items() if not is_unset(value)}, SETTINGS)
 
 
 class AgentAction(ActionBase):  # type: ignore[misc]

@@ -16,6 +16,7 @@ from ..module_utils.errors import DataMinerError
 from ..module_utils.gate_values import Reading
 
 LEFT_ALONE = "dataminer_scan_left_alone"
+BEFORE = "dataminer_package_checked"  # what an agent has to pass to be read at all
 
 
 class ClusterView:
@@ -56,7 +57,8 @@ class ClusterView:
         """The agent as `agent_info` read it, or why it wasn't read."""
         here = name in self.play
         result = self.result(name, key) if here else self._left_alone(name)
-        problem = problem_of(result)
+        before = self.result(name, BEFORE) if here and result is None else None
+        problem = problem_of(before or {}) or problem_of(result)
         if result is None or problem:
             return Reading(name=name, state=None, problem=problem if here or result is not None else "not in this run (see --limit)")
         try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import shortcut
 from conftest import MakeSite
-from playbook import TIMEOUT, changed_paths, target
+from playbook import TIMEOUT, changed_paths, scenarios, target
 from simulator import edits
 from simulator.cluster import Agent
 from test_downgrade_restore import NEW, OLD, code_of, five, zip_digests
@@ -78,6 +79,28 @@ def test_two_clusters_one_agent_after_the_other(make_site: MakeSite) -> None:
             after = cluster.digest(agent.name)
             assert {path: after[path] for path in wanted[agent.name]} == wanted[agent.name]
             assert cluster.state(agent.name)["services"][WEB_SERVER] == "Running"
+
+
+def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeSite) -> None:
+    """Nothing is verified, put aside or undone on the others. Other clusters go back."""
+    site = make_site(*scenarios(pluto={}, mars={}))
+    contents = shortcut.upgraded(site, NEW)
+    for cluster in site.clusters:
+        site.tell_agents_of(cluster.name, **target(cluster, OLD))
+    wrong = {**target(site.cluster, OLD), "dataminer_restore_deadline": 0}
+    (site.inventory.parent / "host_vars" / "pluto-2.json").write_text(json.dumps(wrong), "utf-8")
+    before = site.trees()
+
+    run = site.play("downgrade_restore", "--forks", "20")
+
+    assert run.rc != 0
+    after = site.trees()
+    assert [name for name in before if before[name] == after[name]] == ["pluto-1", "pluto-2"]
+    problem = "dataminer_restore_deadline can't be what it is | Found: 0, an int | Needed: a whole number of at least 1 | What to do: correct"
+    assert f"for the cluster to stay in step. pluto-2: failed: Nothing was changed. {problem}" in run.messages("pluto-1")[0]
+    assert run.verdicts("pluto") == {"pluto-1": "stopped at the gate, unchanged", "pluto-2": "not judged, unchanged"}
+    assert set(run.verdicts("mars").values()) == {"done"}
+    assert all(changed_paths(contents[name], site.named("mars").digest(name)) == [] for name in ("mars-1", "mars-2"))
 
 
 def test_limit(make_site: MakeSite) -> None:

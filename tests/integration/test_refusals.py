@@ -6,6 +6,7 @@ Each refusal has a cluster of its own, named after it; one run meets them all.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -183,6 +184,58 @@ def test_by_their_values(make_site: MakeSite) -> None:
     assert "What to do: correct dataminer_target_version" in end
     assert "NOT STARTED: nothing was changed on this cluster." in end
     assert "gate's table" not in end
+
+
+OF_ONE_AGENT = {
+    "misspelt": Refusal(
+        variables={"dataminer_restore_on_failure": "undone"},
+        said=("dataminer_restore_on_failure can't be what it is | Found: 'undone', a str | Needed: one of undo, stop | What to do: correct",),
+    ),
+    "out_of_range": Refusal(
+        variables={"dataminer_compression_level": 99},
+        said=("dataminer_compression_level can't be what it is | Found: 99, an int | Needed: a whole number from 0 to 9 | What to do: correct",),
+    ),
+    "of_nothing": Refusal(
+        variables={"dataminer_backup_keep": "{{ kept }}"},
+        said=("dataminer_backup_keep can't be what it is | Found: an expression with kept, which is undefined | Needed: names of variables",),
+    ),
+    "another_version": Refusal(variables={"dataminer_target_version": "10.5.8"}, said=("The gate denies the upgrade", "10.5.8", "10.5.9")),
+}
+READING = Refusal(
+    variables={"dataminer_backup_versions": "lastest"},
+    said=("dataminer_backup_versions can't be what it is | Found: 'lastest', a str | Needed: one of auto, all, latest | What to do: correct",),
+)
+
+
+def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeSite) -> None:
+    """All of its agents are told which one it is, and why; other clusters go on."""
+    refusals = {**OF_ONE_AGENT, "while_read": READING}
+    site = make_site(*scenarios(**{name: {"agents": 2} for name in (*refusals, "well")}))
+    for cluster in site.clusters:
+        site.tell_agents_of(cluster.name, **target(cluster, NEW))
+    for name, refusal in refusals.items():
+        values = {**target(site.named(name), NEW), **refusal.variables}
+        (site.inventory.parent / "host_vars" / f"{name}-2.json").write_text(json.dumps(values), "utf-8")
+    before = site.trees()
+
+    for options in (("--check",), ()):
+        run = site.play("upgrade_web", "--forks", "20", *options)
+
+        assert run.rc != 0
+        assert {name for name, tree in site.trees().items() if tree != before[name]} == (set() if options else {"well-1", "well-2"})
+        assert set(run.verdicts("well").values()) == {"would change" if options else "done"}
+        for name, refusal in refusals.items():
+            (other,), (itself,) = run.messages(f"{name}-1"), run.messages(f"{name}-2")
+            assert f"{name}-2: " in other
+            for part in refusal.said:
+                assert part in other, name
+                assert part in itself, name
+        for name in OF_ONE_AGENT:
+            assert run.verdicts(name)[f"{name}-1"] == "stopped at the gate, unchanged"
+            end = run.summary[run.summary.index(f"Summary of cluster {name}") :].split("Summary of", 2)[1]
+            assert f"{name}-2 failed (gate): " in end
+            assert "NOT STARTED: nothing was changed on this cluster." in end
+        assert run.verdicts("while_read")["while_read-1"] == "denied by the gate, unchanged"
 
 
 def test_dry_run_is_as_strict(make_site: MakeSite) -> None:

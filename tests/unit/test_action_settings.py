@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("ansible")
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible_collections.dataminer.web.plugins.action.version_gate import ActionModule as VersionGate
-from ansible_collections.dataminer.web.plugins.plugin_utils.action import AgentAction
+from ansible_collections.dataminer.web.plugins.plugin_utils.action import AgentAction, unfit_settings
 
 
 def action(kind: type[Any], args: dict[str, Any], variables: dict[str, Any]) -> Any:
@@ -38,3 +38,14 @@ def test_a_role_s_module_names_the_variable() -> None:
         action(Info, {"include_web": "maybe"}, {"dataminer_include_web": "maybe"})._checked()
     with pytest.raises(AnsibleActionFail, match=r"^include_web can't be what it is"):
         action(Info, {"include_web": "maybe"}, {})._checked()
+
+
+def test_a_value_that_names_a_variable_which_is_none_is_told() -> None:
+    """What the roles register comes to be known later."""
+
+    def template(value: str) -> str:
+        raise AnsibleUndefinedVariable(f"Error while resolving value: '{value}' is undefined")
+
+    variables = {"dataminer_backup_keep": "kept", "dataminer_verify_expected": "dataminer_gate"}
+    (problem,) = unfit_settings(SimpleNamespace(template=template), variables)
+    assert str(problem).startswith("dataminer_backup_keep can't be what it is | Found: an expression with kept, which is undefined")

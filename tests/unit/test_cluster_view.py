@@ -42,6 +42,13 @@ def test_a_cluster_that_yaml_made_a_number_is_the_one_that_modules_are_told_of()
     assert view("7", a={"dataminer_cluster": 7}, b=host("7"), c={"dataminer_cluster": None}).here == ("a", "b")
 
 
+def test_why_an_agent_was_never_asked() -> None:
+    """What stopped it before it could be read is told; that nobody knows is told else."""
+    seen = view(a=host(dataminer_package_checked={"failed": True, "msg": "no such file"}), b=host(dataminer_package_checked={"changed": False}))
+    assert seen.reading("a", "dataminer_scan").problem == "failed: no such file"
+    assert seen.reading("b", "dataminer_scan").problem == problem_of(None)
+
+
 @pytest.mark.parametrize(
     ("result", "problem"),
     [

@@ -153,10 +153,14 @@ def test_a_value_that_the_gate_can_not_use_is_told_below_the_table(purpose: str)
     assert "gate's table" not in said
 
 
-def test_a_value_of_one_agent_stops_the_others_later() -> None:
-    stopped = run(dataminer_barrier={"failed": True, "phase": "backup"}, dataminer_verified=None)
-    said = text(stopped, run("DMA2", dataminer_gate={"failed": True, "msg": WRONG}))
-    assert said.splitlines()[-1].startswith("NOT DONE on DMA1, DMA2")
+@pytest.mark.parametrize("more", [{}, {"rows": [{"rule": "daas", "agent": None, "verdict": "deny", "found": "x"}]}])
+def test_a_value_of_one_agent_stops_the_others_at_the_gate(more: dict[str, Any]) -> None:
+    """Also where the gate denies that agent alone: the table that was printed is that of another one."""
+    stopped = run(dataminer_barrier={"failed": True, "phase": "gate"}, dataminer_verified=None)
+    said = text(stopped, run("DMA2", dataminer_gate={"failed": True, "msg": WRONG, **more}))
+    assert summarise(stopped, purpose="upgrade", check=False).verdict == "stopped at the gate, unchanged"
+    assert f"DMA2 failed (gate): {WRONG}" in said
+    assert said.splitlines()[-1].startswith("NOT STARTED: nothing was changed on this cluster.")
 
 
 def test_a_backup_of_a_part_of_a_cluster_says_who_has_none() -> None:

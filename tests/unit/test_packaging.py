@@ -86,7 +86,7 @@ def test_every_variable_of_a_playbook_is_one_that_a_role_has(path):
     used = set(re.findall(r"dataminer_\w+", " ".join(expressions)))
     known = {name for defaults in DEFAULTS for name in yaml.safe_load(defaults.read_text(encoding="utf-8")) or {}}
     specs = (yaml.safe_load((defaults.parents[1] / "meta" / "argument_specs.yml").read_text(encoding="utf-8")) for defaults in DEFAULTS)
-    declared = {name for spec in specs for name in spec["argument_specs"]["main"]["options"]}
+    declared = {name for spec in specs for entry in spec["argument_specs"].values() for name in entry["options"]}
     assert used
     assert used <= known & declared
 

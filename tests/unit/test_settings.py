@@ -57,6 +57,17 @@ def test_the_default_fits(name: str) -> None:
     assert unfit_values({name: defaults()[name]} if defaults()[name] != "" else {}, SETTINGS) == []
 
 
+def test_ansible_checks_nothing_of_what_the_roles_share() -> None:
+    """It would in each play, for it can't be told not to where a role depends on another, and the gate couldn't say why an agent left the run."""
+    specs = yaml.safe_load((ROOT / "roles/common/meta/argument_specs.yml").read_text("utf-8"))["argument_specs"]
+    assert "main" not in specs
+
+
+@pytest.mark.parametrize("number", [0, "9"])
+def test_the_ends_of_a_range_fit(number: object) -> None:
+    assert unfit_values({"dataminer_compression_level": number}, SETTINGS) == []
+
+
 @pytest.mark.parametrize("module", sorted(ALL))
 def test_empty_texts_are_as_good_as_nothing(module: str) -> None:
     spec = argument_spec(module)
@@ -75,8 +86,11 @@ def test_booleans_may_be_words(word: object) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "needed"),
     [
-        ("dataminer_timeout", "long", "a whole number"),
-        ("dataminer_package_rate", "fast", "a number"),
+        ("dataminer_timeout", "long", "a whole number of at least 1"),
+        ("dataminer_retries", "-1", "a whole number of at least 0"),
+        ("dataminer_compression_level", "99", "a whole number from 0 to 9"),
+        ("dataminer_package_rate", "fast", "a number of at least 0.001"),
+        ("dataminer_package_rate", "0", "a number of at least 0.001"),
         ("dataminer_daas", "maybe", "true or false"),
         ("dataminer_restore_on_failure", "undone", "one of undo, stop"),
         ("dataminer_installer_success_codes", "0,x", "a list of whole numbers"),
