@@ -32,8 +32,8 @@ SAY_EVERY = 15.0  # seconds between lines of progress
 LOST_CONNECTIONS = 10  # in a row, before a job that is running is left to itself
 COMMIT_PATIENCE = 180.0  # seconds before a commit is, however many tries that are: the web servers of the others stand still meanwhile
 COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
-LOST = "connection lost, the job goes on; connecting again"
-UNREADABLE = "no answer that can be read, the job goes on; connecting again"
+LOST = "connection lost, what was begun goes on; connecting again"
+UNREADABLE = "no answer that can be read, what was begun goes on; connecting again"
 UNKNOWN = "unknown"  # the state of a commit whose start wasn't answered
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
@@ -153,7 +153,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         if not why:
             return outcome
         # a password that is refused: whoever follows would log on again
-        return {**outcome, "changed": True, "finished": vain, "msg": f"{outcome.get('msg') or why}. {_not_known(job)}", "job": job}
+        return {**outcome, "changed": True, "finished": vain, "msg": f"{outcome.get('msg') or why}. {_goes_on(job)}", "job": job}
 
     def _again(self, params: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         """One more look at a running job. A lost connection says nothing about the job, nor does a call that broke off: connect anew and look again.
@@ -166,12 +166,10 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             if not why:
                 return outcome
             enough = time.monotonic() - begun >= patience if patience else attempt >= LOST_CONNECTIONS
+            lost = bool(outcome.get("unreachable"))
             if enough or vain:
-                lost = outcome.get("unreachable")
                 return {**outcome, "changed": True, "finished": False, "msg": (_left_alone if lost else _unread)(job, attempt, why), "job": job}
-            what = LOST if outcome.get("unreachable") else UNREADABLE
-            what = what if job["state"] != UNKNOWN else what.replace(", the job goes on", "")
-            display.warning(f"{self._agent()}: {what} ({_count(attempt, patience)}): {why}")
+            display.warning(f"{self._agent()}: {LOST if lost else UNREADABLE} ({_count(attempt, patience)}): {why}")
             connect_anew(self._connection)
             time.sleep(params["poll_interval"] if attempt < LOST_CONNECTIONS else max(params["poll_interval"], COMMIT_PAUSE))
             attempt += 1
@@ -218,10 +216,6 @@ def _commit_to_begin(params: dict[str, Any]) -> dict[str, Any] | None:
     return {"run_id": params.get("commit_id") or run_id_of({}, "commit"), "kind": "commit", "state": UNKNOWN, "progress": ""}
 
 
-def _not_known(job: dict[str, Any]) -> str:
-    return f"Whether the commit {job['run_id']} began isn't known. If it did, and isn't undone, {ends_by_itself()}"
-
-
 def _patience(params: dict[str, Any], job: dict[str, Any]) -> float:
     """Seconds for which a commit is looked for, 0 for other jobs. Of its deadline most must be left, to undo the others before it comes."""
     return min(COMMIT_PATIENCE, params["deadline"] / 3) if job["kind"] == "commit" else 0.0
@@ -232,16 +226,12 @@ def _count(attempt: int, patience: float) -> str:
 
 
 def _left_alone(job: dict[str, Any], times: int, why: str) -> str:
-    if job["state"] == UNKNOWN:
-        return f"The connection was lost ({times}x): {why}. {_not_known(job)}"
     goes_on = _goes_on(job, "mend that on the controller, then " if is_local(why) else "make the agent reachable, then ")
-    return f"The connection was lost ({times}x) while the {job['kind']} job {job['run_id']} ran: {why}. {goes_on}"
+    return f"The connection was lost ({times}x) while the agent was asked for the {job['kind']} job {job['run_id']}: {why}. {goes_on}"
 
 
 def _unread(job: dict[str, Any], times: int, why: str) -> str:
-    if job["state"] == UNKNOWN:
-        return f"No answer told of it ({times}x): {why}. {_not_known(job)}"
-    return f"How far the {job['kind']} job {job['run_id']} is couldn't be read ({times}x): {why}. {_goes_on(job, 'mend the cause, then ')}"
+    return f"No answer told of the {job['kind']} job {job['run_id']} ({times}x): {why}. {_goes_on(job, 'mend the cause, then ')}"
 
 
 def _too_long(job: dict[str, Any], timeout: int) -> str:
@@ -252,6 +242,9 @@ def _too_long(job: dict[str, Any], timeout: int) -> str:
 
 
 def _goes_on(job: dict[str, Any], first: str = "") -> str:
+    """What becomes of a job that is left to itself."""
+    if job["state"] == UNKNOWN:
+        return f"Whether the commit {job['run_id']} began isn't known. If it did, and isn't undone, {ends_by_itself()}"
     if job["kind"] == "commit":
         return f"{GOES_ON}: where it isn't undone, {ends_by_itself()}"
     return f"{GOES_ON}: {first}run the playbook again and it follows this job"

@@ -34,7 +34,7 @@ def test_while_the_install_is_followed(make_site: MakeSite) -> None:
 
     assert run.rc != 0
     for name in ("for_good-2", "for_a_moment-2"):
-        assert f"{name}: connection lost, the job goes on; connecting again" in run.said
+        assert f"{name}: connection lost, what was begun goes on; connecting again" in run.said
     assert run.verdicts("for_good") == {"for_good-1": "stopped after install: another agent failed", "for_good-2": "UNREACHABLE"}
     assert run.verdicts("for_a_moment") == {"for_a_moment-1": "done", "for_a_moment-2": "done"}
     assert webs(site, "for_a_moment") == [NEW, NEW]
