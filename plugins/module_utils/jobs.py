@@ -108,10 +108,13 @@ def was_called_off(status: JobStatus) -> bool:
     return bool(status.error and status.error.get("type") == NotBegun.__name__)
 
 
+STARTS = "the agent starts its web server by itself"
+
+
 def ends_by_itself(until: str = "") -> str:
-    """What becomes of a commit whose run is gone, for people. No run follows that of another."""
-    end = f"at {until}" if until else "at its deadline, counted from when its files are swapped,"
-    return f"the agent starts its web server by itself {end} at the latest, with the restored files, and a later run goes on from there"
+    """What becomes of a commit whose run is gone, or can't reach it, for people. No run follows that of another."""
+    end = f"at {until}" if until else "at its deadline (counted from the swap)"
+    return f"{STARTS} {end} at the latest, with the restored files if they were swapped in, and a later run takes it up"
 
 
 def size_text(count: float) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 
 from .cluster import first_line
 from .errors import UNREAD
+from .jobs import STARTS, ends_by_itself
 
 Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
-
-_LATER = "it starts its web server by itself after the deadline, with the restored files if they were swapped in"
 
 
 def left_behind(agents: Iterable[str], committed: Results, undone: Results) -> tuple[tuple[str, str], ...]:
@@ -32,7 +31,7 @@ def _state(commit: Mapping[str, Any] | None, undo: Mapping[str, Any] | None) -> 
 def _undone(result: Mapping[str, Any]) -> str:
     line = first_line(result.get("msg")) or "no message"
     if result.get("unreachable"):
-        return f"NOT known to be put back, for it was unreachable ({line}); {_LATER}"
+        return _left_alone(f"NOT known to be put back, for it was unreachable ({line})")
     if result.get("failed"):
         return _not_undone(result, line)
     if result.get("finished") is False:
@@ -48,7 +47,7 @@ def _undone(result: Mapping[str, Any]) -> str:
 def _not_undone(result: Mapping[str, Any], line: str) -> str:
     """Where no answer came, the word to undo may never have arrived: a commit that waits for one is no restore that broke off."""
     if (result.get("error") or {}).get("type", "") in UNREAD:
-        return f"NOT known to be put back: {line}; {_LATER}"
+        return _left_alone(f"NOT known to be put back: {line}")
     if result.get("finished") is False:
         return f"NOT put back yet: {line}"
     return f"NOT put back: {line}. The next run undoes what is left"
@@ -56,13 +55,18 @@ def _not_undone(result: Mapping[str, Any], line: str) -> str:
 
 def _committed(result: Mapping[str, Any] | None) -> str:
     if result is None or result.get("unreachable"):
-        return f"not known, for it was unreachable; {_LATER}"
+        return _left_alone("not known, for it was unreachable")
     if result.get("failed"):
         line = first_line(result.get("msg")) or "no message"
         goes_on = result.get("job") and result.get("finished") is False
-        return f"failed: {line}; {_LATER}" if goes_on else f"failed: {line}"
+        return _left_alone(f"failed: {line}") if goes_on else f"failed: {line}"
     if result.get("done") or result.get("would") or result.get("skipped"):
         return "unchanged"
     if result.get("released_by"):
         return "has the restored files; it started its web server by itself"
     return "has the restored files; its web server stands still and starts by itself after the deadline"
+
+
+def _left_alone(said: str) -> str:
+    """And what becomes of a commit that no word may have reached, unless the message itself says so."""
+    return said if STARTS in said else f"{said}; {ends_by_itself()}"

@@ -118,7 +118,7 @@ def test_no_later_run_follows_a_commit(make: Make, answer: Any) -> None:
     """It is another run's then."""
     said = follow(make(answer), {"finished": False, "job": COMMIT}, state="committed", deadline=900, timeout=300)["msg"]
     assert "follows this job" not in said
-    assert "where it isn't undone, the agent starts its web server by itself at its deadline, counted from when its files are swapped," in said
+    assert "where it isn't undone, the agent starts its web server by itself at its deadline (counted from the swap) at the latest, with" in said
 
 
 @pytest.mark.parametrize(("deadline", "tries"), [(900, 18), (360, 12), (5, 1)])

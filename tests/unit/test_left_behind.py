@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import ends_by_itself
 from ansible_collections.dataminer.web.plugins.module_utils.left_behind import left_behind, left_behind_text
 
 WAITS = {"changed": True, "finished": True, "job": {"run_id": "c1", "state": "waiting"}}
-LATER = "it starts its web server by itself after the deadline, with the restored files if they were swapped in"
+LATER = ends_by_itself()
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,7 @@ LATER = "it starts its web server by itself after the deadline, with the restore
         ({**WAITS, "released_by": "deadline"}, None, "has the restored files; it started its web server by itself"),
         ({"failed": True, "msg": "1 files read back differently; all was put back"}, None, "failed: 1 files read back differently; all was put back"),
         ({**WAITS, "failed": True, "finished": False, "msg": "it hasn't ended"}, None, f"failed: it hasn't ended; {LATER}"),
+        ({**WAITS, "failed": True, "finished": False, "msg": f"It goes on: {LATER}"}, None, f"failed: It goes on: {LATER}"),
         ({"unreachable": True, "msg": "no route"}, None, f"not known, for it was unreachable; {LATER}"),
         (None, None, f"not known, for it was unreachable; {LATER}"),
         ({"finished": True, "done": True}, {"skipped": True}, "unchanged"),
