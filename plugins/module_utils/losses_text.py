@@ -10,6 +10,7 @@ from typing import Any
 
 from .cluster import differing_backups
 from .report import table
+from .restore_text import lost_line
 
 SHOWN = 60
 Chosen = Mapping[str, Mapping[str, Any]]  # by agent: the result of choosing a backup
@@ -40,7 +41,7 @@ def losses_text(cluster: str, chosen: Chosen, differing: Sequence[str], code: st
         parts.append(f"{title}\n{_cut_table(('agent', 'what', 'why'), behind)}")
     if code:
         title = f"LOST if this is restored{where}, changed since the backup (accept with -e dataminer_accept_loss={code}):"
-        parts.append(f"{title}\n{_cut_table(('agent', 'what', 'changed', 'by', 'why'), _losses(chosen))}")
+        parts.append(f"{title}\n{_cut_table(('agent', 'what is lost'), _losses(chosen))}")
     return "\n\n".join(parts)
 
 
@@ -64,7 +65,7 @@ def _cut_table(titles: tuple[str, ...], rows: Sequence[Sequence[object]]) -> str
 
 def _losses(chosen: Chosen) -> list[tuple[object, ...]]:
     rows = [(name, row) for name, found in chosen.items() for row in found.get("lost") or []]
-    return _together((name, (f"{row['kind']} {row['title']}", row["when"], row["author"], row["why"])) for name, row in rows)
+    return _together((name, (lost_line(row),)) for name, row in rows)
 
 
 def _behind(chosen: Chosen) -> list[tuple[object, ...]]:

@@ -16,6 +16,7 @@ from .gate_values import BACKUP, Direction, Verdict
 from .jobs import size_text
 from .modules_text import modules_text
 from .report import AgentSummary, summary
+from .restore_text import lost_line
 from .status import status_text
 from .version import Version
 
@@ -316,14 +317,9 @@ def _lost(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
     pairs = []
     for run in runs:
         rows = (run.results.get("dataminer_loss") or {}).get("lost") or [] if _unaccepted(run.results) else []
-        pairs += [(run.name, _lost_text(row)) for row in rows[:SHOWN_LOST]]
+        pairs += [(run.name, lost_line(row)) for row in rows[:SHOWN_LOST]]
         pairs += [(run.name, f"and {len(rows) - SHOWN_LOST} more")] if len(rows) > SHOWN_LOST else []
     return pairs
-
-
-def _lost_text(row: Mapping[str, Any]) -> str:
-    by = f" by {row['author']}" if row.get("author") else ""
-    return f"{row['kind']} {row['title']}: {row['why']}" + (f", {row['when']}{by}" if row.get("when") else by)
 
 
 def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:

@@ -1,12 +1,12 @@
 # Copyright: (c) dataminer.web contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A restore's plan as plain JSON, and as the text that `--diff` shows."""
+"""A restore's plan as plain JSON, and as the text that `--diff` shows; a loss as the line that is shown wherever losses are told."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .agent import time_text
@@ -41,6 +41,12 @@ def plan_result(plan: RestorePlan) -> dict[str, Any]:
     return {"plan": told, "lost": _rows(plan.lost, _lost_row, _ROOM_LOST), "lost_count": len(plan.lost), "lost_digest": losses_digest(plan.lost)}
 
 
+def lost_line(row: Mapping[str, Any]) -> str:
+    """A row of `lost` for people: what would be lost, why, and when and by whom it was made, as far as that is known."""
+    made = " ".join(part for part in (row["when"], row["author"] and f"by {row['author']}") if part)
+    return f'{row["kind"]} "{row["title"]}": {row["why"]}' + (f" ({made})" if made else "")
+
+
 def diff_text(plan: RestorePlan) -> str:
     """The plan as lines for people: what changes from what to what, what is lost, what stays behind; each part cut, with the number left out."""
     changing = [item for item in (*plan.apps, *plan.dashboards, *plan.files) if item.creates or item.replaces]
@@ -48,7 +54,7 @@ def diff_text(plan: RestorePlan) -> str:
     parts = [
         (f"files: {plan.replace} replaced, {plan.create} created, {plan.same} the same", []),
         (f"changes ({len(changing)}), {same} more the same", [_change_line(item) for item in changing]),
-        (f"LOST: changed since the backup ({len(plan.lost)})", [_lost_line(item) for item in plan.lost]),
+        (f"LOST: changed since the backup ({len(plan.lost)})", [lost_line(_lost_row(item)) for item in plan.lost]),
         (f"stays behind ({len(plan.stays_behind)})", [f"{item.title}: {item.why}" for item in plan.stays_behind]),
         (f"warnings ({len(plan.warnings)})", list(plan.warnings)),
     ]
@@ -66,12 +72,6 @@ def _change_line(item: Summary) -> str:
     versions = item.becomes if item.was is None or item.was == item.becomes else f"{item.was} -> {item.becomes}"
     numbers = f"{item.replaces} replaced, {item.creates} created, {item.same} the same"
     return f"{name}: {numbers}" + (f"; {versions}" if versions else "")
-
-
-def _lost_line(item: Lost) -> str:
-    when = f", {time_text(item.when)}" if item.when else ""
-    author = f" by {item.author}" if item.author else ""
-    return f'{item.kind} "{item.title}": {item.why}{when}{author}'
 
 
 def _summary_row(item: Summary) -> dict[str, object]:

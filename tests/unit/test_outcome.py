@@ -118,7 +118,7 @@ def test_a_dry_run_with_a_loss_that_nobody_accepted_says_that_it_would_stop() ->
     assert said.splitlines()[-1] == (
         "The downgrade would STOP: 1 change would be lost on DMA1, DMA2; to accept it, run it with -e dataminer_accept_loss=BFDYWHHK."
     )
-    assert "Lost (DMA1, DMA2): dashboard Sales: changed, 2026-11-24T04:15:00Z by ann" in said
+    assert 'Lost (DMA1, DMA2): dashboard "Sales": changed (2026-11-24T04:15:00Z by ann)' in said
     assert summarise(runs[0], purpose="downgrade", check=True).verdict == "would STOP: the loss isn't accepted"
     assert not is_good(runs[0].results, purpose="downgrade")
 

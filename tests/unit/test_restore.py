@@ -29,6 +29,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.restore import (
     plan_result,
     quarantine_paths,
 )
+from ansible_collections.dataminer.web.plugins.module_utils.restore_text import lost_line
 
 BACKUP = datetime(2025, 4, 1, 12, 0, tzinfo=UTC)
 BEFORE = "2025-03-30T00:00:00Z"
@@ -396,12 +397,21 @@ def test_the_text_says_what_changes_what_is_lost_and_what_stays() -> None:
         "changes (1), 0 more the same",
         '  app "Sales": 1 replaced, 0 created, 2 the same; published 4, draft none -> published 2, draft none',
         "LOST: changed since the backup (2)",
-        '  app "Sales": published version goes from 4 to 2, 2025-04-03T07:30:00Z by DOMAIN\\ann',
-        '  app "Sales": version 4 isn\'t known to the backup, 2025-04-03T07:30:00Z by DOMAIN\\ann',
+        '  app "Sales": published version goes from 4 to 2 (2025-04-03T07:30:00Z by DOMAIN\\ann)',
+        '  app "Sales": version 4 isn\'t known to the backup (2025-04-03T07:30:00Z by DOMAIN\\ann)',
         "stays behind (2)",
         "  Sales, version 1: a version that the backup doesn't hold: it may stay migrated",
         "  Sales, version 4: made after the backup, and not listed once it is restored",
     ]
+
+
+@pytest.mark.parametrize(
+    ("when", "author", "made"),
+    [(AFTER, "ann", f" ({AFTER} by ann)"), (AFTER, None, f" ({AFTER})"), (None, "ann", " (by ann)"), (None, None, "")],
+)
+def test_a_loss_tells_what_is_known_of_it(when: str | None, author: str | None, made: str) -> None:
+    row = {"kind": "app", "title": "Sales", "path": "Applications/a1/version_4", "when": when, "author": author, "why": "it would go"}
+    assert lost_line(row) == f'app "Sales": it would go{made}'
 
 
 def test_a_long_text_is_cut_with_the_number_left_out() -> None:
