@@ -166,20 +166,6 @@ def test_a_zip_with_a_damaged_entry_leaves_no_staging(agent: Agent) -> None:
     assert staged(agent) == {}
 
 
-def test_what_reads_back_differently_is_noticed(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = local_prepare.write_all
-
-    def write_all(write: Any, data: bytes) -> None:
-        real(write, data.replace(b"restored", b"rottened"))
-
-    monkeypatch.setattr(local_prepare, "write_all", write_all)
-    with pytest.raises(BackupInvalid, match="reads back differently") as raised:
-        agent.run(agent.prepare_spec(made(agent)), "p1")
-    assert raised.value.found == "Dashboards/Overview.dmadb.json"
-    assert staged(agent) == {}
-    assert not (agent.store.folder("p1") / "rows.txt").exists()
-
-
 def test_rows_are_there_only_when_the_disk_has_everything(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[bool] = []
     monkeypatch.setattr(local_prepare.os, "sync", lambda: told.append((agent.store.folder("p1") / "rows.txt").exists()))

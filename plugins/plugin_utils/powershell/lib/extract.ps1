@@ -92,7 +92,7 @@ function Test-Included([string]$path, $include) {
     return $true
 }
 
-# Extracts and reads back all files, on all cores; gives how many of them the content doesn't hold already. Those that it holds stay staged too: a
+# Extracts all files, on all cores; gives how many of them the content doesn't hold already. Those that it holds stay staged too: a
 # file that changes before the commit is restored with the others.
 function Export-Staged([string]$zip, [object[]]$files, [string]$staging, [bool]$keepTimes) {
     Remove-Tree $staging

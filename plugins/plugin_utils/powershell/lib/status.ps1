@@ -57,8 +57,10 @@ function Wait-Status([string]$work, [string]$runId, [double]$seconds, [string[]]
     $clock = [Diagnostics.Stopwatch]::StartNew()
     $status = Get-Status $work $runId $attached
     $end = [IO.Path]::Combine($work, 'jobs', $runId, 'result.json')
+    $journal = [IO.Path]::Combine($work, 'jobs', $runId, 'journal.json')
     while ($states -contains $status.state -and $clock.Elapsed.TotalSeconds -lt $seconds) {
-        for ($i = 0; $i -lt 5 -and -not [IO.File]::Exists($end); $i++) { [Threading.Thread]::Sleep(20) }
+        $written = [IO.File]::GetLastWriteTimeUtc($journal)
+        for ($i = 0; $i -lt 5 -and -not [IO.File]::Exists($end) -and [IO.File]::GetLastWriteTimeUtc($journal) -eq $written; $i++) { [Threading.Thread]::Sleep(20) }
         $status = Get-Status $work $runId $attached
     }
     return $status

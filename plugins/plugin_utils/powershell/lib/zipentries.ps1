@@ -16,7 +16,7 @@ of what the zip's directory says are read as gzip, which fails where the sums do
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
 $largeEntry = 8388608       # bytes; one that is larger, packed or not, is read in pieces
-$entryFunctions = 'Read-EntryBatch', 'Open-Entry', 'Assert-Head', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged', 'Export-Long', 'Stop-Unlike', 'Test-There', `
+$entryFunctions = 'Read-EntryBatch', 'Open-Entry', 'Assert-Head', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged', 'Export-Long', 'Test-There', `
     'Set-KeptTime', 'Get-FileSum', 'Wait-Held'
 
 # Names of folders end in a separator.
@@ -73,14 +73,15 @@ function Get-EntryBatch([object[]]$members) {
     return , $batches.ToArray()
 }
 
-# A worker. Every entry is read to its end and checked against its size and CRC. With $shared.staging it is written below that, read back, and compared
-# with what the content holds: a file of the same size that starts with other bytes isn't read to its end.
+# A worker. Every entry is read to its end and checked against its size and CRC. With $shared.staging it is written below that and compared with what
+# the content holds: a file of the same size that starts with other bytes isn't read to its end. What was written is read where it counts: by the commit,
+# in its place, before the web server starts.
 # All in one loop, for to call a function takes longer than to unpack a small entry, and each loop has to be compiled anew in every process.
 function Read-EntryBatch($shared, $mine, $batch) {
     if (-not $mine['file']) { Open-Entry $shared $mine }
     $file, $reader, $memory, $data, $hash, $gzip = $mine['file'], $mine['reader'], $mine['memory'], $mine['data'], $mine['hash'], $mine['gzip']
     $unpack, $staging, $separator, $start = [IO.Compression.CompressionMode]::Decompress, $shared.staging, $shared.separator, [byte[]]::new(512)
-    $create, $both, $alone = [IO.FileMode]::CreateNew, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None
+    $create, $write, $alone = [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None
     $open, $read, $all = [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]'ReadWrite, Delete'
     foreach ($member in $batch) {
         if ($member.large) {
@@ -111,20 +112,14 @@ function Read-EntryBatch($shared, $mine, $batch) {
             $unpacker.Dispose()
             if ($place.Position -ne $member.size) { Stop-Damaged $shared $member "$($place.Position) bytes where the zip's directory says $($member.size) bytes" }
         }
-        $sum = [BitConverter]::ToString($hash.ComputeHash($data, 0, $member.size))
-        $member.sha256 = $sum.Replace('-', '').ToLowerInvariant()
+        $member.sha256 = [BitConverter]::ToString($hash.ComputeHash($data, 0, $member.size)).Replace('-', '').ToLowerInvariant()
         if (-not $staging) { continue }
         $path = $staging + $member.path.Replace([char]'/', $separator)
         $folder = $path.Substring(0, $path.LastIndexOf($separator))
         if (-not $mine.ContainsKey($folder)) { $mine[$folder] = [IO.Directory]::CreateDirectory($folder) }
         $member.staged = $path
-        $stream = [IO.FileStream]::new($path, $create, $both, $alone, 1)
-        try {
-            $stream.Write($data, 0, $member.size)
-            $stream.Position = 0
-            if ([BitConverter]::ToString($hash.ComputeHash($stream)) -cne $sum) { Stop-Unlike }
-        }
-        finally { $stream.Dispose() }
+        $stream = [IO.FileStream]::new($path, $create, $write, $alone, 1)
+        try { $stream.Write($data, 0, $member.size) } finally { $stream.Dispose() }
         if ($shared.keep_times) { Set-KeptTime $shared $member }
         if (-not $member.there) { continue }
         $other = $false
@@ -233,17 +228,12 @@ function Read-LongEntry($shared, $mine, $member, $target) {
     return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
 }
 
-function Stop-Unlike {
-    throw '{"type":"BackupInvalid","message":"An extracted file reads back differently","found":"","needed":"","remedy":"check the disk of this agent","details":""}'
-}
-
 # A large file, in pieces.
 function Export-Long($shared, $mine, $member) {
     $member.staged = $shared.staging + $member.path.Replace([char]'/', $shared.separator)
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($member.staged))
     $target = [IO.FileStream]::new($member.staged, [IO.FileMode]::CreateNew, [IO.FileAccess]::Write, [IO.FileShare]::None, 1)
     try { $member.sha256 = Read-LongEntry $shared $mine $member $target } finally { $target.Dispose() }
-    if ((Get-FileSum $shared $mine $member.staged) -cne $member.sha256) { Stop-Unlike }
     if ($shared.keep_times) { Set-KeptTime $shared $member }
     if (-not $member.there) { return }
     $info = [IO.FileInfo]::new($member.there)
