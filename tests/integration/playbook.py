@@ -24,8 +24,10 @@ from simulator.cluster import Agent, Cluster
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 HERE = Path(__file__).parent
-BUILT_MODULES = Path(tempfile.mkdtemp(prefix="built-modules-"))
-atexit.register(shutil.rmtree, BUILT_MODULES, ignore_errors=True)
+BUILT_MODULES = "BUILT_MODULES"  # names a folder for all processes that run the tests; the first of them, which starts the others, makes it
+if BUILT_MODULES not in os.environ:
+    os.environ[BUILT_MODULES] = tempfile.mkdtemp(prefix="built-modules-")
+    atexit.register(shutil.rmtree, os.environ[BUILT_MODULES], ignore_errors=True)
 ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
 TIMEOUT = 600.0  # seconds; the longest run takes half a minute on an idle machine
 
@@ -188,7 +190,7 @@ class Site:
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
             "ANSIBLE_CALLBACKS_ENABLED": "built_modules",
-            "BUILT_MODULES": str(BUILT_MODULES),
+            BUILT_MODULES: os.environ[BUILT_MODULES],
             "FLAKY_SWITCHES": str(self.dir),
             **more,
         }

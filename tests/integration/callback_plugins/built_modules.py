@@ -1,8 +1,8 @@
 """Puts modules together once for all runs, and compiles them once: that takes more time than what most of them do. Nor is garbage collected: a
 process is forked for every task, and each would go through all that there is.
 
-The first run builds what is sent to an agent, as any run does. Later ones find it in the folder that BUILT_MODULES names, with bytecode beside
-the sources.
+The first task that needs a module builds and sends what any run does. Later ones find it in the folder that BUILT_MODULES names, with bytecode
+beside the sources.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__(*args, **options)
         gc.freeze()
         gc.disable()
-        self._folder = Path(os.environ[FOLDER])
-        (Path(constants.DEFAULT_LOCAL_TMP) / "ansiballz_cache").symlink_to(self._folder)
+        (Path(constants.DEFAULT_LOCAL_TMP) / "ansiballz_cache").symlink_to(os.environ[FOLDER])
+        _CachedModule.dump = _compiled_dump
 
-    def v2_playbook_on_stats(self, stats: object) -> None:
-        for built in self._folder.glob("*-none"):
-            mark = self._folder / f"{built.name}.compiled"
-            if not mark.exists():
-                module = _CachedModule.load(str(built))
-                replace(module, zip_data=base64.b64encode(_compiled(base64.b64decode(module.zip_data)))).dump(str(built))
-                mark.touch()
+
+_plain_dump = _CachedModule.dump
+
+
+def _compiled_dump(module: _CachedModule, path: str) -> None:
+    """Keeps the module compiled at once: the tasks of the same run, on other agents, find it so."""
+    _plain_dump(replace(module, zip_data=base64.b64encode(_compiled(base64.b64decode(module.zip_data)))), path)
 
 
 def _compiled(data: bytes) -> bytes:
