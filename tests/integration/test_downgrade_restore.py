@@ -58,21 +58,41 @@ def code_of(run: Run) -> str:
     return found[1]
 
 
-def test_there_and_back_twice_with_edits_between(make_site: MakeSite) -> None:
-    """The second time the backup of the second upgrade comes back, with what was edited before it; the same command once more changes nothing."""
-    site, _contents = upgraded(make_site, agents=1)
-    assert site.play("downgrade_restore", variables=target(site.cluster, OLD)).rc == 0
+def test_dry_run_then_there_and_back_twice_with_edits_between(make_site: MakeSite) -> None:
+    """From our own backup. The second time the backup of the second upgrade comes back, with what was edited before it; the same command once more
+    changes nothing.
+    """
+    site, contents = upgraded(make_site, agents=1)
+    (agent,), variables = site.agents, target(site.cluster, OLD)
+    trees = site.trees()
+
+    dry = site.play("downgrade_restore", "--check", "--diff", variables=variables)
+
+    assert dry.rc == 0, dry.text
+    assert site.trees() == trees
+    assert dry.verdicts() == {"DMA1": "would change"}
+    assert "+files: " in dry.text
+
+    first = site.play("downgrade_restore", variables=variables)
+
+    assert first.rc == 0, first.text
+    back(site, contents)
+    (copy,) = (agent.work_dir / "safety").glob("*.zip")
+    assert copy.with_suffix(".manifest").exists()
+    again = site.play("downgrade_restore", variables=variables)
+    assert (again.rc, again.changed) == (0, 0), again.text
+    back(site, contents)
+
     edits.drift(site.cluster, "DMA1")
     edited = site.cluster.digest("DMA1")
     shortcut.upgraded(site, NEW)
-
-    second = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+    second = site.play("downgrade_restore", variables=variables)
 
     assert second.rc == 0, second.text
     back(site, {"DMA1": edited})
     edits.add_dashboard(site.cluster, "Operations/Later")
     edited = site.cluster.digest("DMA1")
-    again = site.play("downgrade_restore", variables=target(site.cluster, OLD))
+    again = site.play("downgrade_restore", variables=variables)
     assert (again.rc, again.changed) == (0, 0), again.text
     assert site.cluster.digest("DMA1") == edited
 
@@ -145,30 +165,6 @@ def test_killed_after_the_vendor_deleted_the_wanted_zip(make_site: MakeSite) -> 
         after = site.cluster.digest(name)
         assert {path: after[path] for path in content} == content
     assert [len(installs(agent, OLD)) for agent in site.agents] == [2], "the one of the past, and one now"
-
-
-def test_dry_run_then_downgrade_from_our_own_backup_then_again(make_site: MakeSite) -> None:
-    """Without the older package, too: then somebody installed it by hand, or will."""
-    site, contents = upgraded(make_site, agents=1)
-    trees = site.trees()
-
-    dry = site.play("downgrade_restore", "--check", "--diff", variables=target(site.cluster, OLD))
-
-    assert dry.rc == 0, dry.text
-    assert site.trees() == trees
-    assert dry.verdicts() == dict.fromkeys(contents, "would change")
-    assert "+files: " in dry.text
-
-    run = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-
-    assert run.rc == 0, run.text
-    back(site, contents)
-    for agent in site.agents:
-        (copy,) = (agent.work_dir / "safety").glob("*.zip")
-        assert copy.with_suffix(".manifest").exists()
-    again = site.play("downgrade_restore", variables=target(site.cluster, OLD))
-    assert (again.rc, again.changed) == (0, 0), again.text
-    back(site, contents)
 
 
 def test_controller_killed_while_the_agents_wait_for_a_word(make_site: MakeSite) -> None:
