@@ -25,8 +25,9 @@ ON_WINDOWS = os.name == "nt"
 FIRST_ANSWER = 300.0  # seconds: Wine may have to make a Windows first
 ANSWER = 180.0
 ENDING = 30.0
-# most code of an engine runs a few times only: compiled once and with little effort, calls and jobs take half the time
-ONCE = {"DOTNET_TieredCompilation": "0", "DOTNET_JITMinOpts": "1"}
+# most code of an engine runs a few times only: compiled once and with little effort, calls and jobs take half the time; and a twentieth less where
+# memory is mapped once, for code to be written to and run from
+ONCE = {"DOTNET_TieredCompilation": "0", "DOTNET_JITMinOpts": "1", "DOTNET_EnableWriteXorExecute": "0"}
 MARK = b"\x1e"  # before an answer
 NO_PROGRAM = (126, 127)  # exit statuses of a wrapper that doesn't find what it wraps
 
