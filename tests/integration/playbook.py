@@ -123,13 +123,17 @@ class Playing:
 
 @dataclass(kw_only=True)
 class Site:
-    """An inventory of simulated clusters, and a controller that runs playbooks on it."""
+    """An inventory of simulated clusters, and a controller that runs playbooks on it.
+
+    `plain`: without what makes runs quick, that is modules that are built and compiled once for all of them.
+    """
 
     dir: Path
     inventory: Path
     clusters: tuple[Cluster, ...]
     runs: int = 0
     flaky: bool = False
+    plain: bool = False
 
     @property
     def cluster(self) -> Cluster:
@@ -189,7 +193,7 @@ class Site:
             "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
-            "ANSIBLE_CALLBACKS_ENABLED": "built_modules",
+            **({} if self.plain else {"ANSIBLE_CALLBACKS_ENABLED": "built_modules"}),
             BUILT_MODULES: os.environ[BUILT_MODULES],
             "FLAKY_SWITCHES": str(self.dir),
             **more,
