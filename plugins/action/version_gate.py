@@ -39,7 +39,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         # before its own arguments, which have other names than the variables that people set
-        if wrong := unfit_settings(self._templar, variables):
+        if wrong := unfit_settings(self._templar.template, variables):
             raise AnsibleActionFail("Nothing was changed. " + "; ".join(map(str, wrong)))
         params = checked_arguments(self._task.args, argument_spec("version_gate"))
         view = ClusterView(variables, cluster=params["cluster"], members=params["members"])
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(str(error)) from None  # Ansible would tell it once more for each cause
         told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
         if told == variables.get("inventory_hostname"):
-            display.display("\n" + _title(params, gate) + "\n" + gate_table(gate.rows))
+            display.display("\n" + _title(params, gate, _unfit(view)) + "\n" + gate_table(gate.rows))
         restart = list(restart_order(request, (reading for reading in readings if reading.name in view.here)))
         reached = [r.name for r in readings if r.name in view.here and r.state is not None and gate.target and has_reached(r.state, gate.target)]
         result.update(
@@ -88,10 +88,18 @@ def _told(gate: Gate, agent: str) -> dict[str, Any]:
     return {**gate.to_result(), "rows": [row.to_result() for row in rows]}
 
 
-def _title(params: dict[str, Any], gate: Gate) -> str:
+def _unfit(view: ClusterView) -> list[str]:
+    """The agents that the barrier behind the gate will name: each stops by values of its own."""
+    return [name for name in view.here if unfit_settings(lambda value: value, view.hostvars[name])]
+
+
+def _title(params: dict[str, Any], gate: Gate, unfit: list[str]) -> str:
     goal = f" to {gate.target}" if gate.target else ""
     cluster = f"cluster {params['cluster']}" if params["cluster"] else "the cluster"
-    return f"Gate of {cluster}: {gate.purpose}{goal}: {'ALLOWED' if gate.allowed else 'DENIED, nothing was changed'}"
+    verdict = "ALLOWED" if gate.allowed else "DENIED, nothing was changed"
+    if gate.allowed and unfit and gate.purpose != "status":
+        verdict = f"ALLOWED by the values of the others, but those of {', '.join(unfit)} are wrong, so nothing is changed"
+    return f"Gate of {cluster}: {gate.purpose}{goal}: {verdict}"
 
 
 def _denied(gate: Gate) -> str:

@@ -9,6 +9,7 @@ import getpass
 import re
 import socket
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -61,12 +62,12 @@ def _fits(key: str, value: Any, option: dict[str, Any]) -> bool:
     return not found.error_messages and in_range(found.validated_parameters[key], option)
 
 
-def unfit_settings(templar: Any, variables: dict[str, Any]) -> list[InvalidInput]:
+def unfit_settings(template: Callable[[Any], Any], variables: Mapping[str, Any]) -> list[InvalidInput]:
     """The same of the roles' variables: a wrong one is told before anything is touched, and not by the role that comes upon it."""
     given, wrong = {}, []
     for name in sorted(SETTINGS.keys() & variables.keys()):
         try:
-            given[name] = templar.template(variables[name])
+            given[name] = template(variables[name])
         except AnsibleError as error:  # what the roles register comes to be known later; whoever needs it will say so
             if (missing := _UNDEFINED.search(str(error))) and not missing[1].startswith("dataminer_"):
                 wrong.append(undefined(name, missing[1]))
@@ -119,7 +120,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         try:
             return checked_arguments(self._task.args, argument_spec(self.module))
         except AnsibleActionFail:
-            if wrong := unfit_settings(self._templar, self.variables):
+            if wrong := unfit_settings(self._templar.template, self.variables):
                 raise AnsibleActionFail("; ".join(map(str, wrong))) from None
             raise
 

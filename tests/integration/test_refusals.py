@@ -232,6 +232,7 @@ def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeS
                 assert part in itself, name
         for name in OF_ONE_AGENT:
             assert run.verdicts(name)[f"{name}-1"] == "stopped at the gate, unchanged"
+            assert (f": ALLOWED by the values of the others, but those of {name}-2 are wrong" in run.text) == (name != "another_version")
             end = run.summary[run.summary.index(f"Summary of cluster {name}") :].split("Summary of", 2)[1]
             assert f"{name}-2 failed (gate): " in end
             assert "NOT STARTED: nothing was changed on this cluster." in end

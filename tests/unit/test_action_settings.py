@@ -47,5 +47,5 @@ def test_a_value_that_names_a_variable_which_is_none_is_told() -> None:
         raise AnsibleUndefinedVariable(f"Error while resolving value: '{value}' is undefined")
 
     variables = {"dataminer_backup_keep": "kept", "dataminer_verify_expected": "dataminer_gate"}
-    (problem,) = unfit_settings(SimpleNamespace(template=template), variables)
+    (problem,) = unfit_settings(template, variables)
     assert str(problem).startswith("dataminer_backup_keep can't be what it is | Found: an expression with kept, which is undefined")
