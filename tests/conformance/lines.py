@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from script_lines import INDEX, VARIABLE, numbers_ran
 
 STATEMENTS = Path(__file__).with_name("statements.ps1")
-LOOK_EVERY = 15.0  # seconds, at what ran elsewhere
+LOOK_FIRST = 15.0  # seconds until what ran elsewhere is looked at; twice as long until the next time, and so on, for engines keep what they compiled
 _NAME = "dataminer.web.lines"
 _PACKED = "H4sI"  # how a packed text begins
 _STORE = f"[AppDomain]::CurrentDomain.GetData('{_NAME}')"
@@ -54,9 +54,9 @@ Numbered = tuple[int, Statement]
 
 
 class LineCounter:
-    """Puts marks into requests. `folder` is where processes of the engines leave what they counted; it is looked at `every` so many seconds."""
+    """Puts marks into requests. `folder` is where processes of the engines leave what they counted; it is looked at after `every` so many seconds."""
 
-    def __init__(self, engine: Engine, folder: Path, scripts: Path = windows_host.SCRIPTS, *, every: float = LOOK_EVERY) -> None:
+    def __init__(self, engine: Engine, folder: Path, scripts: Path = windows_host.SCRIPTS, *, every: float = LOOK_FIRST) -> None:
         self._folder, self._scripts, self._every = folder, scripts, every
         self._texts = {path.relative_to(scripts).as_posix(): path.read_text(encoding="utf-8") for path in scripts.rglob("*.ps1")}
         self._found = _statements(engine, self._texts)
@@ -76,7 +76,7 @@ class LineCounter:
     def _look(self) -> None:
         if time.monotonic() - self._looked < self._every:
             return
-        self._looked = time.monotonic()
+        self._looked, self._every = time.monotonic(), 2 * self._every
         ran = numbers_ran(self._folder)
         if ran != self._ran:
             self._ran = ran

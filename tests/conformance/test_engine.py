@@ -60,6 +60,15 @@ def test_every_run_is_fresh(powershell: Engine) -> None:
     powershell.execute("$global:left = 1; function global:Get-Left { 2 }", {}, 2)
     assert powershell.execute("$Ansible.Result = @{ left = $global:left }", {}, 2)["result"] == {"left": None}
     assert powershell.execute("Get-Left", {}, 2)["failed"]
+    counting = "$script:runs++; function Get-Run { $script:runs }; $Ansible.Result = @{ runs = Get-Run }"
+    assert [powershell.execute(counting, {}, 2)["result"] for _ in range(2)] == [{"runs": 1}] * 2
+
+
+def test_a_script_that_cannot_be_read(powershell: Engine) -> None:
+    for _ in range(2):
+        answer = powershell.execute("$Ansible.Result = @{ went = 'on' }; if (", {}, 2)
+        assert (answer["failed"], answer["result"]) == (True, {})
+        assert "condition in if statement" in answer["error"][0]["exception"]["message"]
 
 
 def test_engine_that_hangs_is_killed(powershell: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,17 +165,21 @@ function Get-Answer($ps, $ansible, $output, [bool]$threw, [int]$depth) {
 #endregion
 #region a run
 
-# Whether a script may run in check mode: it says so in its CmdletBinding. The same few scripts come again and again, and reading one takes time.
-function Test-ShouldProcess([string]$script) {
-    if (-not $known.ContainsKey($script)) { $known[$script] = Find-ShouldProcess $script }
-    return $known[$script]
+# A script as @{ block; supports }, without a block where it can't be read. The same few come again and again: one that is kept is read and compiled
+# once, which takes as long as to run it. A block belongs to no runspace, and runs in whichever calls it.
+function Get-Script([string]$text) {
+    if ($known.ContainsKey($text)) { return $known[$text] }
+    if ($known.Count -ge $mostKnown) { $known.Clear() }
+    $problems = $null
+    $tree = [Management.Automation.Language.Parser]::ParseInput($text, [ref]$null, [ref]$problems)
+    $known[$text] = @{ block = $(if (-not $problems.Length) { $tree.GetScriptBlock() }); supports = (Test-ShouldProcess $tree) }
+    return $known[$text]
 }
 
-function Find-ShouldProcess([string]$script) {
-    $problems = $null
-    $ast = [Management.Automation.Language.Parser]::ParseInput($script, [ref]$null, [ref]$problems)
-    if (-not $ast.ParamBlock) { return $false }
-    foreach ($attribute in $ast.ParamBlock.Attributes) {
+# Whether a script may run in check mode: it says so in its CmdletBinding.
+function Test-ShouldProcess($tree) {
+    if (-not $tree.ParamBlock) { return $false }
+    foreach ($attribute in $tree.ParamBlock.Attributes) {
         if ($attribute.TypeName.Name -ne 'CmdletBinding') { continue }
         foreach ($named in $attribute.NamedArguments) {
             if ($named.ArgumentName -eq 'SupportsShouldProcess' -and ($named.ExpressionOmitted -or "$($named.Argument)" -eq '$true')) { return $true }
@@ -218,6 +222,16 @@ function Get-Parameter($request, [bool]$supports) {
     return $parameters
 }
 
+# What can't be read is to be refused there, and a block made here has all of the language.
+function Add-Code($ps, $script, $request) {
+    $parameters = Get-Parameter $request $script.supports
+    if ($script.block -and -not $request.language_mode) { [void]$ps.AddScript($runBlock).AddArgument($script.block).AddArgument($parameters) }
+    else {
+        [void]$ps.AddScript($request.script)
+        if ($parameters.Count) { [void]$ps.AddParameters($parameters) }
+    }
+}
+
 function Invoke-Code($ps, $output) {
     try { $ps.Invoke(@(), $output) }
     catch [Management.Automation.RuntimeException] {
@@ -229,16 +243,14 @@ function Invoke-Code($ps, $output) {
 
 function Invoke-Request($request) {
     $depth = $(if ($request.ContainsKey('depth')) { $request.depth } else { 2 })
-    $supports = Test-ShouldProcess $request.script
-    if ($request.check -and -not $supports) { return @{ changed = $true; failed = $false; msg = 'skipped, running in check mode'; result = @{}; error = @() } }
+    $script = Get-Script $request.script
+    if ($request.check -and -not $script.supports) { return @{ changed = $true; failed = $false; msg = 'skipped, running in check mode'; result = @{}; error = @() } }
     $ansible = New-Ansible $request
     $runspace = Open-Runspace $request $ansible
     $ps = [powershell]::Create()
     try {
         $ps.Runspace = $runspace
-        [void]$ps.AddScript($request.script)
-        $parameters = Get-Parameter $request $supports
-        if ($parameters.Count) { [void]$ps.AddParameters($parameters) }
+        Add-Code $ps $script $request
         $output = [Collections.Generic.List[object]]::new()
         $threw = Invoke-Code $ps $output
         return Get-Answer $ps $ansible $output $threw $depth
@@ -251,9 +263,12 @@ function Invoke-Request($request) {
 
 #endregion
 
-$known = [Collections.Generic.Dictionary[string, bool]]::new([StringComparer]::Ordinal)
+$known = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
+$mostKnown = 60
+$runBlock = 'param($__block, $__parameters) . $__block @__parameters'
 $state = Get-SessionState
-[AppDomain]::CurrentDomain.SetData('session state', $state)    # for what scripts start here by themselves
+[AppDomain]::CurrentDomain.SetData('session state', $state)    # for what scripts start here by themselves, and the blocks of those
+[AppDomain]::CurrentDomain.SetData('blocks', [Collections.Generic.Dictionary[string, scriptblock]]::new([StringComparer]::Ordinal))
 $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.UTF8Encoding]::new($false))
 $writer = [IO.StreamWriter]::new([Console]::OpenStandardOutput(), [Text.UTF8Encoding]::new($false))
 $writer.AutoFlush = $true
