@@ -8,7 +8,7 @@ Stands in for ansible.windows.win_powershell: runs scripts under its contract, a
 .DESCRIPTION
 Reads one request a line from standard input, answers one line on standard output, behind a record separator, each script in a fresh runspace:
 
-    {"script": "…", "parameters": {…}, "error_action": "stop", "depth": 2, "check": false, "verbosity": 0, "tmpdir": "…"}
+    {"script": "…" (UTF-8 in Base64), "parameters": {…}, "error_action": "stop", "depth": 2, "check": false, "verbosity": 0, "tmpdir": "…"}
 
 The answer has changed, failed, result, output, error, warning, verbose, debug, information, diff, and msg when check mode skipped the script.
 Kept of the module: Hashtable and Object[] parameters, $Ansible with Changed true unless set, the check mode gate, -WhatIf and -Confirm for
@@ -243,6 +243,7 @@ function Invoke-Code($ps, $output) {
 
 function Invoke-Request($request) {
     $depth = $(if ($request.ContainsKey('depth')) { $request.depth } else { 2 })
+    $request.script = [Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($request.script))
     $script = Get-Script $request.script
     if ($request.check -and -not $script.supports) { return @{ changed = $true; failed = $false; msg = 'skipped, running in check mode'; result = @{}; error = @() } }
     $ansible = New-Ansible $request
