@@ -85,7 +85,7 @@ class JobStore:
         """`running_job`, once one that has told its end had the time to let the lock go."""
         for _attempt in range(ATTEMPTS):
             holder = self.running_job()
-            if holder is None or not RUN_ID.fullmatch(str(holder["run_id"])) or not self.ended(holder["run_id"]):
+            if holder is None or not self.ended(str(holder["run_id"])):
                 return holder
             time.sleep(PATIENCE)
         return holder
@@ -105,7 +105,8 @@ class JobStore:
         write_json(self.folder(run_id) / "state.json", record)
 
     def ended(self, run_id: str) -> bool:
-        return isinstance(read_json(self.folder(run_id) / "result.json"), dict)
+        """Whether a job has told its end; none has a name that no folder can have."""
+        return RUN_ID.fullmatch(run_id) is not None and isinstance(read_json(self.folder(run_id) / "result.json"), dict)
 
     def status(self, run_id: str, *, attached: bool = False) -> JobStatus:
         folder = self.folder(run_id)

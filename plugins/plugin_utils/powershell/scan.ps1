@@ -86,7 +86,7 @@ function Get-Document {
     $work = Get-LongPath $work_dir
     $own = Get-LongPath $backup_dir
     $jobs = Get-JobFolder $work
-    $running = Get-UnendedJob $work
+    $running = Wait-Ending $work 'Get-RunningJob'
     $applications = Get-Entry (Find-Unlinked $agent 'Applications')
     $packageFolders = Get-Entry (Find-Unlinked $agent 'Upgrades', 'Packages')
     $packages = @(foreach ($entry in $packageFolders) { if (Test-Folder $entry) { Get-PackageRow $entry } })

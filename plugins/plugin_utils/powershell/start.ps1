@@ -73,7 +73,6 @@ $Ansible.Changed = $false
 . "$PSScriptRoot/lib/turns.ps1"
 
 $beginPatience = 60        # seconds until a launched job has come to its first line
-$endAttempts = 30          # each lasts a tenth of a second
 
 # The record comes last: a run id is known once everything that its job needs stands there.
 function New-JobFolder([string]$place, [string]$folder) {
@@ -116,16 +115,6 @@ function Start-Job([string]$place) {
     Wait-Begin $folder $mark
 }
 
-# The job that has the lock. One that has told its end lets go of it in a moment.
-function Wait-Ending([string]$place) {
-    for ($attempt = 1; ; $attempt++) {
-        $active = Get-ActiveJob $place
-        if ($null -eq $active -or $attempt -ge $endAttempts) { return $active }
-        if (-not [IO.File]::Exists([IO.Path]::Combine($place, 'jobs', $active['run_id'], 'result.json'))) { return $active }
-        [Threading.Thread]::Sleep(100)
-    }
-}
-
 # Whether the job still does what it was planned for.
 function Test-Basis($answer) {
     if ($null -eq $answer) { return $false }
@@ -137,7 +126,7 @@ function Test-Basis($answer) {
 function Get-Job([string]$place) {
     $known = Get-Status $place $run_id
     if ($known.state -ne 'absent') { Assert-Meant $known; return $run_id, $true }
-    $active = Wait-Ending $place
+    $active = Wait-Ending $place 'Get-ActiveJob'
     if ($null -eq $active) {
         if ($null -ne $basis) {
             $fresh.scan = Invoke-Scan $scan

@@ -26,15 +26,18 @@ function Get-RunningJob([string]$folder) {
     return $job
 }
 
-# Get-RunningJob, once one that has told its end had the time to let the lock go.
-function Get-UnendedJob([string]$folder) {
+# The job that the function named $ask finds. One that has told its end lets go of the lock in a moment.
+function Wait-Ending([string]$folder, [string]$ask) {
     for ($attempt = 1; ; $attempt++) {
-        $running = Get-RunningJob $folder
-        if ($null -eq $running -or $attempt -ge $endPatience -or $running['run_id'] -notmatch '\A[A-Za-z0-9._-]+\z') { return $running }
-        if (-not [IO.File]::Exists([IO.Path]::Combine($folder, 'jobs', $running['run_id'], 'result.json'))) { return $running }
+        $found = & $ask $folder
+        if ($null -eq $found -or $attempt -ge $endPatience -or -not (Test-RunId $found['run_id'])) { return $found }
+        if (-not [IO.File]::Exists([IO.Path]::Combine($folder, 'jobs', $found['run_id'], 'result.json'))) { return $found }
         [Threading.Thread]::Sleep(100)
     }
 }
+
+# Whether a folder can have that name.
+function Test-RunId([string]$runId) { return $runId -match '\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\z' }
 
 function Get-JobState([string]$folder, [bool]$holdsLock) {
     $ended = Read-JsonFile ([IO.Path]::Combine($folder, 'result.json'))

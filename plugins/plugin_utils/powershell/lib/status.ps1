@@ -67,6 +67,6 @@ function Wait-Status([string]$work, [string]$runId, [double]$seconds, [string[]]
 }
 
 function Assert-RunId([string]$runId) {
-    if ($runId -match '\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\z') { return }
+    if (Test-RunId $runId) { return }
     Stop-With 'InvalidInput' "A run id can't be used as a folder name" "'$runId'" 'letters, digits, dots, dashes' 'choose another run_id'
 }
