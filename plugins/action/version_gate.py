@@ -51,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(str(error)) from None  # Ansible would tell it once more for each cause
         told = next((reading.name for reading in readings if reading.state is not None and reading.name in view.here), None)
         if told == variables.get("inventory_hostname"):
-            display.display("\n" + _title(params, gate, _unfit(view)) + "\n" + gate_table(gate.rows))
+            display.display("\n" + _title(params, gate, view) + "\n" + gate_table(gate.rows))
         restart = list(restart_order(request, (reading for reading in readings if reading.name in view.here)))
         reached = [r.name for r in readings if r.name in view.here and r.state is not None and gate.target and has_reached(r.state, gate.target)]
         result.update(
@@ -93,13 +93,17 @@ def _unfit(view: ClusterView) -> list[str]:
     return [name for name in view.here if unfit_settings(lambda value: value, view.hostvars[name])]
 
 
-def _title(params: dict[str, Any], gate: Gate, unfit: list[str]) -> str:
+def _title(params: dict[str, Any], gate: Gate, view: ClusterView) -> str:
     goal = f" to {gate.target}" if gate.target else ""
     cluster = f"cluster {params['cluster']}" if params["cluster"] else "the cluster"
-    verdict = "ALLOWED" if gate.allowed else "DENIED, nothing was changed"
-    if gate.allowed and unfit and gate.purpose != "status":
-        verdict = f"ALLOWED by the values of the others, but those of {', '.join(unfit)} are wrong, so nothing is changed"
-    return f"Gate of {cluster}: {gate.purpose}{goal}: {verdict}"
+    return f"Gate of {cluster}: {gate.purpose}{goal}: {_verdict(gate, view)}"
+
+
+def _verdict(gate: Gate, view: ClusterView) -> str:
+    if not gate.allowed:
+        return "DENIED, nothing was changed"
+    unfit = _unfit(view) if gate.purpose != "status" else []
+    return f"ALLOWED by the values of the others, but those of {', '.join(unfit)} are wrong, so nothing is changed" if unfit else "ALLOWED"
 
 
 def _denied(gate: Gate) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from .agent import AgentState, BackupFile
 from .agent_versions import DEFAULT_SUCCESS_PATTERN
 from .entry_names import DEFAULT_LIMITS
-from .errors import Busy, DataMinerError, InvalidInput, InvalidVersion, type_name
+from .errors import Busy, DataMinerError, InvalidInput, InvalidVersion, described
 from .host import Host
 from .jobs import Basis, JobStatus, progress_text
 from .read_agent import read_agent
@@ -54,7 +54,7 @@ def optional_version(value: object, what: str) -> Version | None:
 def _not_text(value: object, what: str) -> Version:
     raise InvalidVersion(
         f"{what} isn't a text",
-        found=f"{value!r}, a {type_name(value)}: YAML reads an unquoted 10.10 as the number 10.1",
+        found=f"{described(value)}: YAML reads an unquoted 10.10 as the number 10.1",
         needed='a quoted version such as "10.5.4" or "10.4.0 [CU13]"',
         remedy=f"put {what} in quotes",
     )

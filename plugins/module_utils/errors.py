@@ -76,6 +76,12 @@ def type_name(value: object) -> str:
     return next(kind.__name__ for kind in type(value).__mro__ if kind.__module__ == "builtins")
 
 
+def described(value: object) -> str:
+    """A value and what it is, for people: `'two', a str`."""
+    kind = type_name(value)
+    return f"{value!r}, {'an' if kind == 'int' else 'a'} {kind}"
+
+
 class InvalidVersion(DataMinerError):
     """A text that is no DataMiner version; the message quotes it."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from .arguments import AGENT, BACKUP, CONTENT, JOB, NAMES, RESTORE, UPGRADE, VERSION_GATE, Spec
-from .errors import InvalidInput, type_name
+from .errors import InvalidInput, described
 
 _KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "list": "a list", "dict": "a mapping"}
 _ELEMENTS = {"int": "a list of whole numbers", "str": "a list of texts"}
@@ -70,10 +70,9 @@ def in_range(value: object, spec: dict[str, Any]) -> bool:
 
 def unfit(name: str, value: object, spec: dict[str, Any]) -> InvalidInput:
     """The error for a value that the option or variable `name` can't hold."""
-    kind = type_name(value)
     return InvalidInput(
         f"{name} can't be what it is",
-        found=f"{value!r}, {'an' if kind == 'int' else 'a'} {kind}",
+        found=described(value),
         needed=_needed(spec),
         remedy=f"correct {name}, or leave it out for its default",
     )
@@ -94,4 +93,6 @@ def _needed(spec: dict[str, Any]) -> str:
         return f"one of {', '.join(map(str, choices))}"
     kind = _ELEMENTS.get(str(spec.get("elements"))) or _KINDS.get(str(spec.get("type")), "a text")
     least, most = spec.get("range", (None, None))
-    return kind if least is None else f"{kind} from {least} to {most}" if most is not None else f"{kind} of at least {least}"
+    if least is None:
+        return kind
+    return f"{kind} of at least {least}" if most is None else f"{kind} from {least} to {most}"
