@@ -16,13 +16,8 @@ function Start-Inside([string]$arguments) {
     if ($arguments -notmatch ' -File "(.+)" -folder "(.+)"\z') { throw "no job is started by $arguments" }
     $shell = [powershell]::Create([AppDomain]::CurrentDomain.GetData('session state'))
     $folder, $text = $Matches[2], [IO.File]::ReadAllText($Matches[1])
-    $blocks = [AppDomain]::CurrentDomain.GetData('blocks')
-    if ($blocks.Count -ge 20) { $blocks.Clear() }
-    if (-not $blocks.ContainsKey($text)) {
-        $tree = [Management.Automation.Language.Parser]::ParseInput($text, [ref]$null, [ref]$null)
-        $blocks[$text] = $tree.GetScriptBlock()    # see win_powershell.ps1
-    }
-    [void]$shell.AddScript('param($__block, $__folder) . $__block -folder $__folder').AddArgument($blocks[$text]).AddArgument($folder)
+    $script = & ([AppDomain]::CurrentDomain.GetData('get script')) $text
+    [void]$shell.AddScript('param($__block, $__folder) . $__block -folder $__folder').AddArgument($script.block).AddArgument($folder)
     $kept = [AppDomain]::CurrentDomain.GetData('jobs inside')
     if ($null -eq $kept) { $kept = [Collections.Generic.List[object]]::new() }
     foreach ($one in $kept.ToArray()) { if ($one.handle.IsCompleted) { $one.shell.Dispose(); [void]$kept.Remove($one) } }

@@ -165,14 +165,16 @@ function Get-Answer($ps, $ansible, $output, [bool]$threw, [int]$depth) {
 #endregion
 #region a run
 
-# A script as @{ block; supports }, without a block where it can't be read. The same few come again and again: one that is kept is read and compiled
-# once, which takes as long as to run it. A block belongs to no runspace, and runs in whichever calls it.
+# A script as @{ tree; block }, without a block where it can't be read. The same few come again and again: one that is kept is read and compiled once,
+# which takes as long as to run it. A block belongs to no runspace, and runs in whichever calls it. Other runspaces have this function by its text, so
+# it needs nothing of this script.
 function Get-Script([string]$text) {
+    $known = [AppDomain]::CurrentDomain.GetData('scripts')
     if ($known.ContainsKey($text)) { return $known[$text] }
-    if ($known.Count -ge $mostKnown) { $known.Clear() }
+    if ($known.Count -ge 60) { $known.Clear() }
     $problems = $null
     $tree = [Management.Automation.Language.Parser]::ParseInput($text, [ref]$null, [ref]$problems)
-    $known[$text] = @{ block = $(if (-not $problems.Length) { $tree.GetScriptBlock() }); supports = (Test-ShouldProcess $tree) }
+    $known[$text] = @{ tree = $tree; block = $(if (-not $problems.Length) { $tree.GetScriptBlock() }) }
     return $known[$text]
 }
 
@@ -223,8 +225,7 @@ function Get-Parameter($request, [bool]$supports) {
 }
 
 # What can't be read is to be refused there, and a block made here has all of the language.
-function Add-Code($ps, $script, $request) {
-    $parameters = Get-Parameter $request $script.supports
+function Add-Code($ps, $script, $request, $parameters) {
     if ($script.block -and -not $request.language_mode) { [void]$ps.AddScript($runBlock).AddArgument($script.block).AddArgument($parameters) }
     else {
         [void]$ps.AddScript($request.script)
@@ -245,13 +246,14 @@ function Invoke-Request($request) {
     $depth = $(if ($request.ContainsKey('depth')) { $request.depth } else { 2 })
     $request.script = [Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($request.script))
     $script = Get-Script $request.script
-    if ($request.check -and -not $script.supports) { return @{ changed = $true; failed = $false; msg = 'skipped, running in check mode'; result = @{}; error = @() } }
+    $supports = Test-ShouldProcess $script.tree
+    if ($request.check -and -not $supports) { return @{ changed = $true; failed = $false; msg = 'skipped, running in check mode'; result = @{}; error = @() } }
     $ansible = New-Ansible $request
     $runspace = Open-Runspace $request $ansible
     $ps = [powershell]::Create()
     try {
         $ps.Runspace = $runspace
-        Add-Code $ps $script $request
+        Add-Code $ps $script $request (Get-Parameter $request $supports)
         $output = [Collections.Generic.List[object]]::new()
         $threw = Invoke-Code $ps $output
         return Get-Answer $ps $ansible $output $threw $depth
@@ -264,12 +266,12 @@ function Invoke-Request($request) {
 
 #endregion
 
-$known = [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal)
-$mostKnown = 60
 $runBlock = 'param($__block, $__parameters) . $__block @__parameters'
 $state = Get-SessionState
-[AppDomain]::CurrentDomain.SetData('session state', $state)    # for what scripts start here by themselves, and the blocks of those
-[AppDomain]::CurrentDomain.SetData('blocks', [Collections.Generic.Dictionary[string, scriptblock]]::new([StringComparer]::Ordinal))
+[AppDomain]::CurrentDomain.SetData('scripts', [Collections.Generic.Dictionary[string, object]]::new([StringComparer]::Ordinal))
+# for what scripts start here by themselves
+[AppDomain]::CurrentDomain.SetData('session state', $state)
+[AppDomain]::CurrentDomain.SetData('get script', [scriptblock]::Create(${function:Get-Script}))
 $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.UTF8Encoding]::new($false))
 $writer = [IO.StreamWriter]::new([Console]::OpenStandardOutput(), [Text.UTF8Encoding]::new($false))
 $writer.AutoFlush = $true

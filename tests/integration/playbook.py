@@ -72,6 +72,10 @@ class Run:
         """Everything from the first summary on: what a person reads last."""
         return self.text[self.text.index("\nSummary of ") :]
 
+    def summary_of(self, cluster: str) -> str:
+        """What the summary has of one cluster, without its title."""
+        return self.summary[self.summary.index(f"Summary of cluster {cluster}") :].split("Summary of", 2)[1]
+
     @property
     def gate(self) -> str:
         """The gate's title and table."""
@@ -153,10 +157,14 @@ class Site:
 
     def tell_agents_of(self, cluster: str, **variables: object) -> None:
         """Variables that the inventory has for the agents of one cluster."""
+        for agent in self.named(cluster).agents:
+            self.tell(agent.name, **variables)
+
+    def tell(self, agent: str, **variables: object) -> None:
+        """The same for one agent."""
         folder = self.inventory.parent / "host_vars"
         folder.mkdir(exist_ok=True)
-        for agent in self.named(cluster).agents:
-            (folder / f"{agent.name}.json").write_text(json.dumps(variables), "utf-8")
+        (folder / f"{agent}.json").write_text(json.dumps(variables), "utf-8")
 
     @property
     def agents(self) -> tuple[Agent, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import shortcut
@@ -87,8 +86,7 @@ def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeS
     contents = shortcut.upgraded(site, NEW)
     for cluster in site.clusters:
         site.tell_agents_of(cluster.name, **target(cluster, OLD))
-    wrong = {**target(site.cluster, OLD), "dataminer_restore_deadline": 0}
-    (site.inventory.parent / "host_vars" / "pluto-2.json").write_text(json.dumps(wrong), "utf-8")
+    site.tell("pluto-2", **target(site.cluster, OLD, dataminer_restore_deadline=0))
     before = site.trees()
 
     run = site.play("downgrade_restore", "--forks", "20")

@@ -6,7 +6,6 @@ Each refusal has a cluster of its own, named after it; one run meets them all.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -179,7 +178,7 @@ def test_by_their_values(make_site: MakeSite) -> None:
 
     for name in ("no_version", "wrong_values"):
         assert set(run.verdicts(name).values()) == {"not judged, unchanged"}
-    end = run.summary[run.summary.index("Summary of cluster no_version") :].split("Summary of", 2)[1]
+    end = run.summary_of("no_version")
     assert "no_version-1 failed (gate): dataminer_target_version isn't a version | Found: 'latest' is not" in end
     assert "What to do: correct dataminer_target_version" in end
     assert "NOT STARTED: nothing was changed on this cluster." in end
@@ -214,8 +213,7 @@ def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeS
     for cluster in site.clusters:
         site.tell_agents_of(cluster.name, **target(cluster, NEW))
     for name, refusal in refusals.items():
-        values = {**target(site.named(name), NEW), **refusal.variables}
-        (site.inventory.parent / "host_vars" / f"{name}-2.json").write_text(json.dumps(values), "utf-8")
+        site.tell(f"{name}-2", **{**target(site.named(name), NEW), **refusal.variables})
     before = site.trees()
 
     for options in (("--check",), ()):
@@ -233,7 +231,7 @@ def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeS
         for name in OF_ONE_AGENT:
             assert run.verdicts(name)[f"{name}-1"] == "stopped at the gate, unchanged"
             assert (f": ALLOWED by the values of the others, but those of {name}-2 are wrong" in run.text) == (name != "another_version")
-            end = run.summary[run.summary.index(f"Summary of cluster {name}") :].split("Summary of", 2)[1]
+            end = run.summary_of(name)
             assert f"{name}-2 failed (gate): " in end
             assert "NOT STARTED: nothing was changed on this cluster." in end
         assert run.verdicts("while_read")["while_read-1"] == "denied by the gate, unchanged"
