@@ -56,7 +56,7 @@ class WindowsSite(Site):
         known = {script_text(path.stem): path.stem for path in SCRIPTS.glob("*.ps1")}
         return [known.get(call.args.get("script", ""), call.name) for call in self.host(name).calls]
 
-    def tell(self, **variables: object) -> None:
+    def tell_all(self, **variables: object) -> None:
         """Variables that the inventory has for every host."""
         inventory = json.loads(self.inventory.read_text("utf-8"))
         inventory["dataminer"]["vars"] |= variables

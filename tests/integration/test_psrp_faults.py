@@ -26,7 +26,7 @@ def test_a_restore_with_calls_that_are_not_answered(make_windows_site: MakeWindo
     """An agent that answers again goes on with the job that it has; one that doesn't is told of, ends by itself, and running again finishes it."""
     needs("psrp")
     site = clusters(make_windows_site, SILENT, connection="psrp", patience=1, web=NEW, five_from=OLD)
-    site.tell(ansible_psrp_read_timeout=3, ansible_psrp_reconnection_backoff=0)
+    site.tell_all(ansible_psrp_read_timeout=3, ansible_psrp_reconnection_backoff=0)
     wanted = {agent.name: content_of(min(agent.vendor_backup_dir.glob("*.zip"), key=lambda path: path.stat().st_mtime)) for agent in site.agents}
     for name in SILENT:
         site.host(name).faults.plan(Fault(kind="silent", verb="Receive", late=True, ran=told("kind", "commit"), lasting=True))

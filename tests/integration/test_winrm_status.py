@@ -78,7 +78,7 @@ def test_inherited_become(make_windows_site: MakeWindowsSite) -> None:
         assert part.lower() in run.said.lower()
     assert not site.host("DMA1").calls
 
-    site.tell(ansible_become=False)
+    site.tell_all(ansible_become=False)
     again = site.play("cluster_status", env=inherited)
 
     assert again.rc == 0, again.text
@@ -88,7 +88,7 @@ def test_inherited_become(make_windows_site: MakeWindowsSite) -> None:
 def test_read_timeout(make_windows_site: MakeWindowsSite) -> None:
     """The host does what it is asked and says nothing, until the client gives up: sent again, the call finds the job that it began."""
     site = make_windows_site(agents=1, patience=2)
-    site.tell(ansible_winrm_read_timeout_sec=4)
+    site.tell_all(ansible_winrm_read_timeout_sec=4)
     host, (agent,) = site.host("DMA1"), site.agents
     host.faults.plan(Fault(kind="silent", verb="Receive", late=True, ran=lambda call: (call.args.get("parameters") or {}).get("kind") == "backup"))
 
