@@ -185,10 +185,10 @@ class AgentAction(ActionBase):  # type: ignore[misc]
             # a password that is refused again and again locks the account; what the controller lacks doesn't come by waiting
             return {"unreachable": True, "msg": str(error)}, first_line(error.__cause__ or error), is_refused(error) or is_local(error)
         # a use case tells its error; a module that didn't come so far has none
-        error = outcome.get("error") or {"type": UNREAD[0]}
-        if not outcome.get("failed") or error["type"] not in UNREAD:
+        told = outcome.get("error") or {"type": UNREAD[0]}
+        if not outcome.get("failed") or told["type"] not in UNREAD:
             return outcome, "", False
-        return {**outcome, "error": error}, first_line(outcome.get("msg")) or "nothing was said", False
+        return {**outcome, "error": told}, first_line(outcome.get("msg")) or "nothing was said", False
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):

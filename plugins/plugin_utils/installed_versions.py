@@ -8,7 +8,7 @@ from __future__ import annotations
 try:
     from packaging.version import InvalidVersion, Version
 except ImportError:  # then versions are compared as they are spelt
-    Version = None
+    Version = None  # type: ignore[assignment, misc]
 
 
 def comparable(text: str) -> object:

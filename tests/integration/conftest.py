@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playbook import Site, busy, until
+from playbook import Site, idle, until
 from played import WindowsSite, windows_site
 from simulator.cluster import create_cluster, write_inventory
 from simulator.windows import wine
@@ -51,7 +51,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     yield create
     for site in made:
         for agent in site.agents:
-            until(lambda agent=agent: not busy(agent), what=f"the end of all jobs on {agent.name}")
+            until(partial(idle, agent), what=f"the end of all jobs on {agent.name}")
     shutil.rmtree(tmp_path)
 
 

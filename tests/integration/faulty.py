@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from conftest import MakeWindowsSite
 from playbook import Playing, Run, until
@@ -36,14 +37,14 @@ def play(site: WindowsSite, playbook: str, version: str, **variables: object) ->
 
 
 def closed(agent: Agent) -> bool:
-    """No restore is open: the web server runs for good."""
+    """Whether every job has told its end and no restore is open: the web server runs for good."""
     found = [json.loads(path.read_text("utf-8"))["state"] for path in (agent.work_dir / "jobs").glob("*/journal.json")]
-    return set(found) <= {"released", "undone"}
+    return settled(agent) and set(found) <= {"released", "undone"}
 
 
 def reach_again(site: WindowsSite) -> None:
     """Waits for the end of what was begun, then lets every agent be reached."""
     for agent in site.agents:
-        until(lambda agent=agent: settled(agent) and closed(agent), what=f"the end of all jobs on {agent.name}")
+        until(partial(closed, agent), what=f"the end of all jobs on {agent.name}")
         site.host(agent.name).faults.clear()
         site.server(agent.name).come_back()

@@ -227,7 +227,7 @@ class Site:
         return {name: ".".join(state["web"].split("-")[0].split(".")[:3]) for name, state in states.items()}
 
 
-def scenarios(**several: dict[str, object]) -> list[dict[str, object]]:
+def scenarios(**several: Mapping[str, object]) -> list[dict[str, object]]:
     """Options of `make_site` for one cluster a scenario, which bears its name: agents of the cluster `denied` are denied-1, denied-2. One run
     of a playbook takes them all, each for itself.
     """
@@ -281,14 +281,14 @@ def until(condition: Callable[[], bool], *, what: str, seconds: float = 120, eve
         time.sleep(every)
 
 
-def busy(agent: Agent) -> bool:
-    """Whether a job, or an installer that one started, is running on the agent."""
+def idle(agent: Agent) -> bool:
+    """Whether no job, and no installer that one started, is running on the agent."""
     lock = agent.work_dir / "lock"
     if not lock.exists():
-        return False
+        return True
     with lock.open("rb") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-    return False
+            return False
+    return True

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,5 +125,5 @@ def windows_site(
         site = WindowsSite(dir=controller, inventory=inventory, clusters=tuple(clusters), played=played, windows=engines.windows)
         yield site
         for agent in site.agents:
-            until(lambda agent=agent: settled(agent), what=f"the end of all jobs on {agent.name}")
+            until(partial(settled, agent), what=f"the end of all jobs on {agent.name}")
         assert site.tolerant or not played.refused, played.refused

@@ -8,11 +8,12 @@ import signal
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import MakeSite
-from playbook import busy, changed_paths, installs, jobs, manifest_header, own_backups, scenarios, target, until
+from playbook import changed_paths, idle, installs, jobs, manifest_header, own_backups, scenarios, target, until
 from simulator.cluster import Agent, Cluster
 from simulator.schema import content_files, is_stamped, stamp_of
 
@@ -153,7 +154,7 @@ def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
     until(lambda: all(installs(agent) for agent in site.agents), what="an install on every agent")
     playing.kill()
     with held(slow):
-        until(lambda: not busy(site.agent("done-1")), what="the end of the quick install")
+        until(partial(idle, site.agent("done-1")), what="the end of the quick install")
         following = site.begin("upgrade_web", variables=variables)
         until(lambda: "[dataminer.web.upgrade : Wait for the install]" in following.text(), what="the next run's wait")
         assert site.webs() == {"slow-1": "10.5.6", "slow-2": "10.5.6", "done-1": "10.5.9"}

@@ -57,7 +57,7 @@ def all_steps() -> list[Step]:
         Step("build", "the artifact holds what it should", artifact_step, needs=("venv",)),
         Step("sanity", "ansible-test sanity on the installed artifact", sanity_step(main), needs=("build",)),
         Step(f"sanity@{end}", f"the same on ansible-core {end}", sanity_step(partial(other_environment, end)), needs=("build", f"venv@{end}")),
-        Step("mypy", "mypy --strict on the core", tool(main, types), needs=("venv",)),
+        Step("mypy", "mypy --strict on plugins, simulator and tools", tool(main, types), needs=("venv",)),
         Step("yamllint", "yamllint --strict", tool(main, yaml), needs=("venv",)),
         Step("ansible-lint", "ansible-lint, profile production", tool(main, ansible_lint), needs=("venv",)),
         Step("changelog", "antsibull-changelog lint", tool(main, changelog), needs=("venv",)),
@@ -139,9 +139,9 @@ def formatting(env: Environment) -> list[list[str]]:
 
 
 def types(env: Environment) -> list[list[str]]:
-    """The core under the name it is imported by; the tools as the scripts they are."""
-    core = [env.tool("mypy"), "-p", f"{PACKAGE}.module_utils"]
-    return [core, [env.tool("mypy"), "tests/tools"]]
+    """The plugins under the name they are imported by; the scripts of the tests, and what tests share, as the scripts they are."""
+    plugins = [env.tool("mypy"), "-p", PACKAGE]
+    return [plugins, [env.tool("mypy"), "tests/tools"], [env.tool("mypy"), "tests/simulator", "tests/integration"]]
 
 
 def yaml(env: Environment) -> list[list[str]]:

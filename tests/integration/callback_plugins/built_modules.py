@@ -13,7 +13,7 @@ import io
 import os
 import zipfile
 from dataclasses import replace
-from importlib._bootstrap_external import _code_to_hash_pyc
+from importlib._bootstrap_external import _code_to_hash_pyc  # type: ignore[attr-defined]
 from importlib.util import source_hash
 from pathlib import Path
 from typing import Any

@@ -41,7 +41,7 @@ class FileModules:
         path = self.local(args["path"])
         if not path.exists():
             return {"changed": False, "stat": {"exists": False}}
-        facts = {"exists": True, "isdir": path.is_dir(), "isreg": path.is_file(), "size": path.stat().st_size}
+        facts: dict[str, Any] = {"exists": True, "isdir": path.is_dir(), "isreg": path.is_file(), "size": path.stat().st_size}
         if path.is_file() and args.get("get_checksum", True):
             facts["checksum"] = _digest(path, args.get("checksum_algorithm", "sha1"))
         return {"changed": False, "stat": facts}
