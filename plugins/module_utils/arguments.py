@@ -158,6 +158,23 @@ ALL: dict[str, Spec] = {
 }
 
 
+# the least that a number may be, and the most, or None: Ansible's own check of arguments knows no ranges
+RANGES: dict[str, tuple[float, float | None]] = {
+    "timeout": (1, None),
+    "poll_interval": (0, None),
+    "compression_level": (0, 9),
+    "retries": (0, None),
+    "keep": (1, None),
+    "deadline": (1, None),
+    "clock_skew": (0, None),
+}
+
+
+def ranged(spec: Spec) -> Spec:
+    """The same with `range` where an option has one: not for Ansible, which doesn't know that word."""
+    return {name: {**option, "range": RANGES[name]} if name in RANGES else option for name, option in spec.items()}
+
+
 def argument_spec(module: str) -> Spec:
     """A copy for one module, to hand to Ansible."""
     return copy.deepcopy(ALL[module])

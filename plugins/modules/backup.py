@@ -37,7 +37,7 @@ options:
       - After an install that failed half way, the backup from before it is kept instead of making one of half-migrated content.
     type: raw
   compression_level:
-    description: 1 (fast) to 9 (small).
+    description: 0 (none), 1 (fast) to 9 (small).
     type: int
     default: 1
   retries:

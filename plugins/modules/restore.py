@@ -86,7 +86,7 @@ options:
     type: bool
     default: false
   compression_level:
-    description: Of the safety copy, 1 (fast) to 9 (small).
+    description: Of the safety copy, 0 (none), 1 (fast) to 9 (small).
     type: int
     default: 1
   retries:

@@ -17,7 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.arguments import argument_spec
+from ..module_utils.arguments import argument_spec, ranged
 from ..module_utils.case_common import run_id_of
 from ..module_utils.cluster import first_line
 from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
@@ -43,7 +43,7 @@ GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 def checked_arguments(args: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
     """The arguments, converted and with defaults; core checks them for modules only. The empty text, as a survey sends it, means unset."""
     given = {key: value for key, value in args.items() if not is_unset(value)}
-    for problem in unfit_values(given, spec):
+    for problem in unfit_values(given, ranged(spec)):
         raise AnsibleActionFail(str(problem))
     result = ArgumentSpecValidator(spec).validate(given)
     if result.error_messages:

@@ -12,7 +12,7 @@ import yaml
 pytest.importorskip("ansible")
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.dataminer.web.plugins.module_utils.arguments import ALL, argument_spec
+from ansible_collections.dataminer.web.plugins.module_utils.arguments import ALL, RANGES, argument_spec
 from ansible_collections.dataminer.web.plugins.module_utils.settings import SETTINGS
 from ansible_collections.dataminer.web.plugins.plugin_utils.action import checked_arguments, unfit_values
 
@@ -103,9 +103,14 @@ def test_a_wrong_value_is_told_with_what_is_needed(name: str, value: object, nee
     assert name in str(problem)
 
 
-def test_an_option_of_a_module_tells_the_same() -> None:
-    with pytest.raises(AnsibleActionFail, match=r"compression_level can't be what it is .* Found: 'x', a str .* Needed: a whole number"):
-        checked_arguments({"compression_level": "x"}, argument_spec("backup"))
+@pytest.mark.parametrize(("value", "found"), [("x", "'x', a str"), (10, "10, an int")])
+def test_an_option_of_a_module_tells_the_same(value: object, found: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=f"compression_level can't be what it is .* Found: {found} .* Needed: a whole number from 0 to 9"):
+        checked_arguments({"compression_level": value}, argument_spec("backup"))
+
+
+def test_every_range_is_that_of_an_option() -> None:
+    assert RANGES.keys() <= {name for spec in ALL.values() for name in spec}
 
 
 def test_expressions_take_the_default_for_an_empty_text() -> None:
