@@ -77,6 +77,7 @@ def test_the_next_attempt_backs_up_what_is_left(windows: Lane) -> None:
     assert contents(windows.home / "backups" / "one.zip") == {"Dashboards/a.json": b"aaaa"}
 
 
+@pytest.mark.long
 def test_a_file_gets_held_during_a_backup(windows: Lane) -> None:
     with contextlib.ExitStack() as later:
         with backing_up(windows, IMPATIENCE):
@@ -128,6 +129,7 @@ def test_a_file_vanishes_during_a_preparation(windows: Lane) -> None:
     assert place(windows, "Dashboards/b.json").read_bytes() == b"bbbb"
 
 
+@pytest.mark.long
 def test_a_file_gets_held_during_a_preparation(windows: Lane) -> None:
     """It is named, and nothing is left of what was prepared."""
     with contextlib.ExitStack() as later:
@@ -223,6 +225,7 @@ def test_an_undo_outwaits_a_lock_while_a_file_vanishes(windows: Lane) -> None:
     assert (restore.content(), restore.state()) == (MIGRATED, "undone")
 
 
+@pytest.mark.long
 def test_a_file_gets_held_during_an_undo(windows: Lane) -> None:
     """It is named, all others are put back, and once it is free the undo is repeated. It is read-only still."""
     restore = Restore(windows)

@@ -22,9 +22,14 @@ param()
 $ErrorActionPreference = 'Stop'
 Add-Type -AssemblyName System.Runtime.Serialization
 
-# Cmdlets of an engine that brings its own, besides those of its core.
+# Cmdlets of an engine that brings its own, besides those of its core. Without what takes longer to open than most scripts take to run, and no script of
+# ours uses: drives (Get-Item; they have .NET's classes) and formats of what is shown to people.
 function Get-SessionState {
     $state = [Management.Automation.Runspaces.InitialSessionState]::CreateDefault2()
+    $kept = @(foreach ($provider in $state.Providers) { if ($provider.Name -ne 'FileSystem') { $provider } })
+    $state.Providers.Clear()
+    foreach ($provider in $kept) { $state.Providers.Add($provider) }
+    $state.Formats.Clear()
     foreach ($command in (Get-Command -CommandType Cmdlet)) {
         if ($command.ImplementingType -and -not $state.Commands[$command.Name].Count) {
             $state.Commands.Add([Management.Automation.Runspaces.SessionStateCmdletEntry]::new($command.Name, $command.ImplementingType, $null))

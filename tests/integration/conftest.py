@@ -22,11 +22,6 @@ MakeSite = Callable[..., Site]
 MakeWindowsSite = Callable[..., WindowsSite]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first: those that begin late would be waited for alone."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     """Creates one cluster or, for a list of options, several, in one inventory.
