@@ -29,8 +29,9 @@ from .vendor import BACKUPS, MemorySource, ZipStyle, select, write_zip
 INSTALLER = "Program Files (x86)/Skyline Communications/Skyline Taskbar Utility/SLTaskbarUtility.exe"
 _TESTS = Path(__file__).resolve().parents[1]
 _NOISE = {CALLS, machine.STATE_LOCK, machine.UPGRADE_LOCK}  # written by reading, too
+# it needs the standard library only, and starts often
 _LAUNCHER = """\
-#!{interpreter}
+#!{interpreter} -SE
 import sys
 
 sys.path.insert(0, {tests!r})
