@@ -847,7 +847,7 @@ def test_inventory_says_where_everything_is(three: Cluster) -> None:
         assert row["dataminer_cluster"] == "pluto"
         assert os.access(row["dataminer_installer"], os.X_OK)
         assert os.access(row["dataminer_host_command"], os.X_OK)
-        assert agent.installer.read_text("utf-8").startswith(f"#!{sys.executable}\n")
+        assert agent.installer.read_text("utf-8").startswith(f"#!{sys.executable} -SE\n")
         assert (Path(row["dataminer_root"]) / "DMS.xml").is_file()
         assert Path(row["dataminer_work_dir"]) == agent.home / "Web Work"
         assert Path(row["dataminer_backup_dir"]) == agent.home / "Web Backups"
