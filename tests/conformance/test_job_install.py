@@ -37,8 +37,6 @@ while ([IO.File]::Exists([IO.Path]::Combine($home_, 'hold'))) { [Threading.Threa
 exit $code
 """
 
-pytestmark = pytest.mark.apart  # an installer inherits what its job has
-
 
 def spec(lane: Lane, *, code: int = 0, **more: Any) -> dict[str, Any]:
     """An install by a program that the lane's machine can run."""
@@ -62,6 +60,7 @@ def noted(lane: Lane, run_id: str) -> bool:
     return lane.engine is None or (lane.home / "work" / "jobs" / run_id / "installer.json").exists()
 
 
+@pytest.mark.apart  # the installer inherits what its job has
 @pytest.mark.parametrize("code", [0, 10])
 def test_an_install_that_succeeds(host: Lane, code: int) -> None:
     status = host.run(spec(host, code=code, about={"web_before": "10.5.3"}))
@@ -108,6 +107,7 @@ def test_an_install_that_fails_shows_the_end_of_its_log(host: Lane) -> None:
     )
 
 
+@pytest.mark.apart
 def test_output_is_shown_where_there_is_no_log(host_here: Lane) -> None:
     status = host_here.run(spec(host_here, packages_dir=host_here.home / "elsewhere"))
     assert (status.result or {})["log_tail"] == "the installer says hello\n"
@@ -148,6 +148,7 @@ def test_progress_shows_the_last_line_of_the_log(host: Lane) -> None:
     assert host.follow("i1").state == "done"
 
 
+@pytest.mark.apart
 def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> None:
     """Nobody starts a second one, the same work attaches, and afterwards the next may start."""
     (host.home / "hold").touch()
@@ -167,6 +168,7 @@ def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> N
 
 
 @in_an_engine
+@pytest.mark.apart
 def test_an_installer_whose_job_was_killed_before_it_was_noted(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by its name, so that nobody starts a second one beside it."""
     replace_in_job(monkeypatch, "Write-JsonFile $note (Get-ProcessMark $process)", "[Threading.Thread]::Sleep(-1)", "job_install")

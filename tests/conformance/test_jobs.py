@@ -16,8 +16,6 @@ from harness import until
 from test_job_install import installs, spec
 from trees import ordinary, write
 
-pytestmark = pytest.mark.apart
-
 
 @contextlib.contextmanager
 def running(host: Lane, run_id: str) -> Iterator[None]:
@@ -73,6 +71,7 @@ def test_a_record_that_is_held_for_a_moment_makes_no_job_unknown(windows: Lane, 
     assert windows.agent.poll("i1").state == "done"
 
 
+@pytest.mark.apart
 def test_delivered_twice_it_runs_once(host: Lane) -> None:
     """A connection that repeats a call, while the job runs and after it."""
     with running(host, "i1"):
@@ -83,6 +82,7 @@ def test_delivered_twice_it_runs_once(host: Lane) -> None:
     assert installs(host) == 1
 
 
+@pytest.mark.apart
 def test_the_same_work_attaches_and_another_is_refused(host: Lane) -> None:
     with running(host, "i1"):
         attached = host.agent.start(host.told(spec(host)), "i2")
@@ -129,6 +129,7 @@ def test_who_started_it_is_told(host: Lane) -> None:
     assert scanned["job"] is None
 
 
+@pytest.mark.apart
 def test_a_scan_sees_the_running_job(host: Lane) -> None:
     with running(host, "i1"):
         job = host.scan()["job"]
