@@ -20,12 +20,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import lines
+import unstarted
 from ansible_collections.dataminer.web.plugins.module_utils.host import Host
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from harness import ON_WINDOWS, Engine, EngineMissing, posix_engine, windows_engine, wine_prefix
 from inside import INSIDE
+from unstarted import pytest_runtest_protocol  # noqa: F401 (a hook)
 
 try:
     import fcntl
@@ -256,4 +258,5 @@ def _windows_lane(engine: Engine, here: Path, *, apart: bool) -> Iterator[Lane]:
     try:
         yield scripted_lane("windows", home, native, engine, [program], apart=apart)
     finally:
+        unstarted.note(home)
         shutil.rmtree(home, ignore_errors=True)
