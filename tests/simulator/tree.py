@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from . import webfiles
 from .content import APPS, DAY, AppSpec, Entry, Size, Tree, filler, generate, migrate_tree
@@ -132,20 +132,16 @@ def _write_configuration(root: Path, spec: TreeSpec, index: int) -> None:
     write(root / "DataMiner.xml", dataminer_xml(spec.members[index]).encode(), when)
 
 
-def _quoted(text: str) -> str:
-    return f'"{escape(text)}"'
-
-
 def dms_xml(spec: TreeSpec, index: int) -> str:
     """DMS.xml as the agent with that index has it: its own entry comes first and names no id, and the redirects hold a password."""
     own, others = spec.members[index], [member for number, member in enumerate(spec.members) if number != index]
     seen = local_text(spec.now - 40 * DAY, spec)
-    rows = [f"<Cluster name={_quoted(spec.cluster)}/>", f"<DMA ip={_quoted(own.address)} timestamp={_quoted('')}/>"]
+    rows = [f"<Cluster name={quoteattr(spec.cluster)}/>", f"<DMA ip={quoteattr(own.address)} timestamp={quoteattr('')}/>"]
     for member in others:
         rows.append(f'<DMA ip="{member.address}" id="{member.id}" timestamp="{seen}" contacted_once="TRUE" lostContact="{seen}"/>')
     rows += [*_failover_rows(spec, own), "<Redirects>"]
     for member in others:
-        via, secret = f"https://{member.address}/APIGateway", _quoted(SECRETS[0])
+        via, secret = f"https://{member.address}/APIGateway", quoteattr(SECRETS[0])
         rows.append(f'   <Redirect to="{member.address}" via="{via}" user="svc" pwd={secret}/>')
     rows += ["</Redirects>"]
     return "\r\n".join(
@@ -167,7 +163,7 @@ def dataminer_xml(member: Member) -> str:
         f'<DataMiner id="{member.id}" disableElementIP="false">',
         '  <AlarmSocket port="5024"/>',
         '  <LDAP nonDomainLDAP="true" host="dc.pluto.example" port="389" username="cn=bind"',
-        f'      password={_quoted(SECRETS[1])} auth="" namingContext="DC=pluto,DC=example"/>',
+        f'      password={quoteattr(SECRETS[1])} auth="" namingContext="DC=pluto,DC=example"/>',
         '  <ProcessOptions protocolProcesses="5"/>',
         "</DataMiner>",
         "",
