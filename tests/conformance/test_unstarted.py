@@ -18,7 +18,7 @@ def home(tmp_path):
     unstarted.note(tmp_path)
 """
 TESTS = """
-import itertools, pytest
+import pytest
 
 begun = dict.fromkeys(("once", "always", "otherwise"), 0)
 

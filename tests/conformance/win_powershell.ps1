@@ -13,7 +13,7 @@ Reads one request a line from standard input, answers one line on standard outpu
 The answer has changed, failed, result, output, error, warning, verbose, debug, information, diff, and msg when check mode skipped the script.
 Kept of the module: Hashtable and Object[] parameters, $Ansible with Changed true unless set, the check mode gate, -WhatIf and -Confirm for
 scripts with SupportsShouldProcess, refusal of undeclared parameters, depth, dates as text, enums as three facts, error records.
-Not kept: standard output of native programs, sensitive parameters, chdir, creates, removes.
+Not kept: standard output of native programs, sensitive parameters, chdir, creates, removes, drives, formats.
 
 Of its own: "language_mode" locks the runspace down.
 #>
@@ -26,9 +26,7 @@ Add-Type -AssemblyName System.Runtime.Serialization
 # ours uses: drives (Get-Item; they have .NET's classes) and formats of what is shown to people.
 function Get-SessionState {
     $state = [Management.Automation.Runspaces.InitialSessionState]::CreateDefault2()
-    $kept = @(foreach ($provider in $state.Providers) { if ($provider.Name -ne 'FileSystem') { $provider } })
-    $state.Providers.Clear()
-    foreach ($provider in $kept) { $state.Providers.Add($provider) }
+    $state.Providers.Remove('FileSystem', $null)
     $state.Formats.Clear()
     foreach ($command in (Get-Command -CommandType Cmdlet)) {
         if ($command.ImplementingType -and -not $state.Commands[$command.Name].Count) {

@@ -141,7 +141,7 @@ def formatting(env: Environment) -> list[list[str]]:
 def types(env: Environment) -> list[list[str]]:
     """The plugins under the name they are imported by; the scripts of the tests, and what tests share, as the scripts they are."""
     plugins = [env.tool("mypy"), "-p", PACKAGE]
-    return [plugins, [env.tool("mypy"), "tests/tools"], [env.tool("mypy"), "tests/simulator", "tests/integration"]]
+    return [plugins, [env.tool("mypy"), "tests/tools", "tests/simulator", "tests/integration"]]
 
 
 def yaml(env: Environment) -> list[list[str]]:

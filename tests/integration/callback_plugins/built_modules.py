@@ -22,7 +22,7 @@ from types import CodeType
 from typing import Any
 
 from ansible import constants
-from ansible._internal._templating._jinja_bits import AnsibleEnvironment, _TemplateCompileContext
+from ansible._internal._templating._jinja_bits import _TEMPLATE_OVERRIDE_FIELD_NAMES, AnsibleEnvironment, _TemplateCompileContext
 from ansible.executor.module_common import _CachedModule
 from ansible.plugins.callback import CallbackBase
 
@@ -79,7 +79,8 @@ def _kept_compile(environment: AnsibleEnvironment, source: Any, *args: Any, **op
     if not isinstance(source, str) or args or options or type(environment) is not AnsibleEnvironment:
         return _plain_compile(environment, source, *args, **options)
     context = _TemplateCompileContext.current(optional=True)
-    key = repr((environment.block_start_string, environment.variable_start_string, environment.trim_blocks, context, source))
+    settings = [getattr(environment, name) for name in _TEMPLATE_OVERRIDE_FIELD_NAMES]  # as Ansible tells its lexers apart
+    key = repr((settings, context, source))
     path = Path(os.environ[FOLDER], f"{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}.template")
     try:
         return marshal.loads(path.read_bytes())
