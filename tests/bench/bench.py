@@ -62,11 +62,13 @@ def race_restores(race: Race, contest: Contest, home: Path, root: Path, rounds: 
     work.backup(jobs, root, folder)
     path = folder / "bench.zip"
     sums = jobs.run(work.verify_spec(path), "verify")
-    trees = {(name, number): changed(root, folder / f"{name}-{number}") for number in range(rounds) for name in ("ours", "theirs")}
+    names = (*contest.unpackers, RESTORE)
+    trees = {(name, number): changed(root, folder / f"tree-{number}" / str(turn)) for number in range(rounds) for turn, name in enumerate(names)}
     for number in range(rounds):
-        race.run(contest.unpack_peer, partial(contest.unpacker, path, trees["theirs", number]))
-        race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees["ours", number]), part=STOPPED)
-    for name in ("ours", "theirs"):
+        for name, unpack in contest.unpackers.items():
+            race.run(name, partial(unpack, path, trees[name, number]))
+        race.run(RESTORE, partial(work.restore, contest.jobs(folder / f"work-{number}"), path, sums, trees[RESTORE, number]), part=STOPPED)
+    for name in names:
         check_same(root, trees[name, 0])
 
 

@@ -36,7 +36,7 @@ def contest() -> Contest:
         packers=packers,
         pack_peer=ZIP,
         unpack_peer=UNZIP,
-        unpacker=unzip_command,
+        unpackers={UNZIP: unzip_command},
         jobs=jobs,
         peak=peak_memory,
         backup_target=0.5,

@@ -24,14 +24,14 @@ OURS, RESTORE, STOPPED = "backup", "prepare + commit + release", "  the web serv
 class Contest:
     """An adapter of the port and what people use in its place.
 
-    `packers` and `unpacker` take the folder to pack and an empty one, or a zip and the folder to restore. Targets are of the peer's time.
+    `packers` and `unpackers` take the folder to pack and an empty one, or a zip and the folder to restore. Targets are of the peer's time.
     """
 
     name: str
     packers: dict[str, Callable[[Path, Path], object]]
     pack_peer: str
     unpack_peer: str
-    unpacker: Callable[[Path, Path], object]
+    unpackers: dict[str, Callable[[Path, Path], object]]
     jobs: Callable[[Path], Jobs]
     peak: Callable[[Path, dict[str, Any], str], tuple[int, dict[str, Any]]]  # the most memory of one job in bytes, and its result
     backup_target: float
