@@ -7,7 +7,6 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.arguments import argument_spec
 from ..module_utils.cluster import barrier
 from ..module_utils.left_behind import left_behind, left_behind_text
 from ..plugin_utils.action import checked_arguments
@@ -22,7 +21,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        params = checked_arguments(self._task.args, argument_spec("cluster_barrier"))
+        params = checked_arguments(self._task.args, "cluster_barrier")
         view = ClusterView(task_vars or {}, cluster=params["cluster"], members=())
         results = {name: view.result(name, params["results"]) for name in view.here}
         judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"])

@@ -10,7 +10,6 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.arguments import argument_spec
 from ..module_utils.outcome import PHASES, AgentRun, Names, cluster_paragraphs, is_good, summarise
 from ..module_utils.page import ClusterPage
 from ..module_utils.report import AgentSummary
@@ -29,7 +28,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        params = checked_arguments(self._task.args, argument_spec("cluster_report"))
+        params = checked_arguments(self._task.args, "cluster_report")
         check, purpose = bool(self._task.check_mode), params["purpose"]
         names = Names(modules=params["module_names"], web_processes=params["web_processes"])
         document: dict[str, Any] = {"purpose": purpose, "check_mode": check, "clusters": {}}

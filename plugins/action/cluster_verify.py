@@ -8,7 +8,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
 from ..module_utils.cluster import FAIL, InStep, in_step, processes_text, restarted, restored_alike
 from ..module_utils.errors import DataMinerError
@@ -28,7 +27,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        params = checked_arguments(self._task.args, argument_spec("cluster_verify"))
+        params = checked_arguments(self._task.args, "cluster_verify")
         view = ClusterView(task_vars or {}, cluster=params["cluster"], members=())
         try:
             expected = optional_version(params["expected"], "expected")

@@ -8,7 +8,6 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.arguments import argument_spec
 from ..module_utils.losses_text import differing_items, losing, losses_count, losses_text
 from ..module_utils.restore import loss_code
 from ..plugin_utils.action import checked_arguments
@@ -26,7 +25,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        params = checked_arguments(self._task.args, argument_spec("restore_gate"))
+        params = checked_arguments(self._task.args, "restore_gate")
         view = ClusterView(variables, cluster=params["cluster"], members=())
         chosen = {name: view.result(name, params["results"]) or {} for name in view.here}
         missing = [f"{name}: {problem}" for name in view.here if (problem := problem_of(view.result(name, params["results"])))]

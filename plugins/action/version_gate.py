@@ -10,7 +10,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.arguments import argument_spec
 from ..module_utils.case_common import optional_version
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate import evaluate
@@ -41,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # before its own arguments, which have other names than the variables that people set
         if wrong := unfit_settings(self._templar.template, variables):
             raise AnsibleActionFail("Nothing was changed. " + "; ".join(map(str, wrong)))
-        params = checked_arguments(self._task.args, argument_spec("version_gate"))
+        params = checked_arguments(self._task.args, "version_gate")
         view = ClusterView(variables, cluster=params["cluster"], members=params["members"])
         try:
             request = self._request(params, view)

@@ -1,7 +1,10 @@
 # Copyright: (c) dataminer.web contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The arguments of the modules, once for modules and actions. Documentation stands in doc_fragments and in the modules."""
+"""The arguments of the modules, once for modules and actions. Documentation stands in doc_fragments and in the modules.
+
+`range` of an option is the least that a number may be, and the most or None. Ansible doesn't know that word: `argument_spec` leaves it out.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ JOB: Spec = {
     "run_id": {"type": "str"},
     "owner": {"type": "str"},
     "wait": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 2700},
-    "poll_interval": {"type": "int", "default": 5},
+    "timeout": {"type": "int", "default": 2700, "range": (1, None)},
+    "poll_interval": {"type": "int", "default": 5, "range": (0, None)},
     "gate": {"type": "dict"},
     "seen": {"type": "str"},
     "follow": {"type": "dict"},
@@ -37,8 +40,8 @@ JOB: Spec = {
 CONTENT: Spec = {"versions": {"type": "str", "choices": ["auto", "all", "latest"], "default": "auto"}}
 
 ZIP: Spec = {
-    "compression_level": {"type": "int", "default": 1},
-    "retries": {"type": "int", "default": 2},
+    "compression_level": {"type": "int", "default": 1, "range": (0, 9)},
+    "retries": {"type": "int", "default": 2, "range": (0, None)},
 }
 
 INSTALLER = {
@@ -60,7 +63,7 @@ BACKUP: Spec = {
     **JOB,
     **CONTENT,
     **ZIP,
-    "keep": {"type": "int", "default": 5},
+    "keep": {"type": "int", "default": 5, "range": (1, None)},
     "before": {"type": "raw"},
 }
 
@@ -92,7 +95,7 @@ RESTORE: Spec = {
     "leftovers": {"type": "str", "choices": ["keep", "quarantine"], "default": "keep"},
     "mtime": {"type": "str", "choices": ["now", "keep"], "default": "now"},
     "web_service": {"type": "str", "default": "W3SVC"},
-    "deadline": {"type": "int", "default": 900},
+    "deadline": {"type": "int", "default": 900, "range": (1, None)},
     "again": {"type": "bool", "default": False},
 }
 
@@ -108,8 +111,8 @@ VERSION_GATE: Spec = {
     "members": {"type": "list", "elements": "str", "default": []},
     "results": {"type": "str", "default": "dataminer_scan"},
     "allow_partial": {"type": "bool", "default": False},
-    "clock_skew": {"type": "int", "default": 60},
-    "timeout": {"type": "int", "default": 2700},
+    "clock_skew": {"type": "int", "default": 60, "range": (0, None)},
+    "timeout": JOB["timeout"],
     "dashboard_gateway": {"type": "bool"},
     "daas": {"type": "bool", "default": False},
     "allow_reboot": {"type": "bool", "default": False},
@@ -158,23 +161,6 @@ ALL: dict[str, Spec] = {
 }
 
 
-# the least that a number may be, and the most, or None: Ansible's own check of arguments knows no ranges
-RANGES: dict[str, tuple[float, float | None]] = {
-    "timeout": (1, None),
-    "poll_interval": (0, None),
-    "compression_level": (0, 9),
-    "retries": (0, None),
-    "keep": (1, None),
-    "deadline": (1, None),
-    "clock_skew": (0, None),
-}
-
-
-def ranged(spec: Spec) -> Spec:
-    """The same with `range` where an option has one: not for Ansible, which doesn't know that word."""
-    return {name: {**option, "range": RANGES[name]} if name in RANGES else option for name, option in spec.items()}
-
-
 def argument_spec(module: str) -> Spec:
     """A copy for one module, to hand to Ansible."""
-    return copy.deepcopy(ALL[module])
+    return copy.deepcopy({name: {word: what for word, what in option.items() if word != "range"} for name, option in ALL[module].items()})

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import arguments
-from .arguments import AGENT, CONTENT, NAMES, UPGRADE, Spec, ranged
+from .arguments import AGENT, BACKUP, CONTENT, NAMES, RESTORE, UPGRADE, VERSION_GATE, Spec
 from .errors import InvalidInput, described
 
 _KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "list": "a list", "dict": "a mapping"}
 _ELEMENTS = {"int": "a list of whole numbers", "str": "a list of texts"}
 _TEXT: Spec = {"text": {"type": "str"}}
-_BACKUP, _RESTORE, _GATE = (ranged(spec) for spec in (arguments.BACKUP, arguments.RESTORE, arguments.VERSION_GATE))
 
 SETTINGS: Spec = {
     **{f"dataminer_{name}": spec for name, spec in AGENT.items() if name != "agent"},
@@ -26,28 +24,28 @@ SETTINGS: Spec = {
     "dataminer_package_folder": {"type": "path"},
     "dataminer_package_sha256": UPGRADE["sha256"],
     "dataminer_package_rate": {"type": "float", "range": (0.001, None)},
-    "dataminer_timeout": _BACKUP["timeout"],
-    "dataminer_poll_interval": _BACKUP["poll_interval"],
+    "dataminer_timeout": BACKUP["timeout"],
+    "dataminer_poll_interval": BACKUP["poll_interval"],
     "dataminer_backup_versions": CONTENT["versions"],
-    "dataminer_compression_level": _BACKUP["compression_level"],
-    "dataminer_retries": _BACKUP["retries"],
-    "dataminer_backup_keep": _BACKUP["keep"],
-    "dataminer_backup_before": _BACKUP["before"],
+    "dataminer_compression_level": BACKUP["compression_level"],
+    "dataminer_retries": BACKUP["retries"],
+    "dataminer_backup_keep": BACKUP["keep"],
+    "dataminer_backup_before": BACKUP["before"],
     "dataminer_installer": UPGRADE["installer"],
     "dataminer_installer_arguments": UPGRADE["installer_arguments"],
     "dataminer_installer_success_codes": UPGRADE["success_codes"],
     "dataminer_gate_content": {"type": "bool"},
-    **{f"dataminer_{name}": _GATE[name] for name in ("allow_partial", "allow_reboot", "dashboard_gateway", "daas")},
-    "dataminer_clock_skew": _GATE["clock_skew"],
+    **{f"dataminer_{name}": VERSION_GATE[name] for name in ("allow_partial", "allow_reboot", "dashboard_gateway", "daas")},
+    "dataminer_clock_skew": VERSION_GATE["clock_skew"],
     "dataminer_reboot_timeout": {"type": "int", "range": (1, None)},
     "dataminer_reboot_test_command": _TEXT["text"],
-    "dataminer_backup": _RESTORE["backup"],
+    "dataminer_backup": RESTORE["backup"],
     "dataminer_accept_loss": _TEXT["text"],
-    "dataminer_safety_copy": _RESTORE["safety_copy"],
-    **{f"dataminer_restore_{name}": _RESTORE[name] for name in ("apps", "dashboards", "leftovers", "mtime", "again")},
-    "dataminer_restore_deadline": _RESTORE["deadline"],
+    "dataminer_safety_copy": RESTORE["safety_copy"],
+    **{f"dataminer_restore_{name}": RESTORE[name] for name in ("apps", "dashboards", "leftovers", "mtime", "again")},
+    "dataminer_restore_deadline": RESTORE["deadline"],
     "dataminer_restore_on_failure": {"type": "str", "choices": ["undo", "stop"]},
-    "dataminer_web_service": _RESTORE["web_service"],
+    "dataminer_web_service": RESTORE["web_service"],
     "dataminer_verify_expected": {"type": "raw"},
     "dataminer_verify_content_equal": {"type": "bool"},
     **{f"dataminer_{name}": spec for name, spec in NAMES.items()},

@@ -17,7 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.arguments import argument_spec, ranged
+from ..module_utils.arguments import ALL, argument_spec
 from ..module_utils.case_common import run_id_of
 from ..module_utils.cluster import first_line
 from ..module_utils.errors import UNREAD, DataMinerError, InvalidInput
@@ -40,12 +40,12 @@ _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
 
-def checked_arguments(args: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, converted and with defaults; core checks them for modules only. The empty text, as a survey sends it, means unset."""
+def checked_arguments(args: dict[str, Any], module: str) -> dict[str, Any]:
+    """A module's arguments, converted and with defaults; core checks them for modules only. The empty text, as a survey sends it, means unset."""
     given = {key: value for key, value in args.items() if not is_unset(value)}
-    for problem in unfit_values(given, ranged(spec)):
+    for problem in unfit_values(given, ALL[module]):
         raise AnsibleActionFail(str(problem))
-    result = ArgumentSpecValidator(spec).validate(given)
+    result = ArgumentSpecValidator(argument_spec(module)).validate(given)
     if result.error_messages:
         raise AnsibleActionFail("; ".join(result.error_messages))
     return dict(result.validated_parameters)
@@ -118,7 +118,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
     def _checked(self) -> dict[str, Any]:
         """The arguments. Where a variable of the roles is what is wrong, the error names that, and not the argument that it became."""
         try:
-            return checked_arguments(self._task.args, argument_spec(self.module))
+            return checked_arguments(self._task.args, self.module)
         except AnsibleActionFail:
             if wrong := unfit_settings(self._templar.template, self.variables):
                 raise AnsibleActionFail("; ".join(map(str, wrong))) from None
