@@ -36,6 +36,7 @@ class WindowsSite(Site):
     played: PlayedSite
     windows: bool = False
     tolerant: bool = False
+    local: bool = False
 
     def host(self, name: str) -> PlayedHost:
         return self.played.host(name)
