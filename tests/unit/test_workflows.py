@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -60,3 +61,21 @@ def test_a_lane_that_was_passed_over_fails_a_workflow(name):
     (command,) = [step["run"] for step in JOBS[name]["steps"] if step.get("name") == "Test"]
     (report,) = re.findall(r"--junitxml[= ](\S+)", command)
     assert command.splitlines()[-1] == f"python tests/tools/lanes.py {report}"
+
+
+def needed_to_collect():
+    """What the tests that run on Windows import from outside the standard library and the checkout, whatever they then skip."""
+    files = [ROOT / "tests" / "conftest.py", *(ROOT / "tests" / "conformance").glob("*.py")]
+    statements = [node for path in files for node in ast.parse(path.read_text(encoding="utf-8")).body]
+    names = {alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in statements if isinstance(node, ast.ImportFrom) and node.module}
+    ours = {path.stem for path in (*files, *(ROOT / "tests" / "tools").glob("*.py"))} | {"ansible_collections", "simulator"}
+    foreign = {name.partition(".")[0] for name in names} - ours - sys.stdlib_module_names
+    return {{"yaml": "pyyaml", "_pytest": "pytest"}.get(name, name) for name in foreign}
+
+
+@pytest.mark.parametrize("name", ["windows:references", "windows:scripts"])
+def test_the_jobs_on_windows_install_what_their_tests_import(name):
+    said = " ".join(step.get("run", "") for step in JOBS[name]["steps"])
+    installed = {re.match(r"[a-z]+", package)[0] for package in re.findall(r"'([a-z]+>=[^']+)'", said)}
+    assert needed_to_collect() == installed
