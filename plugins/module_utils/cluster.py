@@ -26,7 +26,7 @@ MODULES: Mapping[str, str] = MappingProxyType({"GQI DxM": "DataMiner GQI", "Web 
 WEB_PROCESSES = ("W3SVC", "w3wp", "DataMiner GQI", "DataMiner Web")
 """Processes that a web upgrade may restart: the web server's workers and the modules it brings. The default of dataminer_web_processes."""
 
-_MISSING = "missing"
+MISSING = "missing"
 _UNREAD = "not read"
 _APPLICATIONS = fold("Applications")
 _DASHBOARD = fold(".dmadb.json")
@@ -217,7 +217,7 @@ def _plain(what: str, values: Mapping[str, str | None], severity: Severity) -> I
 
 def module_versions(host: HostFacts, prefix: str) -> str:
     """Versions of the modules whose name begins with `prefix`, joined by a comma; "missing" where there is none."""
-    return ", ".join(sorted(_versions(host, prefix))) or _MISSING
+    return ", ".join(sorted(_versions(host, prefix))) or MISSING
 
 
 def _versions(host: HostFacts, prefix: str) -> list[str]:
@@ -248,7 +248,7 @@ def _content_differences(states: Mapping[str, AgentState], severity: Severity, r
     spelled = {key: row.path for rows in read.values() for key, row in rows.items()}
     titles = {fold(app.folder): app.title for state in states.values() for app in state.apps}
     for key in sorted(spelled):
-        digests = {name: rows[key].sha256[:_SHORT] if key in rows else _MISSING for name, rows in read.items()}
+        digests = {name: rows[key].sha256[:_SHORT] if key in rows else MISSING for name, rows in read.items()}
         if len({rows[key].sha256 if key in rows else None for rows in read.values()}) > 1:
             worse = FAIL if restored and restored.covers(key) else severity
             yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=worse)
@@ -269,7 +269,7 @@ def _odd_ones(digests: Mapping[str, str]) -> str:
     (most, count), *others = Counter(digests.values()).most_common()
     if others and others[0][1] == count:
         return "differs between the agents"
-    missing = [name for name, digest in digests.items() if digest == _MISSING != most]
+    missing = [name for name, digest in digests.items() if digest == MISSING != most]
     odd = [name for name, digest in digests.items() if digest != most and name not in missing]
     parts = [f"differs on {', '.join(odd)}"] if odd else []
     return " and ".join(parts + ([f"is missing on {', '.join(missing)}"] if missing else []))

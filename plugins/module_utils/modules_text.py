@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .agent import HostFacts
-from .cluster import module_versions
+from .cluster import MISSING, module_versions
 from .gate_rules import DCM, GQI
 from .version import Threshold, Version
 
@@ -21,12 +21,14 @@ _CUSTOM = r"C:\Program Files\Skyline Communications\DataMiner GQI\appsettings.cu
 
 def modules_text(agents: Iterable[tuple[str, HostFacts | None]], goal: Version | None, names: Mapping[str, str]) -> str:
     """What is there on each agent, and what to do about each module for the version that the agents went back to."""
+    found = list(agents)
+    nowhere = {what for what, prefix in names.items() if all(host and module_versions(host, prefix) == MISSING for _, host in found)}
     return "\n".join(
         [
             _NOT_DONE,
-            *(f"  {name}: {_there(host, names)}" for name, host in agents),
+            *(f"  {name}: {_there(host, names)}" for name, host in found),
             "Do this on every agent, before users come back:",
-            *(f"  {what}: {_to_do(goal, since, folder)}" for what, since, folder in MODULES),
+            *(f"  {what}: {_to_do(goal, since, folder, there=what not in nowhere)}" for what, since, folder in MODULES),
             f"  Keep {_CUSTOM}; restart W3SVC afterwards.",
         ]
     )
@@ -38,9 +40,11 @@ def _there(host: HostFacts | None, names: Mapping[str, str]) -> str:
     return ", ".join(f"{what} {module_versions(host, prefix)}" for what, prefix in names.items())
 
 
-def _to_do(goal: Version | None, since: Threshold, folder: str) -> str:
+def _to_do(goal: Version | None, since: Threshold, folder: str, *, there: bool) -> str:
     """Uninstalling comes first whatever the target is: a lower MSI over a newer one may corrupt the installation."""
     reached = since.reached(goal) if goal else None
+    if reached is False and not there:
+        return f"none was found to uninstall (by dataminer_module_names), and there is no MSI of it for {goal} (since {since})"
     if reached is False:
         return f"uninstall it only. There is no MSI of it for {goal} (since {since})"
     reinstall = "uninstall the current one, then install that MSI"

@@ -250,6 +250,11 @@ def test_that_no_other_process_restarted_is_told_and_that_nobody_looked() -> Non
     assert "DMA4):" not in said
 
 
+def with_modules(*names: str) -> AgentState:
+    modules = tuple(Module(name=name, version="10.5.9", code=f"{{{name}}}") for name in names)
+    return replace(AFTER, host=replace(state().host, modules=modules))  # type: ignore[type-var]
+
+
 @pytest.mark.parametrize(
     ("target", "gqi", "dcm"),
     [
@@ -263,7 +268,8 @@ def test_that_no_other_process_restarted_is_told_and_that_nobody_looked() -> Non
     ],
 )
 def test_what_to_do_about_each_module_goes_by_the_target(target: str | None, gqi: str, dcm: str) -> None:
-    said = text(run(dataminer_gate={**OK, "target": target, **BACK}), purpose="downgrade").splitlines()
+    after = with_modules("DataMiner GQI", "DataMiner Web")
+    said = text(run(after=after, dataminer_gate={**OK, "target": target, **BACK}), purpose="downgrade").splitlines()
     assert gqi in next(line for line in said if line.startswith("  GQI DxM: "))
     assert dcm in next(line for line in said if line.startswith("  Web DcM: "))
 
@@ -291,6 +297,18 @@ def test_a_restore_says_that_modules_were_not_reinstalled_and_which_are_there() 
     assert "NOT reinstalled" in said
     assert "DMA1: GQI DxM 10.5.9" in said
     assert "DMA2: module versions weren't read" in said
+
+
+def test_nobody_is_told_to_uninstall_what_no_agent_has() -> None:
+    gqi = with_modules("DataMiner GQI")
+    gate = {**OK, "target": "10.5.6 (CU0)", **BACK}
+    both = text(run(after=gqi, dataminer_gate=gate), run("DMA2", after=gqi, dataminer_gate=gate), purpose="downgrade")
+    assert "  Web DcM: none was found to uninstall (by dataminer_module_names), and there is no MSI of it for 10.5.6 (CU0)" in both
+    assert "  GQI DxM: make sure that the MSI of 10.5.6 (CU0) is in" in both
+    one = text(run(after=gqi, dataminer_gate=gate), run("DMA2", after=with_modules("DataMiner Web"), dataminer_gate=gate), purpose="downgrade")
+    assert "  Web DcM: uninstall it only." in one
+    unread = text(run(after=gqi, dataminer_gate=gate), run("DMA2", before=None, after=None), purpose="downgrade")
+    assert "  Web DcM: uninstall it only." in unread
 
 
 def test_the_status_tells_where_each_fact_was_read() -> None:
