@@ -224,12 +224,13 @@ def _runtime(case: Case, major: int, *, missing: Callable[..., Finding]) -> Find
 
 def core_features(case: Case) -> Finding:
     """A web newer than its server works, without what needs the newer core; going back takes away what the newer web brought."""
-    web = case.web if case.request.purpose == STATUS else case.target
+    what, web = ("web", case.web) if case.request.purpose == STATUS else ("target", case.target)
     if web is None or case.server is None:
         return not_applicable("the server version or the web version is unknown")
-    found = f"web {web}, server {case.server}"
+    found = f"{what} {web}, server {case.server}"
     if case.direction is Direction.DOWNGRADE:
-        return warned(found, remedy=f"expect that what came after {web} is no longer available, and that users notice")
+        gone = f"expect that what came after {web} is no longer available, and that users notice"
+        return warned(f"web {case.web}, {found}", required="what newer web apps brought goes with them", remedy=gone)
     newer = direction_of(case.server, web)
     if newer is Direction.UPGRADE:
         return warned(found, remedy="expect that what needs a newer core isn't available until the server is upgraded too")

@@ -107,6 +107,13 @@ def test_a_downgrade_takes_new_functions_away() -> None:
     told = row(judge(state(server="10.6.1", web="10.6.4"), purpose="downgrade", target="10.5.4"), "core-features")
     assert told.verdict is WARN
     assert "no longer available" in told.remedy
+    assert told.found == "web 10.6.4 (CU0), target 10.5.4 (CU0), server 10.6.1 (CU0)"
+
+
+def test_a_target_is_told_from_what_is_installed() -> None:
+    assert row(judge(state(server="10.5.4", web="10.5.4"), target="10.5.6"), "core-features").found == "target 10.5.6 (CU0), server 10.5.4 (CU0)"
+    status = judge(state(server="10.5.4", web="10.5.6"), purpose="status", target=None)
+    assert row(status, "core-features").found == "web 10.5.6 (CU0), server 10.5.4 (CU0)"
 
 
 @pytest.mark.parametrize(("web", "expected"), [("10.5.5", WARN), ("10.5.4", PASS)])
