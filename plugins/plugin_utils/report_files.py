@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ def write_report(path: str, document: dict[str, Any], pages: Sequence[ClusterPag
     """A page for `.html`, both for a folder, else JSON; gives what was written. Whole or not at all: somebody may be reading the last one."""
     now = datetime.now(tz=UTC)
     about = {"purpose": document["purpose"], "check": document["check_mode"]}
-    page = report_page(pages, **about, made=f"{now:%Y-%m-%d %H:%M} UTC", by=f"{getpass.getuser()}@{socket.gethostname()}")
+    page = report_page(pages, **about, made=f"{now:%Y-%m-%d %H:%M} UTC", by=f"{_user()}@{socket.gethostname()}")
     texts = {".json": json.dumps(document, indent=2, ensure_ascii=False) + "\n", ".html": page}
     place = Path(path)
     if path.endswith("/") or place.is_dir():
@@ -31,6 +32,14 @@ def write_report(path: str, document: dict[str, Any], pages: Sequence[ClusterPag
     for target, text in wanted.items():
         _publish(target, text)
     return [str(target) for target in wanted]
+
+
+def _user() -> str:
+    """In a container the account often has a number only: then the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # what it raises then, before Python 3.13 and since
+        return f"uid {os.getuid()}"
 
 
 def _publish(target: Path, text: str) -> None:
