@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import shortcut
 from conftest import MakeSite
-from playbook import Run, Site, changed_paths, installs, scenarios, target, until
+from playbook import ROOT, Run, Site, changed_paths, installs, scenarios, target, until
 from shortcut import Contents
 from simulator import edits
 from simulator.cluster import Agent
@@ -147,6 +147,20 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
     assert again.changed == 0
     assert again.verdicts() == dict.fromkeys(wanted, "unchanged")
     assert site.trees() == trees
+
+
+def test_the_playbook_in_the_docs_puts_back_what_the_last_restore_replaced(make_site: MakeSite, tmp_path: Path) -> None:
+    site, _contents = upgraded(make_site, agents=1)
+    migrated = site.cluster.digest("DMA1")
+    assert site.play("downgrade_restore", variables=target(site.cluster, OLD)).rc == 0
+    (example,) = re.findall(r"^```yaml\n(- name: Put back .*?)^```$", (ROOT / "docs/troubleshooting.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "undo.yml").write_text(example, "utf-8")
+
+    paths = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks" / "collections")}
+    run = site.play(str(tmp_path / "undo"), variables={"dataminer_target_version": OLD}, env=paths)
+
+    assert run.rc == 0, run.text
+    assert site.cluster.digest("DMA1") == migrated
 
 
 def test_killed_after_the_vendor_deleted_the_wanted_zip(make_site: MakeSite) -> None:

@@ -135,6 +135,7 @@ def test_every_variable_that_an_example_sets_can_be_set(name):
 def test_every_name_of_the_collection_exists(name):
     folders = {path.stem for pattern in ("plugins/modules/*.py", "roles/*", "playbooks/*.yml") for path in ROOT.glob(pattern)}
     folders |= {path.stem for pattern in ("plugins/modules", "plugins/action") for path in (ROOT / pattern).glob("*.py")}
+    folders |= set(yaml.safe_load(text("meta/runtime.yml"))["action_groups"])
     assert {found for found in NAME.findall(text(name)) if found not in folders} == set()
 
 
