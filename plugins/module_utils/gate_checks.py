@@ -96,7 +96,8 @@ def dashboard_gateway(without_jobs: Threshold, without_ticketing: Threshold) -> 
         folders += [name for name, gone in (("Jobs", without_jobs), ("Ticketing", without_ticketing)) if not gone.reached(request.goal)]
         remedy = f"afterwards, copy these folders of Webpages to a Dashboard Gateway by hand: {', '.join(folders)}"
         if request.dashboard_gateway is None:
-            return warned("not known whether there is a Dashboard Gateway", remedy=f"if there is one: {remedy}")
+            silenced = "if there is none, set dataminer_dashboard_gateway to false"
+            return warned("not known whether there is a Dashboard Gateway", remedy=f"if there is one: {remedy}; {silenced}")
         return warned("there is a Dashboard Gateway", remedy=remedy)
 
     return check

@@ -176,6 +176,7 @@ def test_a_dashboard_gateway_is_refreshed_by_hand(target: str, folders: set[str]
     assert told.remedy.startswith(f"{said}afterwards, copy these folders of Webpages")
     assert {name for name in ("Jobs", "Ticketing") if name in told.remedy} == folders
     assert "API (keep its web.config), App, Auth, Dashboard, Monitoring, SharedComponents" in told.remedy
+    assert told.remedy.endswith("if there is none, set dataminer_dashboard_gateway to false") == (gateway is None)
 
 
 def test_without_a_dashboard_gateway_there_is_nothing_to_say() -> None:
