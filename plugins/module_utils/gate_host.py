@@ -259,7 +259,7 @@ def _scan_errors(case: Case) -> Finding:
 
 
 _ROOT = "set dataminer_root to the DataMiner folder of this agent; is DataMiner installed there?"
-_LANGUAGE = "exempt the account from the policy (AppLocker, WDAC) that restricts PowerShell, or use another account"
+_LANGUAGE = "where AppLocker restricts PowerShell, exempt the account or use another; App Control (WDAC) holds for every account: change its policy"
 _FACTS = "on a POSIX host, set dataminer_host_command; on Windows, see the scan's errors"
 _JOURNAL = "run downgrade_restore.yml for that version again: it recovers the restore before anything else; the web server may still be stopped"
 _WAIT = "wait until it has ended, then run again"
