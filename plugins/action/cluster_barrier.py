@@ -24,7 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         params = checked_arguments(self._task.args, "cluster_barrier")
         view = ClusterView(task_vars or {}, cluster=params["cluster"], members=())
         results = {name: view.result(name, params["results"]) for name in view.here}
-        judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"])
+        judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"], gone=view.gone)
         result.update(changed=False, phase=params["phase"], agents=list(view.here), problems=[f"{name}: {what}" for name, what in judged.problems])
         result["left_behind"] = {}
         if not judged.ok:

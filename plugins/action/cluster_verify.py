@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.case_common import optional_version
-from ..module_utils.cluster import FAIL, InStep, in_step, processes_text, restarted, restored_alike
+from ..module_utils.cluster import FAIL, LEFT, InStep, in_step, processes_text, restarted, restored_alike
 from ..module_utils.errors import DataMinerError
 from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView
@@ -37,11 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             text = f"Would verify that {', '.join(view.here)} run {expected or 'one web version'}"
             result.update(changed=False, in_step=None, differences=[], restarted=[], msg=text)
             return result
-        unread = [
-            f"{reading.name} ({reading.problem})"
-            for reading in (view.reading(name, params["results"]) for name in view.here)
-            if reading.state is None
-        ]
+        unread = [f"{name} ({problem})" for name in view.here if (problem := _unread(view, name, params["results"]))]
         after = view.states(params["results"])
         judged = in_step(
             after,
@@ -61,6 +57,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _would_change(view: ClusterView) -> bool:
         keys = ("dataminer_upgrade_result", "dataminer_restore_committed")
         return any((view.result(name, key) or {}).get("would") for name in view.here for key in keys)
+
+
+def _unread(view: ClusterView, name: str, key: str) -> str | None:
+    """Why nothing is known of an agent now: of one that left the run, what was read may be from before the change."""
+    return view.reading(name, key).problem or (LEFT if name in view.gone else None)
 
 
 def _processes(view: ClusterView, after: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -31,6 +31,7 @@ _UNREAD = "not read"
 _APPLICATIONS = fold("Applications")
 _DASHBOARD = fold(".dmadb.json")
 NO_RESULT = "no result (unreachable or skipped)"
+LEFT = "it failed in another task, and left this run"
 _SHORT = 12  # characters of a digest that people compare
 _OVERRIDE = "look at Upgrades/VersionHistory.txt and Upgrades/Packages on the agent, and name its version in dataminer_web_version"
 
@@ -299,9 +300,15 @@ def _process_name(name: str) -> str:
     return name.casefold().removesuffix(".exe")
 
 
-def barrier(*, cluster: str, agents: Iterable[str], results: Mapping[str, Mapping[str, Any] | None], phase: str) -> Barrier:
-    """Whether every one of `agents` has a successful result of the phase. An agent without a result has none: unreachable or skipped, not well."""
-    problems = tuple((name, problem) for name in agents if (problem := _problem(results.get(name))))
+def barrier(
+    *, cluster: str, agents: Iterable[str], results: Mapping[str, Mapping[str, Any] | None], phase: str, gone: Collection[str] = ()
+) -> Barrier:
+    """Whether every one of `agents` has a successful result of the phase, and is there for the next one.
+
+    An agent without a result has none: unreachable or skipped, not well. Those that are `gone` will do no more in this play, and what they succeeded
+    in may be an earlier play's.
+    """
+    problems = tuple((name, problem) for name in agents if (problem := _problem(results.get(name)) or (LEFT if name in gone else None)))
     return Barrier(ok=not problems, cluster=cluster, phase=phase, problems=problems)
 
 

@@ -10,7 +10,8 @@ short_description: Stop a whole cluster when a phase failed on one of its agents
 version_added: 0.1.0
 author: dataminer.web contributors (@dataminer-web)
 description:
-  - Looks at the result of a phase on every agent of the cluster that this run works on, and fails on each of them when one has no success.
+  - Looks at the result of a phase on every agent of the cluster that this run works on, and fails on each of them when one has no success,
+    or failed in another task and has left the run.
   - Other clusters of the inventory go on.
   - Needs the strategy C(linear), so that all agents have ended the phase.
   - Runs on the controller and changes nothing.

@@ -28,6 +28,8 @@ class ClusterView:
     def __init__(self, variables: Mapping[str, Any], *, cluster: str, members: Iterable[str]) -> None:
         self.hostvars = variables.get("hostvars") or {}
         self.play = tuple(str(name) for name in variables.get("ansible_play_hosts_all") or ())
+        present = variables.get("ansible_play_hosts")
+        self.present = frozenset(self.play if present is None else map(str, present))
         self.cluster = cluster
         candidates = sorted({str(name) for name in members} | set(self.play))
         self.agents = tuple(name for name in candidates if self.cluster_of(name) == cluster)
@@ -36,6 +38,11 @@ class ClusterView:
     def here(self) -> tuple[str, ...]:
         """The cluster's agents that this run works on."""
         return tuple(name for name in self.agents if name in self.play)
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Those of them that failed in a task, of whichever role, or in an earlier play: no later task runs on them."""
+        return tuple(name for name in self.here if name not in self.present)
 
     def cluster_of(self, name: str) -> str:
         """As a text, as modules are told of it: YAML makes a number of some names."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("ansible")
 
+from ansible_collections.dataminer.web.plugins.action.cluster_verify import _unread as unread
+from ansible_collections.dataminer.web.plugins.module_utils.gate_values import Reading
 from ansible_collections.dataminer.web.plugins.plugin_utils.cluster_view import ClusterView, problem_of
 
 
@@ -31,6 +34,20 @@ def test_agents_are_those_of_the_same_cluster_within_and_outside_the_run() -> No
     seen = view(a=host(), b=host("mars"), out1=host(), out2=host("mars"))
     assert seen.agents == ("a", "out1")
     assert seen.here == ("a",)
+
+
+def test_agents_that_failed_have_left_the_run() -> None:
+    """Ansible names those that are still in it; where it names none, in a test or by hand, all are."""
+    variables = {"hostvars": {"a": host(), "b": host()}, "ansible_play_hosts_all": ["a", "b"]}
+    assert ClusterView({**variables, "ansible_play_hosts": ["a"]}, cluster="pluto", members=()).gone == ("b",)
+    assert ClusterView({**variables, "ansible_play_hosts": []}, cluster="pluto", members=()).gone == ("a", "b")
+    assert ClusterView(variables, cluster="pluto", members=()).gone == ()
+
+
+def test_what_was_read_of_an_agent_that_left_the_run_does_not_tell_that_it_is_in_step() -> None:
+    readings = {"a": Reading(name="a", state=None), "b": Reading(name="b", state=None), "c": Reading(name="c", state=None, problem="failed: boom")}
+    seen = SimpleNamespace(reading=lambda name, _key: readings[name], gone=("b", "c"))
+    assert [unread(seen, name, "dataminer_after") for name in readings] == [None, "it failed in another task, and left this run", "failed: boom"]
 
 
 def test_hosts_without_a_cluster_are_one_cluster() -> None:
