@@ -145,6 +145,23 @@ def test_pattern_that_matches_nothing(one: Site) -> None:
     assert "-e dataminer_hosts=" in run.said
 
 
+def test_pattern_in_the_inventory(site: Site) -> None:
+    """The play doesn't see it: it would work on other agents than were meant, and on none with a green job where no group has the usual name."""
+    site.tell("DMA2", dataminer_hosts="DMA2")
+    run = refused(site)
+    assert "Found DMA2; the run would work on dataminer" in run.said
+
+    text = site.inventory.read_text("utf-8")
+    site.inventory.write_text(text.replace("\ndataminer:\n", "\nproduction:\n"), "utf-8")
+    (site.dir / "group_vars").mkdir()
+    (site.dir / "group_vars" / "all.yml").write_text("dataminer_hosts: production\n", "utf-8")
+    run = refused(site)
+    assert "dataminer_hosts is set in the inventory, where a play doesn't see it" in run.said
+
+    run = site.play("cluster_status", variables={"dataminer_hosts": "production"})
+    assert run.rc == 0, run.text
+
+
 def test_limit_that_matches_no_agent(one: Site) -> None:
     """Here by a limit to a host that is no agent; Ansible itself refuses one that matches no host at all."""
     with one.inventory.open("a", encoding="utf-8") as stream:

@@ -17,7 +17,8 @@ from ansible_collections.dataminer.web.plugins.module_utils.settings import SETT
 from ansible_collections.dataminer.web.plugins.plugin_utils.action import checked_arguments, unfit_values
 
 ROOT = Path(__file__).resolve().parents[2]
-WIRING = {"dataminer_purpose", "dataminer_upgrade_after_phase", "dataminer_upgrade_after_results"}  # set by playbooks, not by people
+# set by playbooks, not by people
+WIRING = {"dataminer_play_hosts", "dataminer_purpose", "dataminer_upgrade_after_phase", "dataminer_upgrade_after_results"}
 MARK = re.compile(r"\b(dataminer_\w+) \| default\((?:'([^']*)'|(\w+)), true\)")
 
 
