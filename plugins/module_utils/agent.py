@@ -29,18 +29,16 @@ _HEADER_KEYS = ("created", "agent", "cluster", "server_version", "web_version", 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionFact:
-    """A version and where it was read; `version` is None where it couldn't be, then `source` says why."""
+    """A version and where it was read, or None and why it wasn't. `read`: what the agent's own files say, where the inventory names it instead."""
 
     version: Version | None
     source: str
+    read: VersionFact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryLine:
-    """A line of VersionHistory.txt.
-
-    `earliest` and `latest` bound the moment in UTC: the file holds local time, and the offset then is unknown by an hour.
-    """
+    """A line of VersionHistory.txt. `earliest` and `latest` bound the moment in UTC: the file holds local time, the offset is unknown by an hour."""
 
     version: Version
     local: datetime

@@ -144,11 +144,14 @@ def _told(host: Host, args: Args, status: JobStatus, target: Version) -> Result:
 
 
 def _not_reached(state: AgentState, target: Version) -> InstallFailed:
+    read = state.web.read
     return InstallFailed(
         "The installer ended well, but the agent doesn't run the wanted web version",
-        found=f"{state.web.version or 'no version'} ({state.web.source})",
+        found=f"{state.web.version or 'no version'} ({state.web.source})" + (f"; read: {read.version or 'none'} ({read.source})" if read else ""),
         needed=str(target),
-        remedy="compare with the About box; where progress.log says success in other words, set dataminer_progress_success_pattern",
+        remedy="take dataminer_web_version out of the inventory, or set it to what the About box shows now: it wins over what is read"
+        if read
+        else "compare with the About box; where progress.log says success in other words, set dataminer_progress_success_pattern",
     )
 
 

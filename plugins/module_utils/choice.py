@@ -19,7 +19,7 @@ from .entry_names import fold
 from .errors import AmbiguousBackup, BackupInvalid, InvalidInput, InvalidVersion, NoBackup
 from .manifest import format_time, parse_time
 from .package import FULL, WEB
-from .version import Content, Version, same_release, web_content
+from .version import Content, Version, is_newer, same_release, web_content
 
 TARGET = "target"
 LATEST = "latest"
@@ -144,7 +144,7 @@ class Background:
     def last_downgrade(self, moment: datetime) -> tuple[_Event, _Event] | None:
         """What set the web version last before the moment, and what before that, where that was a newer version."""
         done = sorted((event for event in self.events if event.certain and event.latest < moment), key=lambda event: event.latest)
-        return (done[-2], done[-1]) if done[1:] and _is_newer(done[-2].version, done[-1].version) else None
+        return (done[-2], done[-1]) if done[1:] and is_newer(done[-2].version, done[-1].version) else None
 
 
 def _differ(a: object, b: str | None) -> bool:
@@ -289,12 +289,6 @@ def _overrides(later: _Event, earlier: _Event, moment: datetime) -> bool:
     if later.local and earlier.local:
         return later.local > earlier.local
     return later.earliest > earlier.latest
-
-
-def _is_newer(a: Version, b: Version) -> bool:
-    if a.web_ordinal is not None and b.web_ordinal is not None:
-        return a.web_ordinal > b.web_ordinal
-    return a > b
 
 
 class _Table:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from .agent import InstalledPackage, VersionFact
-from .gate_values import DOWNGRADE, STATUS, UPGRADE, Case, ClusterCase, Direction, Finding, Request, denied, not_applicable, passed, warned
+from .gate_values import CHANGES, DOWNGRADE, STATUS, UPGRADE, Case, ClusterCase, Direction, Finding, Request, denied, not_applicable, passed, warned
 from .package import FULL, WEB
 from .readiness import has_reached
 from .version import Threshold, Version, least_month, same_release
@@ -111,7 +111,18 @@ def server_known(case: Case) -> Finding:
 
 
 def web_known(case: Case) -> Finding:
-    return _known(case.state.web)
+    """What the inventory names stays, whatever is installed: then the agent never seems to run the target, and its backups bear the wrong version."""
+    fact, target = case.state.web, case.target
+    finding = _known(fact)
+    if fact.read is None or fact.version is None:
+        return finding
+    read = fact.read.version
+    found = f"{finding.found}; read: {read or 'none'} ({fact.read.source})"
+    if case.request.purpose in CHANGES and target is not None and same_release(fact.version, target) is not True:
+        return warned(found, remedy="once the target is installed, take dataminer_web_version out of the inventory, or set it to the target")
+    if read is not None and same_release(read, fact.version) is False:
+        return warned(found, remedy="take dataminer_web_version out of the inventory, unless the About box shows what it says")
+    return passed(found)
 
 
 def _known(fact: VersionFact) -> Finding:

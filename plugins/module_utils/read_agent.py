@@ -80,8 +80,8 @@ class _Reading:
             language_mode=scan.text_or_none("language_mode"),
             root=root.text("path"),
             root_exists=root.flag("exists"),
-            server=_override(server_version, "server") or server_fact(history, missing),
-            web=_override(web_version, "web") or web_fact(history, packages),
+            server=_override(server_version, "server", server_fact(history, missing)),
+            web=_override(web_version, "web", web_fact(history, packages)),
             web_api=scan.text_or_none("web_api"),
             history=history,
             packages=packages,
@@ -154,11 +154,11 @@ def digest_of(text: object) -> str | None:
     return digest if isinstance(digest, str) else None
 
 
-def _override(text: str | None, which: str) -> VersionFact | None:
+def _override(text: str | None, which: str, read: VersionFact) -> VersionFact:
     """What the inventory says; it wins, because an operator knows what no file tells."""
     if text is None or text == "":
-        return None
-    return VersionFact(version=Version.parse(text), source=f"the inventory names the {which} version")
+        return read
+    return VersionFact(version=Version.parse(text), source=f"the inventory names the {which} version", read=read)
 
 
 def _offset(clock: _Node) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from .agent import AgentState, BackupFile, InstalledPackage
 from .backup import not_counted, problem_of_backup
 from .errors import InvalidVersion
-from .version import Version, same_release
+from .version import Version, is_newer, same_release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,5 +81,9 @@ def _doubtful(row: BackupFile) -> bool:
 
 def suspect(state: AgentState) -> str | None:
     """What a backup made now should say against itself, or None."""
-    failed = failed_attempt(state)
-    return f"made after a failed install of {failed.package.version}: its content may be half migrated" if failed else None
+    failed, read = failed_attempt(state), state.web.read
+    if failed:
+        return f"made after a failed install of {failed.package.version}: its content may be half migrated"
+    if read is None or read.version is None or state.web.version is None or not is_newer(read.version, state.web.version):
+        return None
+    return f"made while the inventory named web version {state.web.version}, where {read.version} was read: its content may be migrated"

@@ -189,6 +189,13 @@ def web_content(a: Version, b: Version) -> Content:
     return Content.SAME if a.web_ordinal == b.web_ordinal else Content.DIFFERENT
 
 
+def is_newer(a: Version, b: Version) -> bool:
+    """Whether the web content of `a` is newer; where the months can't be compared, the numbers are."""
+    if a.web_ordinal is not None and b.web_ordinal is not None:
+        return a.web_ordinal > b.web_ordinal
+    return a > b
+
+
 def least_month(version: Version) -> int:
     """The raw month, of any version; an unknown CU counts as CU0."""
     return 10_000 * version.major + 12 * version.minor + (version.patch or (version.cu or 0) + 3)

@@ -65,3 +65,14 @@ def test_an_agent_that_runs_the_version_needs_no_package(tmp_path: Path) -> None
     host = Racing(tmp_path / "work", work="of another")
     told = upgrade(host, {**arguments(tmp_path), "package": None, "version": "10.5.9", "web_version": "10.5.9"}, check=False)  # type: ignore[arg-type]
     assert (told["changed"], told["msg"]) == (False, "Web version 10.5.9 (CU0) is already installed")
+
+
+@pytest.mark.parametrize(
+    ("named", "words"), [("10.5.6", "take dataminer_web_version out of the inventory"), (None, "set dataminer_progress_success_pattern")]
+)
+def test_an_agent_whose_version_the_inventory_names_never_seems_to_get_there(tmp_path: Path, named: str | None, words: str) -> None:
+    host = Racing(tmp_path / "work", work="of another")
+    with pytest.raises(InstallFailed, match="doesn't run the wanted web version") as told:
+        upgrade(host, {**arguments(tmp_path), "web_version": named}, check=False)  # type: ignore[arg-type]
+    assert words in told.value.remedy
+    assert ("; read: none" in told.value.found) is (named is not None)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.agent import VersionFact
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
-from gate_agents import V, history, installed, judge, package, row, state, verdict
+from gate_agents import V, history, installed, judge, package, row, state, verdict, version_fact
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 
@@ -268,6 +269,27 @@ def test_an_unknown_version_names_the_variable_to_set(fact: str, rule: str, vari
     assert verdict(gate, rule) is expected
     assert variable in row(gate, rule).remedy
     assert "VersionHistory.txt is missing" in row(gate, rule).found
+
+
+@pytest.mark.parametrize(
+    ("named", "read", "purpose", "expected", "words"),
+    [
+        ("10.5.4", "10.5.4", "upgrade", WARN, "once the target is installed"),
+        ("10.5.4", None, "upgrade", WARN, "read: none"),
+        ("10.5.4", "10.5.5", "upgrade", WARN, "read: 10.5.5"),
+        ("10.5.5", "10.5.5", "upgrade", PASS, "the inventory"),
+        ("10.5.5", "10.5.4", "upgrade", WARN, "unless the About box shows what it says"),
+        ("10.5.4", "10.5.5", "status", WARN, "unless the About box shows what it says"),
+        ("10.5.4", "10.5.4", "status", PASS, "the inventory"),
+    ],
+)
+def test_a_version_that_the_inventory_names_stays_whatever_is_installed(
+    named: str, read: str | None, purpose: str, expected: Verdict, words: str
+) -> None:
+    fact = VersionFact(version=V(named), source="the inventory names the web version", read=version_fact(read))
+    gate = judge(replace(state(), web=fact), purpose=purpose)
+    assert verdict(gate, "web-version") is expected
+    assert words in f"{row(gate, 'web-version').found} {row(gate, 'web-version').remedy}"
 
 
 HISTORIES: list[tuple[str, dict[str, Any], Verdict]] = [

@@ -13,7 +13,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.errors import Refuse
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
 from ansible_collections.dataminer.web.plugins.module_utils.readiness import has_reached, latest_attempt, no_backup_needed, own_backups, suspect
-from gate_agents import NOW, V, state
+from gate_agents import NOW, V, state, version_fact
 
 HOUR = timedelta(hours=1)
 
@@ -49,6 +49,14 @@ def test_an_agent_that_runs_the_version_has_reached_it() -> None:
 def test_a_failed_attempt_afterwards_means_that_it_has_not() -> None:
     packages = (install("10.5.9.0-1", hours_ago=3), install("10.5.9.0-1", hours_ago=1, completed=False))
     assert not has_reached(agent("10.5.9", packages=packages), V("10.5.9"))
+
+
+@pytest.mark.parametrize(("read", "doubt"), [("10.5.9", True), ("10.5.6", False), ("10.5.4", False), (None, False)])
+def test_a_backup_under_a_version_that_the_inventory_still_names_says_so(read: str | None, doubt: bool) -> None:
+    """The content was migrated to what was installed since; restored for the version named, it would be taken for the one from before."""
+    named = replace(version_fact("10.5.6"), read=version_fact(read))
+    said = suspect(replace(agent("10.5.6"), web=named))
+    assert (said is not None and "the inventory named web version 10.5.6 (CU0), where 10.5.9 (CU0) was read" in said) is doubt
 
 
 def test_an_attempt_stopped_by_its_prerequisites_touched_nothing() -> None:
