@@ -42,7 +42,7 @@ options:
     description: Server version of the agent, where it can't be read or is read wrongly.
     type: raw
   web_version:
-    description: 'Web version of the agent, where it cannot be read or is read wrongly. It wins over what is read, also once another one is installed.'
+    description: 'Web version of the agent, where it cannot be read or is read wrongly. It wins over what is read, also after an install.'
     type: raw
   progress_success_pattern:
     description:

@@ -46,6 +46,8 @@ def _limit(case: ClusterCase) -> Findings:
     if not left_out:
         return _once(passed("the run covers the whole cluster"))
     found = f"left out of this run: {', '.join(left_out)}"
+    if case.request.purpose == STATUS:
+        return _once(warned(found, remedy="run it for all: whether they are in step with the others isn't known"))
     if case.request.purpose == BACKUP:
         return _once(warned(found, remedy="run it for the others too: a restore needs a backup of every agent"))
     if case.request.allow_partial:
@@ -230,7 +232,7 @@ _CLOCKS = "synchronise the clocks: DataMiner decides by time which file is newer
 
 CLUSTER_RULES = (
     ClusterRule("read", "every agent of the cluster is read", "collection", _read, _READ, denies=PURPOSES),
-    ClusterRule("limit", "the whole cluster in one run", "collection", _limit, _LIMIT, purposes=WORK),
+    ClusterRule("limit", "the whole cluster in one run", "collection", _limit, _LIMIT),
     ClusterRule("forks", "as many forks as agents", "collection", _forks, _FORKS, purposes=WORK),
     ClusterRule("dms", "DMS.xml and DataMiner.xml are readable", "collection", _dms, _DMS),
     ClusterRule("missing", "every agent of DMS.xml is in the inventory", "collection", _missing, _MISSING),

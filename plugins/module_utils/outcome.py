@@ -279,7 +279,8 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     good = [run for run in runs if is_good(run.results, purpose=purpose)]
     bad = [run.name for run in runs if run not in good]
     if purpose == "status" and not bad:
-        return f"{len(good)} of {len(runs)} agents are in step. Before the first change, compare these facts with the About box of one agent."
+        first = "Before the first change, compare these facts with the About box of one agent."
+        return f"{len(good)} of {len(runs)} agents are in step{_unseen(runs)}. {first}"
     if stops := _would_stop(runs, purpose):
         return stops
     if not bad:
@@ -293,6 +294,13 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     if any(_denials(run) for run in runs):
         return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
+
+
+def _unseen(runs: Sequence[AgentRun]) -> str:
+    """Agents of the cluster that the status says nothing of: those that --limit leaves out, else those that only DMS.xml knows."""
+    found = {row["rule"]: row["found"] for run in runs for row in _gate_rows(run, Verdict.WARN)}
+    others = found.get("limit") or (f"in DMS.xml, and not read: {found['missing']}" if "missing" in found else "")
+    return f"; NOTHING IS KNOWN of others ({others})" if others else ""
 
 
 def _status_end(runs: Sequence[AgentRun], good: int, bad: Sequence[str]) -> str:

@@ -59,6 +59,7 @@ def test_no_agents_at_all_is_no_green_run() -> None:
         ("upgrade", ("a1",), True, WARN),
         ("downgrade", ("a1",), False, DENY),
         ("backup", ("a1",), False, WARN),
+        ("status", ("a1",), False, WARN),
     ],
 )
 def test_a_limit_needs_to_be_allowed(purpose: str, play: tuple[str, ...], partial: bool, expected: Verdict) -> None:

@@ -101,6 +101,22 @@ def test_a_run_on_a_part_of_a_cluster_says_that_it_is_out_of_step() -> None:
     assert last == "1 of 1 agents: the upgrade ended well. The cluster is OUT OF STEP until the others follow: left out of this run: DMA2."
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({}, ""),
+        ({"limit": "left out of this run: DMA2", "missing": "id 2 10.0.0.2"}, "; NOTHING IS KNOWN of others (left out of this run: DMA2)"),
+        ({"missing": "id 2 10.0.0.2"}, "; NOTHING IS KNOWN of others (in DMS.xml, and not read: id 2 10.0.0.2)"),
+        ({"clock": "DMA1 is 90 s ahead"}, ""),
+    ],
+)
+def test_a_status_of_a_part_of_a_cluster_says_of_whom_it_knows_nothing(rows: dict[str, str], words: str) -> None:
+    """A limit, or a slice of a job in AWX, whose inventory has no more agents than those of the slice."""
+    told = [{"rule": rule, "agent": None, "verdict": "warn", "found": found} for rule, found in rows.items()]
+    last = text(run(dataminer_gate={**OK, "rows": told}), purpose="status").splitlines()[-1]
+    assert last.startswith(f"1 of 1 agents are in step{words}. Before")
+
+
 LOST = {
     "kind": "dashboard",
     "title": "Sales",
