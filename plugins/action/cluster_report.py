@@ -62,5 +62,4 @@ def _clusters(variables: dict[str, Any]) -> Iterator[tuple[str, list[AgentRun]]]
 
 def _run(view: ClusterView, name: str) -> AgentRun:
     results = {key: view.result(name, key) for key in (*PHASES, "dataminer_barrier")}
-    before, after = view.reading(name, "dataminer_scan").state, view.reading(name, "dataminer_after").state
-    return AgentRun(name=name, results=results, before=before, after=after)
+    return AgentRun(name=name, results=results, before=view.before(name), after=view.reading(name, "dataminer_after").state)

@@ -12,11 +12,10 @@ from ..module_utils.case_common import optional_version
 from ..module_utils.cluster import FAIL, LEFT, InStep, in_step, processes_text, restarted, restored_alike
 from ..module_utils.errors import DataMinerError
 from ..plugin_utils.action import checked_arguments
-from ..plugin_utils.cluster_view import ClusterView
+from ..plugin_utils.cluster_view import FIRST, ClusterView
 from ..plugin_utils.installed_versions import comparable
 
 SHOWN = 50
-FIRST = "dataminer_scan"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -68,7 +67,7 @@ def _processes(view: ClusterView, after: dict[str, Any], params: dict[str, Any])
     """Which other processes restarted on each agent, in words, and a message of it; nothing where the agents were read once only."""
     if params["results"] == FIRST:
         return {"restarted": []}
-    before = view.states(FIRST)
+    before = {name: state for name in view.here if (state := view.before(name))}
     found = {name: restarted(before[name].host, after[name].host, except_for=params["web_processes"]) for name in after if name in before}
     words = {name: processes_text(names) for name, names in found.items()}
     return {

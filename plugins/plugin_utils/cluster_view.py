@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from ..module_utils.errors import DataMinerError
 from ..module_utils.gate_values import Reading
 
 LEFT_ALONE = "dataminer_scan_left_alone"
+FIRST = "dataminer_scan"
+RESTARTED = "dataminer_reboot_scan"
 BEFORE = "dataminer_package_checked"  # what an agent has to pass to be read at all
 
 
@@ -78,6 +81,13 @@ class ClusterView:
         rows = ((self.result(asker, LEFT_ALONE) or {}).get("results") or () for asker in self.play)
         row = next((row for found in rows for row in found if row.get("item") == name and not row.get("skipped")), None)
         return None if row is None else {**row, "failed": "scan" not in row}
+
+    def before(self, name: str) -> AgentState | None:
+        """The agent before the change. Where this run restarted it first its processes are those since: the change restarted none of the others."""
+        first, again = self.reading(name, FIRST), self.reading(name, RESTARTED)
+        if first.state is None or again.state is None or not (first.scanned_at and again.scanned_at and again.scanned_at > first.scanned_at):
+            return first.state
+        return replace(first.state, host=again.state.host)
 
     def states(self, key: str) -> dict[str, AgentState]:
         readings = [self.reading(name, key) for name in self.here]

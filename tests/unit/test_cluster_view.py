@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 pytest.importorskip("ansible")
 
 from ansible_collections.dataminer.web.plugins.action.cluster_verify import _unread as unread
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState
 from ansible_collections.dataminer.web.plugins.module_utils.gate_values import Reading
 from ansible_collections.dataminer.web.plugins.plugin_utils.cluster_view import ClusterView, problem_of
+from gate_agents import NOW, state
 
 
 class Explodes(dict[str, Any]):
@@ -24,6 +27,11 @@ class Explodes(dict[str, Any]):
 def view(cluster: str = "pluto", **hosts: Any) -> ClusterView:
     variables = {"hostvars": hosts, "ansible_play_hosts_all": [name for name in hosts if not name.startswith("out")]}
     return ClusterView(variables, cluster=cluster, members=list(hosts))
+
+
+def agent_with(mark: str) -> AgentState:
+    """Whose facts of the host bear a mark."""
+    return state(host={"runtimes": (mark,)})
 
 
 def host(cluster: str = "pluto", **results: Any) -> dict[str, Any]:
@@ -48,6 +56,28 @@ def test_what_was_read_of_an_agent_that_left_the_run_does_not_tell_that_it_is_in
     readings = {"a": Reading(name="a", state=None), "b": Reading(name="b", state=None), "c": Reading(name="c", state=None, problem="failed: boom")}
     seen = SimpleNamespace(reading=lambda name, _key: readings[name], gone=("b", "c"))
     assert [unread(seen, name, "dataminer_after") for name in readings] == [None, "it failed in another task, and left this run", "failed: boom"]
+
+
+@pytest.mark.parametrize(
+    ("restarted", "started"),
+    [
+        (None, "since the morning"),
+        (Reading(name="a", state=agent_with("since the restart"), scanned_at=NOW + timedelta(minutes=5)), "since the restart"),
+        (Reading(name="a", state=agent_with("since a restart of an earlier play"), scanned_at=NOW - timedelta(hours=1)), "since the morning"),
+        (Reading(name="a", state=None, problem="unreachable"), "since the morning"),
+    ],
+    ids=["not restarted", "restarted", "restarted in an earlier play", "silent since"],
+)
+def test_processes_of_an_agent_that_the_run_restarted_are_compared_with_those_since(
+    monkeypatch: pytest.MonkeyPatch, restarted: Reading | None, started: str
+) -> None:
+    """Else the change would seem to have restarted all there are."""
+    readings = {"dataminer_scan": Reading(name="a", state=agent_with("since the morning"), scanned_at=NOW), "dataminer_reboot_scan": restarted}
+    monkeypatch.setattr(ClusterView, "reading", lambda _view, _name, key: readings[key] or Reading(name="a", state=None, problem="never read"))
+    before = view(a=host()).before("a")
+    assert before is not None
+    assert before.host is not None
+    assert before.host.runtimes == (started,)
 
 
 def test_hosts_without_a_cluster_are_one_cluster() -> None:
