@@ -11,7 +11,23 @@ from itertools import combinations
 
 from .agent import AgentState, Cluster, Member, VersionFact
 from .entry_names import fold
-from .gate_values import BACKUP, CHANGES, PURPOSES, STATUS, WORK, ClusterCase, ClusterRule, Finding, Request, denied, not_applicable, passed, warned
+from .gate_values import (
+    BACKUP,
+    CHANGES,
+    PURPOSES,
+    STATUS,
+    UPGRADE,
+    WORK,
+    ClusterCase,
+    ClusterRule,
+    Finding,
+    Request,
+    denied,
+    not_applicable,
+    passed,
+    warned,
+)
+from .readiness import has_reached
 from .version import same_release
 
 Findings = list[tuple[str | None, Finding]]  # pylint: disable=unsupported-binary-operation
@@ -50,9 +66,16 @@ def _limit(case: ClusterCase) -> Findings:
         return _once(warned(found, remedy="run it for all: whether they are in step with the others isn't known"))
     if case.request.purpose == BACKUP:
         return _once(warned(found, remedy="run it for the others too: a restore needs a backup of every agent"))
-    if case.request.allow_partial:
-        return _once(warned(found, remedy="run it for the others too: all agents of a cluster must run the same web version"))
-    return _once(denied(found))
+    if not case.request.allow_partial:
+        return _once(denied(found))
+    if case.request.purpose == UPGRADE and all(_runs_goal(case, name) for name in left_out):
+        return _once(passed(f"{found}; they run {case.request.goal} already"))
+    return _once(warned(found, remedy="run it for the others too: all agents of a cluster must run the same web version"))
+
+
+def _runs_goal(case: ClusterCase, name: str) -> bool:
+    state, goal = case.states.get(name), case.request.goal
+    return state is not None and goal is not None and has_reached(state, goal)
 
 
 def _forks(case: ClusterCase) -> Findings:
