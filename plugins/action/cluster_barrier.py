@@ -24,7 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         params = checked_arguments(self._task.args, "cluster_barrier")
         view = ClusterView(task_vars or {}, cluster=params["cluster"], members=())
         results = {name: view.result(name, params["results"]) for name in view.here}
-        judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"], gone=view.gone)
+        judged = barrier(cluster=params["cluster"], agents=view.here, results=results, phase=params["phase"], gone=_gone(view, params["phase"]))
         result.update(changed=False, phase=params["phase"], agents=list(view.here), problems=[f"{name}: {what}" for name, what in judged.problems])
         result["left_behind"] = {}
         if not judged.ok:
@@ -35,3 +35,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 said.append(left_behind_text(result["left_behind"].items()))
             result.update(failed=True, msg=f"{'. '.join(said)}. {params['remedy']}".strip())
         return result
+
+
+def _gone(view: ClusterView, phase: str) -> list[str]:
+    """Without those that this barrier has just stopped: with few forks its verdict comes to some agents before it is asked by the others."""
+    stopped = ((name, view.result(name, "dataminer_barrier") or {}) for name in view.gone)
+    return [name for name, result in stopped if not (result.get("failed") and result.get("phase") == phase)]

@@ -59,8 +59,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 
 def _unread(view: ClusterView, name: str, key: str) -> str | None:
-    """Why nothing is known of an agent now: of one that left the run, what was read may be from before the change."""
-    return view.reading(name, key).problem or (LEFT if name in view.gone else None)
+    """Why nothing is known of an agent now: of one that left the run, unless by this verdict, what was read may be from before the change."""
+    left = name in view.gone and not (view.result(name, "dataminer_verified") or {}).get("failed")
+    return view.reading(name, key).problem or (LEFT if left else None)
 
 
 def _processes(view: ClusterView, after: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

@@ -53,9 +53,12 @@ def test_agents_that_failed_have_left_the_run() -> None:
 
 
 def test_what_was_read_of_an_agent_that_left_the_run_does_not_tell_that_it_is_in_step() -> None:
-    readings = {"a": Reading(name="a", state=None), "b": Reading(name="b", state=None), "c": Reading(name="c", state=None, problem="failed: boom")}
-    seen = SimpleNamespace(reading=lambda name, _key: readings[name], gone=("b", "c"))
-    assert [unread(seen, name, "dataminer_after") for name in readings] == [None, "it failed in another task, and left this run", "failed: boom"]
+    """With few forks the verdict comes to some agents first: those didn't leave before it."""
+    readings = {name: Reading(name=name, state=None) for name in "abd"} | {"c": Reading(name="c", state=None, problem="failed: boom")}
+    results = {"d": {"failed": True}}
+    seen: Any = SimpleNamespace(reading=lambda name, _key: readings[name], gone=("b", "c", "d"), result=lambda name, _key: results.get(name))
+    told = {name: unread(seen, name, "dataminer_after") for name in "abcd"}
+    assert told == {"a": None, "b": "it failed in another task, and left this run", "c": "failed: boom", "d": None}
 
 
 @pytest.mark.parametrize(
