@@ -248,11 +248,28 @@ def _content_differences(states: Mapping[str, AgentState], severity: Severity, r
         yield Difference(what="content wasn't read on every agent", values=dict.fromkeys(unread, _UNREAD), severity=severity)
     spelled = {key: row.path for rows in read.values() for key, row in rows.items()}
     titles = {fold(app.folder): app.title for state in states.values() for app in state.apps}
-    for key in sorted(spelled):
+    apart = {key for key in spelled if any(_counted_otherwise(key, rows) for rows in read.values())}
+    if apart:
+        counted = {name: f"{len(rows)} rows" for name, rows in read.items()}
+        yield Difference(
+            what="content that is counted by folder on one agent, and by file on another, wasn't compared", values=counted, severity=severity
+        )
+    for key in sorted(spelled.keys() - apart):
         digests = {name: rows[key].sha256[:_SHORT] if key in rows else MISSING for name, rows in read.items()}
         if len({rows[key].sha256 if key in rows else None for rows in read.values()}) > 1:
             worse = FAIL if restored and restored.covers(key) else severity
             yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=worse)
+
+
+def _counted_otherwise(key: str, rows: Mapping[str, object]) -> bool:
+    """Whether an agent whose rows these are has a folder in the place of a path, or what is in it: of very much content folders count as one."""
+    if key in rows:
+        return False
+    above = key
+    while above := above.rpartition("/")[0]:
+        if above in rows:
+            return True
+    return any(other.startswith(f"{key}/") for other in rows)
 
 
 def _item(path: str, titles: Mapping[str, str]) -> str:

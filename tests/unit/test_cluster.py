@@ -20,6 +20,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.apps import parse_ap
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import (
     Difference,
     InStep,
+    Restored,
     barrier,
     differing_backups,
     in_step,
@@ -226,6 +227,22 @@ def test_content_without_a_majority() -> None:
 def test_paths_compare_as_windows_does() -> None:
     found = in_step({"a": agent(content={"Applications/A1": "1" * 64}), "b": agent(content={"Applications/a1": "1" * 64})})
     assert found.differences == ()
+
+
+@pytest.mark.parametrize(("equal", "severity"), [(False, "news"), (True, "fail")])
+def test_content_that_is_counted_by_folder_on_one_agent_alone_is_missing_nowhere(equal: bool, severity: str) -> None:
+    """It is where an agent has more than its result may tell one by one. Right after a restore each of its dashboards would fail the verification."""
+    by_file = {"Applications/a1": "1" * 64, "Dashboards/Sub/one.dmadb.json": "2" * 64, "Dashboards/two.dmadb.json": "3" * 64}
+    by_folder = {"Applications/a1": "9" * 64, "Dashboards/Sub": "4" * 64, "Dashboards/two.dmadb.json": "3" * 64}
+    found = in_step(
+        {"dma1": agent(content=by_file), "dma2": agent(content=by_folder)},
+        expected_content_equal=equal,
+        restored=Restored(items=frozenset({"DASHBOARDS"}), behind=()),
+    )
+    assert [(difference.what, difference.severity) for difference in found.differences] == [
+        ("content that is counted by folder on one agent, and by file on another, wasn't compared", severity),
+        ('app "Sales" (a1) differs between the agents', severity),
+    ]
 
 
 @pytest.mark.parametrize(("contents", "equal", "count"), [([None, {}], False, 1), ([None, None], False, 0), ([None, None], True, 1)])
