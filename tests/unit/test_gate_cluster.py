@@ -157,7 +157,8 @@ def test_an_agent_that_was_not_read_may_be_the_missing_one() -> None:
     assert two.remedy == "read a2, a3 first: it may be one of the agents that nobody read. Add an agent to the inventory only if it is none of these"
     dumb = row(gate_of([*one, *within(a2=cluster(error="DMS.xml is unreadable"))]), "missing", None)
     assert "a2" in dumb.remedy
-    assert row(gate_of(one), "missing", None).remedy == "add the agent to the inventory, under the same cluster"
+    alone = row(gate_of(one), "missing", None).remedy
+    assert alone.startswith("add the agent to the inventory, under the same cluster; where it is there, see what dataminer_hosts selects")
 
 
 def view(number: int, *members: Member, **more: Any) -> Any:
