@@ -12,6 +12,7 @@ import codecs
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
@@ -50,6 +51,27 @@ def parse_version_history(text: str, offset_minutes: int) -> tuple[HistoryLine, 
 def version_history_problems(text: str, offset_minutes: int) -> tuple[str, ...]:
     """What is wrong with the lines of VersionHistory.txt that can't be read: one sentence each, naming the line's number."""
     return tuple(line for line in _history(text, offset_minutes) if isinstance(line, str))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadLine:
+    """A line of VersionHistory.txt whose version can't be read: what is wrong with it, and until when (UTC) it was written."""
+
+    problem: str
+    latest: datetime
+
+
+def unread_version(text: str, offset_minutes: int) -> UnreadLine | None:
+    """The newest line, where its time can be read and its version can't: then no older line tells what was installed last."""
+    newest = max((line.local for line in parse_version_history(text, offset_minutes)), default=datetime.min)
+    found = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        time, _separator, version = line.strip("\ufeff\0 \t").partition(";")
+        stand_in = _history_line(f"{time};10.0.0", number, offset_minutes)  # a version that can be read, to have the time
+        problem = _history_line(f"{time};{version}", number, offset_minutes)
+        if isinstance(stand_in, HistoryLine) and isinstance(problem, str) and stand_in.local >= newest:
+            newest, found = stand_in.local, UnreadLine(problem=problem, latest=stand_in.latest)
+    return found
 
 
 def _history(text: str, offset_minutes: int) -> Iterator[HistoryLine | str]:

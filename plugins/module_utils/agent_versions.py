@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .agent import HistoryLine, InstalledPackage, VersionFact
+from .agent_files import UnreadLine
 from .errors import InvalidInput
 from .package import FULL, WEB
 from .version import Version, same_release
@@ -91,6 +92,13 @@ def _field_failed(key: str, value: object) -> bool:
     if value is False:
         return bool(_BAD_FLAG.fullmatch(key))
     return isinstance(value, str) and bool(_WORD_KEY.search(key)) and bool(_BAD_WORD.fullmatch(value.strip()))
+
+
+def hidden_fact(unread: UnreadLine | None, packages: Sequence[InstalledPackage] = ()) -> VersionFact | None:
+    """No version, where the newest line of VersionHistory.txt can't be read and none of `packages` was surely installed after it; else None."""
+    if unread is None or any(p.completed and p.package.kind in (FULL, WEB) and _end(p) > unread.latest for p in packages):
+        return None
+    return VersionFact(version=None, source=f"{HISTORY}: {unread.problem}; it is the newest line, so no older one tells what runs now")
 
 
 def server_fact(history: Sequence[HistoryLine], missing: str) -> VersionFact:

@@ -29,8 +29,8 @@ from .agent import (
     RunningJob,
     VersionFact,
 )
-from .agent_files import parse_version_history, version_history_problems
-from .agent_versions import DEFAULT_SUCCESS_PATTERN, HISTORY, PACKAGES, failed_prerequisites, server_fact, success_test, web_fact
+from .agent_files import parse_version_history, unread_version, version_history_problems
+from .agent_versions import DEFAULT_SUCCESS_PATTERN, HISTORY, PACKAGES, failed_prerequisites, hidden_fact, server_fact, success_test, web_fact
 from .apps import App, parse_app
 from .errors import InvalidInput, InvalidScan
 from .manifest import read_head
@@ -72,6 +72,7 @@ class _Reading:
         scan, root = self.scan, self.scan.get("root")
         clock = scan.get("clock")
         history, missing = self.history(_offset(clock))
+        unread = unread_version(scan.get("texts").get("version_history").text_or_none("text") or "", _offset(clock))
         packages = tuple(package for row in scan.rows("packages") if (package := self.package(row)))
         host, job = scan.get("host"), scan.get("job")
         return AgentState(
@@ -80,8 +81,8 @@ class _Reading:
             language_mode=scan.text_or_none("language_mode"),
             root=root.text("path"),
             root_exists=root.flag("exists"),
-            server=_override(server_version, "server", server_fact(history, missing)),
-            web=_override(web_version, "web", web_fact(history, packages)),
+            server=_override(server_version, "server", hidden_fact(unread) or server_fact(history, missing)),
+            web=_override(web_version, "web", hidden_fact(unread, packages) or web_fact(history, packages)),
             web_api=scan.text_or_none("web_api"),
             history=history,
             packages=packages,

@@ -289,6 +289,31 @@ def test_just_outside_the_window_the_order_is_certain(ended: str, version: str) 
     assert str(read_agent(with_history(LINE_4, package(WEB_5, ended))).web.version) == version
 
 
+ODD_LINE = "2025-04-10 00:00:00;10.6.0.0-16000 custom"
+
+
+@pytest.mark.parametrize(
+    ("history", "packages", "server", "web"),
+    [
+        (f"{LINE_4}\n{ODD_LINE}", [], None, None),
+        (f"{ODD_LINE}\n{LINE_4}", [], None, None),
+        (f"{LINE_4}\n{ODD_LINE}", [package(WEB_5, "2025-04-01T00:00:00Z")], None, None),
+        (f"{LINE_4}\n{ODD_LINE}", [package(WEB_5, "2025-04-11T00:00:00Z")], None, "10.5.5 (CU0)"),
+        (f"{LINE_4}\n{ODD_LINE}", [package(WEB_5, "2025-04-11T00:00:00Z", FAILURE)], None, None),
+        (f"{ODD_LINE}\n2025-04-10 00:00:01;10.5.4.0-15588", [], "10.5.4 (CU0)", "10.5.4 (CU0)"),
+        (f"{LINE_4}\n2025-03-01 00:00:00;what?", [], "10.5.4 (CU0)", "10.5.4 (CU0)"),
+    ],
+)
+def test_no_older_line_tells_what_runs_where_the_newest_one_cannot_be_read(
+    history: str, packages: list[dict[str, Any]], server: str | None, web: str | None
+) -> None:
+    """It is that of a full upgrade, which overrides every web upgrade before it."""
+    state = read_agent(with_history(history, *packages))
+    assert (state.server.version and str(state.server.version), state.web.version and str(state.web.version)) == (server, web)
+    if server is None:
+        assert "'10.6.0.0-16000 custom' is not a DataMiner version; it is the newest line" in state.server.source
+
+
 def test_a_package_without_a_log_whose_check_failed_wasnt_installed() -> None:
     checks = [{"name": "PreRequisite-Result-VerifyDotNet.dll.json", "text": '{"Success": false}'}]
     state = read_agent(with_history(LINE_4, package(WEB_5, None, None, started="2025-04-27T00:00:00Z", checks=checks)))
