@@ -293,6 +293,8 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
         return _status_end(runs, len(good), bad)
     if any(_denials(run) for run in runs):
         return "DENIED: nothing was changed on this cluster. Do what the gate's table says, then run again."
+    if refused := _refused(runs, bad):
+        return f"STOPPED, with nothing installed or restored by this run: {refused}."
     return f"NOT DONE on {', '.join(bad)} ({len(good)} of {len(runs)} agents ended well). {remedy}"
 
 
@@ -315,9 +317,19 @@ def _would_stop(runs: Sequence[AgentRun], purpose: str) -> str:
     found = next((loss for run in runs if (loss := _unaccepted(run.results))), None)
     if found is None or any(failed_phase(run.results) for run in runs):
         return ""
+    return f"The {purpose} would STOP: {_loss(found)}."
+
+
+def _refused(runs: Sequence[AgentRun], bad: Sequence[str]) -> str:
+    """The loss that nobody accepted, where that is all that failed."""
+    losses = [loss for run in runs if (loss := _unaccepted(run.results)) and (failed_phase(run.results) or ("",))[0] == PHASES["dataminer_loss"]]
+    return _loss(losses[0]) if losses and len(losses) == len(bad) else ""
+
+
+def _loss(found: Mapping[str, Any]) -> str:
     them = "it" if found["changes"] == "1 change" else "them"
     where = f"{found['changes']} would be lost on {', '.join(found['agents'])}"
-    return f"The {purpose} would STOP: {where}; to accept {them}, run it with -e dataminer_accept_loss={found['code']}."
+    return f"{where}; to accept {them}, run it with -e dataminer_accept_loss={found['code']}"
 
 
 def _lost(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:

@@ -117,6 +117,7 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
     assert refused.rc != 0
     assert site.webs() == dict.fromkeys(wanted, NEW)
     assert {name: site.cluster.digest(name) for name in wanted} == before
+    assert "STOPPED, with nothing installed or restored by this run: " in refused.summary, refused.summary
     assert "LOST if this is restored" in refused.text
     assert f"version {draft} isn't known to the backup" in refused.text
     assert "NOT reinstalled" not in refused.summary, "nothing was installed, so there is nothing to reinstall"

@@ -139,6 +139,22 @@ def test_a_dry_run_with_a_loss_that_nobody_accepted_says_that_it_would_stop() ->
     assert not is_good(runs[0].results, purpose="downgrade")
 
 
+REFUSED = {**UNACCEPTED, "failed": True, "msg": "1 change made since the backups would be lost"}
+
+
+def test_a_run_that_a_loss_stops_says_that_nothing_was_installed() -> None:
+    runs = run(dataminer_loss=REFUSED), run("DMA2", dataminer_loss=REFUSED)
+    assert text(*runs, purpose="downgrade").splitlines()[-1] == (
+        "STOPPED, with nothing installed or restored by this run: 1 change would be lost on DMA1, DMA2; "
+        "to accept it, run it with -e dataminer_accept_loss=BFDYWHHK."
+    )
+
+
+def test_a_loss_is_not_the_end_of_the_story_where_an_agent_failed_otherwise() -> None:
+    runs = run(dataminer_loss=REFUSED), run("DMA2", dataminer_restore_chosen=FAILED)
+    assert text(*runs, purpose="downgrade").splitlines()[-1].startswith("NOT DONE on DMA1, DMA2")
+
+
 def test_a_dry_run_with_an_accepted_loss_ends_well() -> None:
     accepted = run(dataminer_loss={**UNACCEPTED, "unaccepted": {}})
     said = text(accepted, purpose="downgrade", check=True)
