@@ -202,7 +202,7 @@ def _carry_out(job: Job, runner: Runner) -> None:
 def _forget_old(job: Job) -> None:
     """Before the end is told: whoever sees it finds the working folder as it stays."""
     try:
-        job.store.prune()
+        job.store.prune(job.run_id)
     except OSError as error:
         job.log(f"old jobs stay: {error}")
 

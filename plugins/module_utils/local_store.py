@@ -195,9 +195,9 @@ class JobStore:
         newest = max(ended, key=lambda row: str(row.get("at")), default=None)
         return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "zip_mark", "partial")}
 
-    def prune(self) -> None:
-        """Forget old jobs, but none that an undo or the next restore may still ask for."""
-        needed = self._needed()
+    def prune(self, run_id: str = "") -> None:
+        """Forget old jobs, but not this one, by a clock that was set back, and none that an undo or the next restore may still ask for."""
+        needed = self._needed() | {run_id}
         for _record, folder in list(self._folders())[KEEP_JOBS:]:
             if folder.name not in needed:
                 remove_tree(folder)

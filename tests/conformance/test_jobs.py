@@ -166,6 +166,15 @@ def test_the_newest_thirty_are_remembered(host: Lane) -> None:
     assert left == {"old-00", "new", *(f"old-{number:02}" for number in range(3, 32))}
 
 
+def test_a_job_does_not_forget_itself_when_the_clock_was_set_back(host: Lane) -> None:
+    """By their times all others are newer."""
+    for number in range(31):
+        folder = host.home / "work" / "jobs" / f"old-{number:02}"
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text(f'{{"run_id": "old-{number:02}", "kind": "backup", "started": "2099-01-01T00:00:{number:02}Z"}}', "utf-8")
+    assert host.run(spec(host), "new").state == "done"
+
+
 def _basis(host: Lane, *parts: str) -> Basis:
     """The agent as it is now, as far as these parts tell of it."""
     return Basis(request=host.request(), parts={name: digest for name, digest in host.scan()["basis"].items() if name in parts})

@@ -150,9 +150,11 @@ function Remove-OldJob {
     for ($i = $keepJobs; $i -lt $known.Length; $i++) { if ($needed -cnotcontains $known[$i].name) { Remove-Tree $known[$i].folder } }
 }
 
-# Restores that are open, the one that ended last, those that kept files are of, and whatever these were prepared by.
+# This job, which isn't among the newest where the clock was set back; restores that are open, the one that ended last, those that kept files
+# are of, and whatever these were prepared by.
 function Get-NeededRun($known) {
     $needed = [Collections.Generic.HashSet[string]]::new([StringComparer]::Ordinal)
+    [void]$needed.Add($job.run_id)
     foreach ($row in @(Get-JournalRow $known)) { if ($openStates -ccontains $row.state) { [void]$needed.Add($row.run_id) } }
     $last = Get-LastRestore $known
     if ($null -ne $last) { [void]$needed.Add($last.run_id) }
