@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from conftest import Lane, in_an_engine, replace_in_job
+from harness import until
 from restores import BACKUP, DEEP, MIGRATED, NEW, OVERVIEW, Restore
 
 RESTORED = {**MIGRATED, **BACKUP}
@@ -276,3 +278,18 @@ def test_a_file_that_another_program_keeps_from_being_read(windows: Lane) -> Non
     assert restore.state() == "undoing"
     assert undone(restore) == {"put_back": 1, "removed": 0, "kept": [], "conflicts": []}
     assert restore.content() == MIGRATED
+
+
+def test_a_journal_that_another_program_holds_for_a_moment_is_not_lost(windows: Lane) -> None:
+    """What users wrote since the release stays in its place."""
+    restore = Restore(windows)
+    windows.run(restore.commit_spec(), "c1")
+    restore.write(OVERVIEW, "edited")
+    with windows.holding(restore.work / "jobs" / "c1" / "journal.json"):
+        windows.agent.start(windows.told(restore.undo_spec(retry_seconds=60)), "u1")
+        until((restore.work / "jobs" / "u1" / "process.json").exists)
+        time.sleep(0.5)
+    status = windows.follow("u1")
+    assert status.state == "done", status.error
+    assert (status.result or {})["kept"] == [OVERVIEW]
+    assert restore.content() == {**MIGRATED, OVERVIEW: "edited"}

@@ -7,6 +7,7 @@ The lock, job records and journals of the working folder. Needs the functions of
 #>
 
 $endPatience = 30    # attempts, each a tenth of a second
+$journalPatience = 20
 
 # A job holds the lock open for its whole life, and an installer inherits it: whether it can be opened tells, not a process id that another has by now.
 function Test-Locked([string]$path) {
@@ -46,8 +47,18 @@ function Get-JobState([string]$folder, [bool]$holdsLock) {
     return $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' })
 }
 
+# The journal of a commit, or null. One that another program holds for a moment isn't lost.
+function Read-Journal([string]$folder) {
+    $path = [IO.Path]::Combine($folder, 'journal.json')
+    for ($attempt = 1; ; $attempt++) {
+        $journal = Read-JsonFile $path
+        if ($null -ne $journal -or $attempt -ge $journalPatience -or -not (Test-Locked $path)) { return $journal }
+        [Threading.Thread]::Sleep(100)
+    }
+}
+
 function Get-JournalState([string]$folder) {
-    $journal = Read-JsonFile ([IO.Path]::Combine($folder, 'journal.json'))
+    $journal = Read-Journal $folder
     if ($null -eq $journal) { return $null }
     return $journal['state']
 }
@@ -124,7 +135,7 @@ function Get-ClosedCommit($jobs, [string]$prepared) {
 function Get-LastRestore($jobs) {
     $last = $null
     foreach ($job in $jobs) {
-        $journal = Read-JsonFile ([IO.Path]::Combine($job.folder, 'journal.json'))
+        $journal = Read-Journal $job.folder
         if ($null -eq $journal -or @('released', 'undone') -cnotcontains $journal['state']) { continue }
         if ($null -ne $last -and [string]::CompareOrdinal($journal['at'], $last.at) -le 0) { continue }
         $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup'] }
