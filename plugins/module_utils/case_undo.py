@@ -97,7 +97,7 @@ def _undone(result: Result, status: JobStatus) -> Result:
 
 def _notes(result: Result) -> list[str]:
     kept, conflicts = result.get("kept") or [], result.get("conflicts") or []
-    notes = [f"{len(kept)} files were changed since and stay: {', '.join(kept[:SHOWN])}"] if kept else []
+    notes = [f"{len(kept)} files stay, changed since or without one to put back: {', '.join(kept[:SHOWN])}"] if kept else []
     if conflicts:
         notes.append(
             f"{len(conflicts)} files were neither the backup's nor those of before, for they were changed or left half after the restore broke off; "

@@ -96,6 +96,8 @@ def _all_back(job: Job, swap: Swap, error: BaseException) -> DataMinerError:
         second.found += f"; before that: {error}"
         raise
     told = f"{back['put_back']} files put back, {back['removed']} removed"
+    if back["kept"]:
+        told += f", {len(back['kept'])} that stay: {', '.join(back['kept'][:SHOWN])}"
     if back["conflicts"]:
         told += f", {len(back['conflicts'])} that were neither the backup's nor those of before moved to {swap.conflicts}"
     if isinstance(error, DataMinerError):

@@ -76,13 +76,13 @@ class WayBack:
 
     def _return(self, row: Row) -> Way:
         target, kept = f"{self.swap.root}/{row.target}", f"{self.swap.replaced}/{row.path}"
+        waiting = os.path.lexists(f"{self.swap.staging}/{row.path}")  # then it was never replaced
         if not os.path.lexists(kept):
-            return "", None
+            return ("gone" if not waiting and self.swap.reader.holds(target, row.sha256) else ""), None
         if not os.path.lexists(target):
             return "put_back", lambda: _put_back(kept, target)
         if os.path.samestat(os.lstat(kept), os.lstat(target)):  # linked, not yet replaced: a rename between two links does nothing
             return "", lambda: os.unlink(kept)
-        waiting = os.path.lexists(f"{self.swap.staging}/{row.path}")  # then it was never replaced
         if self._is_known(target, kept, row, waiting=waiting):
             return "put_back", lambda: _put_back(kept, target)
         return ("kept", None) if self.edited or waiting else ("put_back", lambda: self._replace(kept, target, row.path))
@@ -137,6 +137,8 @@ class _Done:
             return
         if outcome == "kept":
             self.kept.append(path)
+        elif outcome == "gone":  # failed, the undo would never end
+            self.kept.append(f"{path} (what was there before is gone)")
         elif outcome:
             self.counts[outcome] += 1
 

@@ -255,6 +255,16 @@ def test_a_file_that_is_written_once_it_was_looked_at_is_moved_away(restore: Res
     assert not list((restore.work / "jobs" / "p1").glob("discarded*"))
 
 
+def test_a_file_whose_earlier_one_is_gone_is_named(restore: Restore) -> None:
+    """Somebody cleared out what the restore had replaced: the backup's file stays, and that isn't told as put back."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    (restore.work / "replaced" / "p1" / OVERVIEW).unlink()
+    result = undone(restore)
+    assert (result["put_back"], result["removed"]) == (1, 2)
+    assert result["kept"] == [f"{OVERVIEW} (what was there before is gone)"]
+    assert restore.content() == {**MIGRATED, OVERVIEW: BACKUP[OVERVIEW]}
+
+
 @pytest.mark.parametrize("damage", ["missing", "half"])
 def test_a_commit_that_began_and_whose_journal_is_lost(restore: Restore, damage: str) -> None:
     """It is open, for the scan too."""

@@ -114,6 +114,7 @@ function Undo-All($swap, $record) {
         Stop-With $second['type'] $second['message'] "$($second['found']); before that: $($first['message']) ($($first['found']))" $second['needed'] $second['remedy']
     }
     $told = "$($back['put_back']) files put back, $($back['removed']) removed"
+    if ($back['kept'].Length) { $told += ", $($back['kept'].Length) that stay: $(@($back['kept'][0..($shownFiles - 1)]) -join ', ')" }
     if ($back['conflicts'].Length) {
         $told += ", $($back['conflicts'].Length) that were neither the backup's nor those of before moved to $(Get-ShownPath $swap.conflicts)"
     }

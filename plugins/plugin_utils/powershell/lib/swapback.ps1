@@ -51,7 +51,9 @@ function Invoke-BackStep($done, [string]$path, [scriptblock]$step) {
         $done.failed.Add("$path ($($_.Exception.Message))")
         return
     }
-    if ($outcome -ceq 'kept') { $done.kept.Add($path) } elseif ($outcome) { $done[$outcome]++ }
+    if ($outcome -ceq 'kept') { $done.kept.Add($path) }
+    elseif ($outcome -ceq 'gone') { $done.kept.Add("$path (what was there before is gone)") }    # failed, the undo would never end
+    elseif ($outcome) { $done[$outcome]++ }
 }
 
 # What became of one file, where $found is what is in its place; '' where there was nothing to do.
@@ -60,7 +62,7 @@ function Undo-Row($swap, $row, [string]$found, [bool]$edited) {
     $kept = Join-Below $swap.replaced $row.path
     $waiting = [IO.File]::Exists((Join-Below $swap.staging $row.path))    # then nothing took its place
     if ($row.action -ceq 'create') { return Undo-Creation $swap $row $target $found $waiting $edited }
-    if (-not [IO.File]::Exists($kept)) { return '' }
+    if (-not [IO.File]::Exists($kept)) { return $(if ($found -ceq $row.sha256 -and -not $waiting) { 'gone' } else { '' }) }
     if ((Test-Entry $target) -and -not (Test-Known $swap $row $kept $found $waiting)) {
         if ($edited -or $waiting) { return 'kept' }
         Move-Conflict $swap $target $row.path
