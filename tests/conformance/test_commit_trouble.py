@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import Lane
+from conftest import Lane, in_an_engine, replace_in_job
 from restores import MIGRATED, NEW, OVERVIEW, Restore
 
 
@@ -38,6 +38,18 @@ def test_a_file_where_a_folder_should_be(restore: Restore) -> None:
     place.write_text("a file", "utf-8")
     assert "is in the way" in failure(restore)["message"]
     assert restore.content() == {**MIGRATED, place.name: "a file"}
+
+
+@in_an_engine
+def test_a_file_that_appears_once_its_place_was_looked_at_is_moved_away(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = "if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }"
+    replace_in_job(monkeypatch, hold, "[IO.File]::WriteAllText($target, 'meanwhile')", "job_commit")
+    error = failure(restore)
+    assert error["message"] == "The files couldn't be swapped in; all was put back"
+    assert "appeared while the files were swapped in" in error["found"]
+    assert restore.content() == MIGRATED
+    aside = restore.work / "conflicts" / "p1"
+    assert "meanwhile" in {path.read_text("utf-8") for path in aside.rglob("*") if path.is_file()}
 
 
 def test_nothing_stops_a_service_here(host_here: Lane) -> None:

@@ -278,10 +278,13 @@ function Move-In($swap, $row) {
     $there = [IO.FileInfo]::new($target)
     if ($there.Exists -and $there.Length) { throw [IO.IOException]::new("appeared while the files were swapped in: $(Get-ShownPath $target)") }
     # A file that is moved keeps the access rights of the folder it comes from; one that takes another's place gets those of the other.
-    Invoke-OnFile $target {
+    $old = Invoke-OnFile $target {
         if (-not [IO.File]::Exists($target)) { [IO.File]::Create($target).Dispose() }
-        Remove-Waste (Switch-File $staged $target $swap.discarded)    # empty
+        Switch-File $staged $target $swap.discarded
     }
+    if (-not [IO.FileInfo]::new($old).Length) { Remove-Waste $old; return }
+    Move-Conflict $swap $old $row.path
+    throw [IO.IOException]::new("appeared while the files were swapped in: $(Get-ShownPath $target)")
 }
 
 # For what is taken away. Each has a name of its own: a virus scanner may still look at the one before.
