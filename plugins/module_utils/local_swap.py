@@ -144,13 +144,7 @@ class Swap:
 
     def move_aside(self, target: str, path: str) -> None:
         """Out of the way, into `conflicts/`: what somebody wrote."""
-        aside = f"{self.conflicts}/{path}"
-        os.makedirs(os.path.dirname(aside), exist_ok=True)
-        number = 0
-        while os.path.lexists(aside):
-            number += 1
-            aside = f"{self.conflicts}/{path}.{number}"
-        os.rename(target, aside)
+        _move(target, f"{self.conflicts}/{path}")
 
     def _keep(self, target: str, kept: str, path: str) -> None:
         """Hold on to the file that is there now."""
@@ -192,10 +186,9 @@ class Swap:
     def move_leftovers(self) -> list[str]:
         """Move what the backup doesn't know into quarantine; gives all that is there."""
         for path in self.leftovers:
-            place, aside = f"{self.root}/{path}", f"{self.quarantine}/{path}"
+            place = f"{self.root}/{path}"
             if os.path.lexists(place) and not os.path.islink(place):
-                os.makedirs(os.path.dirname(aside), exist_ok=True)
-                os.rename(place, aside)
+                _move(place, f"{self.quarantine}/{path}")
         return [path for path in self.leftovers if os.path.lexists(f"{self.quarantine}/{path}")]
 
     def wrong(self) -> list[str]:
@@ -244,6 +237,16 @@ class PatientReader:
         if left > 0:
             time.sleep(LOOK_EVERY)
         return left > 0
+
+
+def _move(place: str, aside: str) -> None:
+    """Out of the way; what was moved there before stays."""
+    os.makedirs(os.path.dirname(aside), exist_ok=True)
+    free, number = aside, 0
+    while os.path.lexists(free):
+        number += 1
+        free = f"{aside}.{number}"
+    os.rename(place, free)
 
 
 def _as_it_is(row: Row, places: Places, made: set[str]) -> Row:

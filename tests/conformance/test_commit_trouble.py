@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Lane, in_an_engine, replace_in_job
-from restores import MIGRATED, NEW, OVERVIEW, Restore
+from restores import LATER, MIGRATED, NEW, OVERVIEW, Restore
 
 
 @pytest.fixture
@@ -38,6 +38,19 @@ def test_a_file_where_a_folder_should_be(restore: Restore) -> None:
     place.write_text("a file", "utf-8")
     assert "is in the way" in failure(restore)["message"]
     assert restore.content() == {**MIGRATED, place.name: "a file"}
+
+
+def test_a_left_over_that_came_back_before_it_is_committed_again(restore: Restore) -> None:
+    """Both are moved away, and the first goes back when the restore is undone."""
+    restore.lane.run(restore.commit_spec(leftovers=[LATER]), "c1")
+    restore.reopen("committing")
+    restore.write(LATER, "synchronised again")
+    status = restore.lane.run(restore.commit_spec(leftovers=[LATER]), "c2")
+    assert status.state == "done", status.error
+    assert ((status.result or {})["quarantined"], (restore.root / LATER).exists()) == ([LATER], False)
+    assert (restore.work / "quarantine" / "p1" / f"{LATER}.1").read_text("utf-8") == "synchronised again"
+    assert restore.lane.run(restore.undo_spec("c2")).state == "done"
+    assert restore.content() == MIGRATED
 
 
 @in_an_engine

@@ -327,18 +327,20 @@ function Invoke-OnFile([string]$path, [scriptblock]$block) {
 function Move-Leftover($swap) {
     foreach ($path in $swap.leftovers) {
         $place = Join-Below $swap.root $path
-        $aside = Join-Below $swap.quarantine $path
         if (-not (Test-Entry $place) -or (Test-Link (Get-Info $place))) { continue }
-        Move-Whole $place $aside
+        Move-Whole $place (Get-FreePlace (Join-Below $swap.quarantine $path))
     }
     return , @(foreach ($path in $swap.leftovers) { if (Test-Entry (Join-Below $swap.quarantine $path)) { $path } })
 }
 
 # What somebody wrote, out of the way.
-function Move-Conflict($swap, [string]$target, [string]$path) {
-    $aside = $first = Join-Below $swap.conflicts $path
-    for ($number = 1; (Test-Entry $aside); $number++) { $aside = "$first.$number" }
-    Move-Whole $target $aside
+function Move-Conflict($swap, [string]$target, [string]$path) { Move-Whole $target (Get-FreePlace (Join-Below $swap.conflicts $path)) }
+
+# What was moved away before stays.
+function Get-FreePlace([string]$wanted) {
+    $place = $wanted
+    for ($number = 1; (Test-Entry $place); $number++) { $place = "$wanted.$number" }
+    return $place
 }
 
 function Move-Whole([string]$from, [string]$to) {
