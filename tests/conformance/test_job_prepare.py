@@ -150,6 +150,16 @@ def test_no_root(host: Lane) -> None:
     assert (status.error or {})["remedy"] == "set dataminer_root"
 
 
+def test_a_root_that_is_a_link_to_another_volume(windows: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its drive is that of the working folder; files can't be renamed there all the same."""
+    told = "function Get-VolumeName([string]$folder) {"
+    replace_in_job(monkeypatch, told, f"{told} return $(if ($folder.EndsWith('work')) {{ '{{1}}' }} else {{ '{{2}}' }})")
+    (windows.home / "agent").mkdir()
+    status = windows.run(spec(windows, make(windows.home / "a.zip", FILES)), "p1")
+    assert "isn't on the volume of" in (status.error or {}).get("message", ""), status
+    assert not (windows.home / "work" / "staging" / "p1").exists()
+
+
 def test_a_safety_copy_comes_first(host: Lane) -> None:
     fill(host, {"Dashboards/Overview.dmadb.json": b"migrated"})
     folder = host.home / "work" / "safety"

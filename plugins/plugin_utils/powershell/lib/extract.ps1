@@ -12,8 +12,13 @@ $flushEvery = 67108864     # bytes
 # Files are put in their places by renaming, which takes one volume.
 function Assert-Place([string]$root) {
     if (-not [IO.Directory]::Exists($root)) { Stop-With 'Refused' "$(Get-ShownPath $root) is no folder" '' 'the folder of DataMiner' 'set dataminer_root' }
-    $volumes = @(foreach ($path in $root, $job.work) { [IO.Path]::GetPathRoot((Get-ShownPath $path)) })
-    if ($volumes[0] -eq $volumes[1]) { return }
+    $folders = @(foreach ($path in $root, $job.work) { Get-ShownPath $path })
+    $volumes = @(foreach ($folder in $folders) { [IO.Path]::GetPathRoot($folder) })
+    if ($volumes[0] -eq $volumes[1]) {
+        # The root may be a link to another volume, or one may be mounted there.
+        try { $volumes = @(if ($onWindows) { foreach ($folder in $folders) { Get-VolumeName $folder } }) } catch { $volumes = @() }
+        if (-not $volumes.Length -or -not $volumes[0] -or -not $volumes[1] -or $volumes[0] -eq $volumes[1]) { return }
+    }
     Stop-With 'Refused' "$(Get-ShownPath $job.work) isn't on the volume of $(Get-ShownPath $root)" '' 'a working folder on the same volume' 'set dataminer_work_dir'
 }
 

@@ -67,20 +67,31 @@ function Start-Flush($volume) {
     $volume.task = [Threading.Tasks.Task[int]]::Factory.StartNew($volume.flush)
 }
 
-# By its own name: a volume may be mounted in a folder of another.
-function Open-WindowsVolume([string]$folder) {
-    $native = Get-Native 'Volumes' {
+function Get-VolumeCall {
+    return Get-Native 'Volumes' {
         param($type)
         Add-Native $type 'kernel32.dll' 'GetVolumePathNameW' ([int]) @([string], [Text.StringBuilder], [uint32])
         Add-Native $type 'kernel32.dll' 'GetVolumeNameForVolumeMountPointW' ([int]) @([string], [Text.StringBuilder], [uint32])
         Add-Native $type 'kernel32.dll' 'CreateFileW' ([Microsoft.Win32.SafeHandles.SafeFileHandle]) @([string], [uint32], [uint32], [IntPtr], [uint32], [uint32], [IntPtr])
         Add-Native $type 'kernel32.dll' 'FlushFileBuffers' ([int]) @([Microsoft.Win32.SafeHandles.SafeFileHandle])
     }
+}
+
+# Windows' own name of the volume that a folder is on, which may be mounted in a folder of another; '' where Windows tells none.
+function Get-VolumeName([string]$folder) {
+    $native = Get-VolumeCall
     $root = [Text.StringBuilder]::new(1024)
     $name = [Text.StringBuilder]::new(64)
-    if (-not $native::GetVolumePathNameW($folder, $root, 1024)) { return $null }
-    if (-not $native::GetVolumeNameForVolumeMountPointW($root.ToString(), $name, 64)) { return $null }
-    $handle = $native::CreateFileW($name.ToString().TrimEnd([char]'\'), 0x40000000, 3, [IntPtr]::Zero, 3, 0, [IntPtr]::Zero)    # to write, shared with all, if it exists
+    if (-not $native::GetVolumePathNameW($folder, $root, 1024)) { return '' }
+    if (-not $native::GetVolumeNameForVolumeMountPointW($root.ToString(), $name, 64)) { return '' }
+    return $name.ToString()
+}
+
+function Open-WindowsVolume([string]$folder) {
+    $name = Get-VolumeName $folder
+    if (-not $name) { return $null }
+    $native = Get-VolumeCall
+    $handle = $native::CreateFileW($name.TrimEnd([char]'\'), 0x40000000, 3, [IntPtr]::Zero, 3, 0, [IntPtr]::Zero)    # to write, shared with all, if it exists
     if ($handle.IsInvalid) { $handle.Dispose(); return $null }
     return @{ flush = [Func[int]][Delegate]::CreateDelegate([Func[int]], $handle, $native.GetMethod('FlushFileBuffers')); handle = $handle; task = $null }
 }
