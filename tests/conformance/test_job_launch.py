@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.errors import Script
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from conftest import Lane, scripted_lane
-from harness import Engine
+from harness import Engine, until
 
 pytestmark = [pytest.mark.powershell, pytest.mark.apart]
 
@@ -50,6 +53,30 @@ def test_a_program_that_ends_before_the_first_line(scripted: Lane) -> None:
     """As one does that a policy keeps from running scripts."""
     status = launched_by(scripted, *(("cmd.exe", "/c", "exit", "1") if scripted.windows else ("/bin/false",)))
     assert (status.state, (status.error or {})["found"]) == ("failed", "its process ended before the first line")
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_job_that_nobody_waits_for_any_more_does_nothing(powershell_lane: Lane, late: bool) -> None:
+    """Its process comes to its first line when it counts as dead, or although its end was told."""
+    lane = powershell_lane
+    lane.run(verify(lane), "v1")
+    folder = lane.home / "work" / "jobs" / "v1"
+    until(lambda: lane.scan()["job"] is None)
+    (folder / "process.json").unlink()
+    if late:
+        (folder / "result.json").unlink()
+        os.utime(folder / "state.json", (time.time() - 200,) * 2)
+        assert lane.agent.poll("v1").state == "dead"
+    told = "" if late else (folder / "result.json").read_text("utf-8")
+    log = (folder / "log.txt").read_text("utf-8")
+
+    subprocess.run([*lane.program, "-NoProfile", "-File", folder / "job.ps1", "-folder", folder], check=True, timeout=120)
+
+    assert (folder / "log.txt").read_text("utf-8") == log
+    if late:
+        assert (lane.agent.poll("v1").error or {})["found"].startswith("its process came to its first line after 20")
+    else:
+        assert (folder / "result.json").read_text("utf-8") == told
 
 
 def test_what_nobody_foresaw(scripted: Lane) -> None:

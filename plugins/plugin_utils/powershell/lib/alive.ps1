@@ -6,8 +6,7 @@
 Whether a job lives although the lock doesn't tell, or not yet. Needs files.ps1, json.ps1 and jobs.ps1.
 #>
 
-$startPatience = 120       # seconds
-$longestInstall = 21600    # the same
+$longestInstall = 21600    # seconds
 $accessDenied = 5
 
 function Get-Noted([string]$time) { return [DateTime]::Parse($time, [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind) }
@@ -44,8 +43,7 @@ function Test-Program($note) {
 # A job that was launched a moment ago and hasn't come to its first line.
 function Test-Starting([string]$folder) {
     if ([IO.File]::Exists([IO.Path]::Combine($folder, 'process.json'))) { return $false }
-    $record = [IO.FileInfo]::new([IO.Path]::Combine($folder, 'state.json'))
-    return $record.Exists -and [Math]::Abs(([DateTime]::UtcNow - $record.LastWriteTimeUtc).TotalSeconds) -lt $startPatience
+    return (Get-RecordAge $folder) -lt $startPatience
 }
 
 # The last job that was started, where it is only just starting, or where its installer still works although the job itself was killed.

@@ -181,8 +181,12 @@ function Start-JobWork([string]$folder) {
     }
     $lock = Open-Lock ([IO.Path]::Combine($job.work, 'lock')) $lockPatience
     try {
+        if ([IO.File]::Exists([IO.Path]::Combine($job.folder, 'result.json'))) { return }    # told that it never began
+        $age = Get-RecordAge $job.folder
         Write-JsonFile ([IO.Path]::Combine($job.folder, 'process.json')) (Get-ProcessMark ([Diagnostics.Process]::GetCurrentProcess()))
-        if ($null -eq $lock) { $end = [ordered]@{ error = Get-LockedOut } } else { $end = Invoke-Job }
+        if ($null -eq $lock) { $end = [ordered]@{ error = Get-LockedOut } }
+        elseif ($age -ge $startPatience) { $end = [ordered]@{ error = (Get-Late $age) } }
+        else { $end = Invoke-Job }
         if ($null -ne $lock) { try { Remove-OldJob } catch { Write-Log "old jobs stay: $($_.Exception.GetBaseException().Message)" } }
         Write-JsonFile ([IO.Path]::Combine($job.folder, 'result.json')) $end
     }
@@ -204,5 +208,16 @@ function Get-LockedOut {
         found = 'a lock that was taken meanwhile'
         needed = 'an agent without a running job'
         remedy = 'wait until it has ended, then run again'
+    }
+}
+
+# Whoever started it took it for dead by then: the others of its cluster may have been put back.
+function Get-Late([double]$age) {
+    return [ordered]@{
+        type = 'JobFailed'
+        message = "The $($job.spec['kind']) job $($job.run_id) didn't begin"
+        found = "its process came to its first line after $([Math]::Floor($age)) seconds"
+        needed = "a job that begins within $startPatience seconds: after that it counts as gone"
+        remedy = 'run again once the agent is less busy'
     }
 }

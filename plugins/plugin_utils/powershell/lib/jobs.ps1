@@ -8,6 +8,7 @@ The lock, job records and journals of the working folder. Needs the functions of
 
 $endPatience = 30    # attempts, each a tenth of a second
 $journalPatience = 20
+$startPatience = 120       # seconds
 
 # A job holds the lock open for its whole life, and an installer inherits it: whether it can be opened tells, not a process id that another has by now.
 function Test-Locked([string]$path) {
@@ -39,6 +40,13 @@ function Wait-Ending([string]$folder, [string]$ask) {
 
 # Whether a folder can have that name.
 function Test-RunId([string]$runId) { return $runId -match '\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\z' }
+
+# Seconds since a job was put down to be launched, by either direction of a clock that was set; a job without a record is of any age.
+function Get-RecordAge([string]$folder) {
+    $record = [IO.FileInfo]::new([IO.Path]::Combine($folder, 'state.json'))
+    if (-not $record.Exists) { return [double]::MaxValue }
+    return [Math]::Abs(([DateTime]::UtcNow - $record.LastWriteTimeUtc).TotalSeconds)
+}
 
 function Get-JobState([string]$folder, [bool]$holdsLock) {
     $ended = Read-JsonFile ([IO.Path]::Combine($folder, 'result.json'))
