@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import Busy, InvalidInput
 from .jobs import CLOSED_JOURNAL_STATES, OPEN_JOURNAL_STATES, JobStatus, State
-from .local_files import read_json, remove_tree, sync_folder, write_json
+from .local_files import read_json, remove_tree, sync_folder, utc_text, write_json
 
 KEEP_JOBS = 30
 LOWEST_LOCK = 10
@@ -192,7 +192,8 @@ class JobStore:
         ended = [
             {"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES
         ]
-        newest = max(ended, key=lambda row: str(row.get("at")), default=None)
+        now = utc_text(time.time())  # a time that is yet to come is older than a clock that was put right
+        newest = max(ended, key=lambda row: at if (at := str(row.get("at"))) <= now else "", default=None)
         return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "zip_mark", "partial")}
 
     def prune(self, run_id: str = "") -> None:

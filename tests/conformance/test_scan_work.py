@@ -170,6 +170,16 @@ def test_jobs_and_journals(host: Lane) -> None:
     }
 
 
+def test_a_restore_from_before_the_clock_was_set_back_is_not_the_last(host: Lane) -> None:
+    work = host.home / "work"
+    _job(work, "ahead", "2099-03-01T10:00:00Z", journal={"state": "released", "at": "2099-03-01T11:00:00Z", "backup": "a.zip"})
+    document, reference = both(host)
+    assert document == reference
+    assert document["last_restore"]["run_id"] == "ahead"
+    _job(work, "now", "2025-03-01T10:00:00Z", journal={"state": "released", "at": "2025-03-01T11:00:00Z", "backup": "b.zip"})
+    assert host.scan()["last_restore"]["run_id"] == "now"
+
+
 def test_a_job_that_has_told_its_end_has_a_moment_to_let_the_lock_go(host: Lane) -> None:
     """A scan in that moment denied the next step. Held for longer, by what an installer left running, the lock tells of a job still."""
     work = host.home / "work"

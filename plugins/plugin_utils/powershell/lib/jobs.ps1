@@ -139,13 +139,17 @@ function Get-ClosedCommit($jobs, [string]$prepared) {
     return $null
 }
 
-# The journal of the restore that reached its end last.
+# The journal of the restore that reached its end last. One with a time that is yet to come is older than a clock that was put right.
 function Get-LastRestore($jobs) {
     $last = $null
+    $latest = ''
+    $now = Get-TimeText ([DateTime]::UtcNow)
     foreach ($job in $jobs) {
         $journal = Read-Journal $job.folder
         if ($null -eq $journal -or @('released', 'undone') -cnotcontains $journal['state']) { continue }
-        if ($null -ne $last -and [string]::CompareOrdinal($journal['at'], $last.at) -le 0) { continue }
+        $at = $(if ([string]::CompareOrdinal($journal['at'], $now) -le 0) { $journal['at'] } else { '' })
+        if ($null -ne $last -and [string]::CompareOrdinal($at, $latest) -le 0) { continue }
+        $latest = $at
         $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup'] }
         foreach ($key in 'zip_sha256', 'zip_mark', 'partial') { $last[$key] = $journal[$key] }
     }
