@@ -65,6 +65,23 @@ def test_a_file_that_appears_once_its_place_was_looked_at_is_moved_away(restore:
     assert "meanwhile" in {path.read_text("utf-8") for path in aside.rglob("*") if path.is_file()}
 
 
+def test_all_is_put_back_though_the_journal_is_held(windows: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the commit itself, which knows what it wrote there."""
+    restore = Restore(windows)
+    start = "function Undo-All($swap, $record) {"
+    hold = "$held = [IO.File]::Open([IO.Path]::Combine($job.folder, 'journal.json'), 'Open', 'Read', 'None')"
+    let_go = "finally { $held.Dispose() }"
+    replace_in_job(
+        monkeypatch,
+        start,
+        f"function Undo-All($swap, $record) {{ {hold}; try {{ Undo-Now $swap $record }} {let_go} }}\nfunction Undo-Now($swap, $record) {{",
+        "job_commit",
+    )
+    (restore.work / "staging" / "p1" / OVERVIEW).write_text("another", "utf-8")
+    assert "; all was put back" in failure(restore)["message"]
+    assert restore.content() == MIGRATED
+
+
 def test_nothing_stops_a_service_here(host_here: Lane) -> None:
     """Neither Windows nor a host command."""
     restore = Restore(host_here)

@@ -38,7 +38,8 @@ function Invoke-JobWork($spec) {
     Assert-Open "$($spec['prepared'])"
     $swap = New-Swap $spec
     Assert-Staged $swap
-    Write-Journal $job.run_id 'committing' @{ was = (Get-LeftByOthers $swap) }
+    $swap.was = Get-LeftByOthers $swap
+    Write-Journal $job.run_id 'committing' @{ was = $swap.was }
     Set-Progress @{ text = 'stopping the web server'; files = 0; bytes = 0; total_files = $swap.count }
     $server = @{ runs = $true }
     try { $result = Invoke-Stopped $server { Invoke-Commit $swap } }
@@ -107,7 +108,7 @@ function Undo-All($swap, $record) {
         $what = $(if ($cause -is [IO.IOException] -or $cause -is [UnauthorizedAccessException]) { $record.Exception.Message } else { "$($cause.GetType().Name): $($cause.Message)" })
         $first = @{ type = 'JobFailed'; message = "The files couldn't be swapped in"; found = $what; needed = 'files that can be replaced'; remedy = 'mend the cause and run again' }
     }
-    try { $back = Undo-Swap $swap $job.run_id (Get-Was $job.run_id) }
+    try { $back = Undo-Swap $swap $job.run_id $swap.was }
     catch {
         $second = Get-OurError $_
         if ($null -eq $second) { throw }
