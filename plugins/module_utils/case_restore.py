@@ -132,10 +132,11 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     """The same backup was restored since the last install: doing it again would overwrite what was edited since.
 
     So would one that wasn't asked for by name, and is older than that restore: nobody wants to go back twice.
-    An agent that runs another version was installed since, whatever is left of the installer's own records.
+    An agent that runs another version was installed since, whatever is left of the installer's own records. Of a restore whose time is yet to come,
+    since the clock was set back, nobody knows what came after it.
     """
     last = state.last_restore
-    if args.get("again") or last is None or not last.whole:
+    if args.get("again") or last is None or not last.whole or last.at > state.utc:
         return None
     same = _is_restored(last, backup)
     if not same and not (_by_target(args) and _made(backup) <= last.at):

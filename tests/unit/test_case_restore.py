@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,14 @@ def test_a_backup_that_was_restored_is_not_restored_again(agent: Agent) -> None:
     restored(agent, "one.zip")
     assert done(agent, "one.zip")
     assert not step(agent, "chosen", backup="one.zip", again=True)["chosen"].get("done")
+
+
+def test_a_restore_that_is_yet_to_come_by_a_clock_that_was_set_back_does_not_count(agent: Agent) -> None:
+    restored(agent, "one.zip")
+    (journal,) = (agent.work / "jobs").glob("*/journal.json")
+    told = json.loads(journal.read_text("utf-8"))
+    journal.write_text(json.dumps({**told, "at": f"{datetime.now(tz=UTC) + timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}"}), "utf-8")
+    assert not done(agent, "one.zip")
 
 
 def test_a_backup_is_restored_again_where_another_version_was_installed_since(agent: Agent) -> None:

@@ -25,7 +25,7 @@ function New-ZipWriter([string]$path) {
         count = [long]0
         head = [byte[]](0x50, 0x4b, 3, 4, 20, 0, 0, 8)    # of an entry, up to its method: version 2.0, names in UTF-8
         record = $record
-        moment = [uint32]((($now.Year - 1980) -shl 25) -bor ($now.Month -shl 21) -bor ($now.Day -shl 16) -bor ($now.Hour -shl 11) -bor ($now.Minute -shl 5) -bor ($now.Second -shr 1))
+        moment = [uint32](([long]($now.Year - 1980) -shl 25) -bor ($now.Month -shl 21) -bor ($now.Day -shl 16) -bor ($now.Hour -shl 11) -bor ($now.Minute -shl 5) -bor ($now.Second -shr 1))
     }
 }
 
