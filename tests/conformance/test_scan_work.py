@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.content import combined
-from conftest import Lane
+from conftest import Lane, in_an_engine
 from trees import both, ordinary, write
 
 
@@ -210,3 +210,23 @@ def test_running_job(host: Lane) -> None:
     assert document["job"] == record
     assert [row["state"] for row in document["jobs"]] == ["waiting"]
     assert host.scan()["job"] is None
+
+
+CULTURE = """
+[CmdletBinding(SupportsShouldProcess)] param([string]$name)
+[Globalization.CultureInfo]::DefaultThreadCurrentCulture = $(if ($name) { [Globalization.CultureInfo]::GetCultureInfo($name) })
+"""
+
+
+@in_an_engine
+def test_an_agent_where_i_and_dotted_i_are_different_letters(host: Lane) -> None:
+    """As in Turkish, whose large I is no large i."""
+    root = ordinary(host.home)
+    write(root / "Applications" / "0a1b" / "VERSION_3" / "x.json", "x")
+    assert host.engine is not None
+    host.engine.execute(CULTURE, {"name": "tr-TR"}, 2)
+    try:
+        document, reference = both(host, content=[{"path": "Applications/0a1b", "versions": [2]}])
+    finally:
+        host.engine.execute(CULTURE, {"name": ""}, 2)
+    assert document == reference

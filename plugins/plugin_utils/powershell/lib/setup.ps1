@@ -7,6 +7,7 @@ What every script needs before its first line of work. Needs the functions of fi
 #>
 
 $ErrorActionPreference = 'Stop'
+[Threading.Thread]::CurrentThread.CurrentCulture = [Globalization.CultureInfo]::InvariantCulture    # to -match, I is no i in Turkish
 Add-Type -AssemblyName System.Runtime.Serialization
 
 $problems = [Collections.Generic.List[object]]::new()
