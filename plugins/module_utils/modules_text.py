@@ -22,7 +22,7 @@ _CUSTOM = r"C:\Program Files\Skyline Communications\DataMiner GQI\appsettings.cu
 def modules_text(agents: Iterable[tuple[str, HostFacts | None]], goal: Version | None, names: Mapping[str, str]) -> str:
     """What is there on each agent, and what to do about each module for the version that the agents went back to."""
     found = list(agents)
-    nowhere = {what for what, prefix in names.items() if all(host and module_versions(host, prefix) == MISSING for _, host in found)}
+    nowhere = {what for what, prefix in names.items() if all(host and module_versions(host, prefix) == MISSING for _name, host in found)}
     return "\n".join(
         [
             _NOT_DONE,

@@ -12,7 +12,7 @@ author: dataminer.web contributors (@dataminer-web)
 description:
   - Compares the agents of a cluster, as M(dataminer.web.agent_info) read them after a change, with each other and with the version they should run.
   - Tells which app or dashboard differs on which agent, and which process was restarted that shouldn't have been.
-  - An agent that failed in a task before counts as one that was not read: what is known of it may be from before the change.
+  - An agent that failed in a task before counts as one that was not read, for what is known of it may be from before the change.
   - Runs on the controller and changes nothing. Compares processes with the reading in the variable C(dataminer_scan), or a later
     one in C(dataminer_reboot_scan), which is made where the run restarted the agent first.
 extends_documentation_fragment:
