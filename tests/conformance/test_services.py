@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
+from threading import Timer
 from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS
-from conftest import Lane, in_an_engine
+from conftest import LANES, Lane, in_an_engine
 from harness import ON_WINDOWS, Engine, until
 from restores import MIGRATED, Restore
 
@@ -115,6 +117,18 @@ def test_a_later_job_starts_what_a_killed_one_stopped(services: Services) -> Non
     assert told["states"]["Idle"] == "Stopped"
     again = services.call(still, "start", run="u2")
     assert again["log"] == ["start W3SVC"]
+
+
+@pytest.mark.parametrize("host", [LANES[1]], indirect=True)  # here a thread can let go of the file
+def test_a_note_that_is_held_for_a_moment_is_awaited(services: Services) -> None:
+    """A virus scanner looks at it: all services run in the end, and the restore isn't said to have left the web server stopped."""
+    services.call(tree(), "stop")
+    (note,) = (services.lane.home / "work" / "jobs").rglob("dependents.json")
+    holding = ExitStack()
+    holding.enter_context(services.lane.holding(note))
+    Timer(0.5, holding.close).start()
+    told = services.call([{**row, "status": "Stopped"} for row in tree()], "start")
+    assert (told["errors"], told["log"]) == ([""], ["start W3SVC", "start Earlier", "start Later"])
 
 
 @in_an_engine

@@ -63,7 +63,7 @@ function Start-ServiceTree([string]$name) {
     if ($failed.Count) {
         Stop-With 'ServiceFailed' "Services that depend on $name and ran before didn't start" ($failed -join '; ') 'all services that ran before' 'start them by hand'
     }
-    foreach ($file in (Get-DependentsFile $name)) { [IO.File]::Delete($file) }
+    foreach ($file in (Get-DependentsFile $name)) { Invoke-Retried { [IO.File]::Delete($file) } }
 }
 
 # Whether Windows says of a service that it is disabled, removed, or about to be.
@@ -76,7 +76,7 @@ function Test-Withdrawn($record) {
 function Get-DependentsFile([string]$name) {
     foreach ($row in (Get-JobFolder $job.work)) {
         $file = [IO.Path]::Combine($row.folder, $dependentsFile)
-        if ([IO.File]::Exists($file) -and (Read-Json $file)['service'] -eq $name) { $file }
+        if ([IO.File]::Exists($file) -and (Invoke-Retried { Read-Json $file })['service'] -eq $name) { $file }
     }
 }
 
@@ -84,7 +84,7 @@ function Get-DependentsFile([string]$name) {
 function Get-StoppedDependent([string]$name) {
     $found = [Collections.Generic.List[string]]::new()
     foreach ($file in (Get-DependentsFile $name)) {
-        foreach ($other in (Read-Json $file)['dependents']) { if (-not $found.Contains($other)) { $found.Insert(0, $other) } }
+        foreach ($other in (Invoke-Retried { Read-Json $file })['dependents']) { if (-not $found.Contains($other)) { $found.Insert(0, $other) } }
     }
     return $found
 }
