@@ -8,6 +8,7 @@ The lock, job records and journals of the working folder. Needs the functions of
 
 $endPatience = 30    # attempts, each a tenth of a second
 $journalPatience = 20
+$freeLooks = 3       # without a holder, until a journal counts as damaged
 $startPatience = 120       # seconds
 
 # A job holds the lock open for its whole life, and an installer inherits it: whether it can be opened tells, not a process id that another has by now.
@@ -55,12 +56,15 @@ function Get-JobState([string]$folder, [bool]$holdsLock) {
     return $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' })
 }
 
-# The journal of a commit, or null. One that another program holds for a moment isn't lost.
+# The journal of a commit, or null. One that another program holds for a moment isn't lost, even if it is let go between two looks.
 function Read-Journal([string]$folder) {
     $path = [IO.Path]::Combine($folder, 'journal.json')
+    $free = 0
     for ($attempt = 1; ; $attempt++) {
         $journal = Read-JsonFile $path
-        if ($null -ne $journal -or $attempt -ge $journalPatience -or -not (Test-Locked $path)) { return $journal }
+        if ($null -ne $journal -or -not [IO.File]::Exists($path)) { return $journal }
+        if (-not (Test-Locked $path)) { $free++ }
+        if ($free -ge $freeLooks -or $attempt -ge $journalPatience) { return $null }
         [Threading.Thread]::Sleep(100)
     }
 }
