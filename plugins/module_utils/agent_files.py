@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
@@ -39,62 +39,55 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def parse_version_history(text: str, offset_minutes: int) -> tuple[HistoryLine, ...]:
-    """The lines of `Upgrades/VersionHistory.txt`, in the order of the file; `version_history_problems` tells of those left out.
+@dataclass(frozen=True, kw_only=True)
+class UnreadLine:
+    """A line of VersionHistory.txt that can't be read: what is wrong with it, naming its number, and where its time can be read, that time.
+
+    `local` is as in the file, `latest` the end of its bounds in UTC.
+    """
+
+    problem: str
+    local: datetime | None
+    latest: datetime | None
+
+
+def read_history(text: str, offset_minutes: int) -> tuple[tuple[HistoryLine, ...], tuple[UnreadLine, ...]]:
+    """The lines of `Upgrades/VersionHistory.txt` that can be read, and those that can't, each in the order of the file.
 
     `2025-03-27 11:16:35;10.5.4.0-15588-20250319-release` is logged in local time at the first start after a full upgrade (docs). `offset_minutes` is
     the clock's offset from UTC *now*; when the line was written, daylight saving may have made it an hour more or less, so a moment has bounds.
     """
-    return tuple(line for line in _history(text, offset_minutes) if isinstance(line, HistoryLine))
+    stripped = ((number, line.strip("\ufeff\0 \t")) for number, line in enumerate(text.splitlines(), start=1))
+    rows = [_history_line(line, number, offset_minutes) for number, line in stripped if line]
+    return tuple(row for row in rows if isinstance(row, HistoryLine)), tuple(row for row in rows if isinstance(row, UnreadLine))
 
 
-def version_history_problems(text: str, offset_minutes: int) -> tuple[str, ...]:
-    """What is wrong with the lines of VersionHistory.txt that can't be read: one sentence each, naming the line's number."""
-    return tuple(line for line in _history(text, offset_minutes) if isinstance(line, str))
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnreadLine:
-    """A line of VersionHistory.txt whose version can't be read: what is wrong with it, and until when (UTC) it was written."""
-
-    problem: str
-    latest: datetime
-
-
-def unread_version(text: str, offset_minutes: int) -> UnreadLine | None:
+def unread_version(history: Iterable[HistoryLine], unread: Iterable[UnreadLine]) -> UnreadLine | None:
     """The newest line, where its time can be read and its version can't: then no older line tells what was installed last."""
-    newest = max((line.local for line in parse_version_history(text, offset_minutes)), default=datetime.min)
+    newest = max((line.local for line in history), default=datetime.min)
     found = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        time, _separator, version = line.strip("\ufeff\0 \t").partition(";")
-        stand_in = _history_line(f"{time};10.0.0", number, offset_minutes)  # a version that can be read, to have the time
-        problem = _history_line(f"{time};{version}", number, offset_minutes)
-        if isinstance(stand_in, HistoryLine) and isinstance(problem, str) and stand_in.local >= newest:
-            newest, found = stand_in.local, UnreadLine(problem=problem, latest=stand_in.latest)
+    for line in unread:
+        if line.local is not None and line.latest is not None and line.local >= newest:
+            newest, found = line.local, line
     return found
 
 
-def _history(text: str, offset_minutes: int) -> Iterator[HistoryLine | str]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip("\ufeff\0 \t")
-        if stripped:
-            yield _history_line(stripped, number, offset_minutes)
-
-
-def _history_line(line: str, number: int, offset_minutes: int) -> HistoryLine | str:
-    """The line as a value, or what is wrong with it."""
+def _history_line(line: str, number: int, offset_minutes: int) -> HistoryLine | UnreadLine:
     time, separator, version = line.partition(";")
-    if not separator or not _LOCAL_TIME.fullmatch(time.strip()):
-        return f"line {number} isn't '<yyyy-mm-dd hh:mm:ss>;<version>'"
-    try:
-        local = datetime.strptime(time.strip(), "%Y-%m-%d %H:%M:%S")
-        utc = (local - timedelta(minutes=offset_minutes)).replace(tzinfo=UTC)
-        read = Version.parse(version.strip(" \t;"))
-        return HistoryLine(version=read, local=local, earliest=utc - _ONE_HOUR, latest=utc + _ONE_HOUR)
-    except InvalidVersion as error:
-        return f"line {number}: {error.message}"
-    except (ValueError, OverflowError):
-        return f"line {number} holds a date or time that doesn't exist"
+    problem = f"line {number} isn't '<yyyy-mm-dd hh:mm:ss>;<version>'"
+    local = latest = None
+    if _LOCAL_TIME.fullmatch(time.strip()):
+        try:
+            local = datetime.strptime(time.strip(), "%Y-%m-%d %H:%M:%S")
+            utc = (local - timedelta(minutes=offset_minutes)).replace(tzinfo=UTC)
+            earliest, latest = utc - _ONE_HOUR, utc + _ONE_HOUR
+            if separator:
+                return HistoryLine(version=Version.parse(version.strip(" \t;")), local=local, earliest=earliest, latest=latest)
+        except InvalidVersion as error:
+            problem = f"line {number}: {error.message}"
+        except (ValueError, OverflowError):
+            problem = f"line {number} holds a date or time that doesn't exist" if separator else problem
+    return UnreadLine(problem=problem, local=local, latest=latest)
 
 
 def parse_dms_xml(dms_text: str, dataminer_xml_text: str | None) -> dict[str, object]:

@@ -96,7 +96,7 @@ def _field_failed(key: str, value: object) -> bool:
 
 def hidden_fact(unread: UnreadLine | None, packages: Sequence[InstalledPackage] = ()) -> VersionFact | None:
     """No version, where the newest line of VersionHistory.txt can't be read and none of `packages` was surely installed after it; else None."""
-    if unread is None or any(p.completed and p.package.kind in (FULL, WEB) and _end(p) > unread.latest for p in packages):
+    if unread is None or unread.latest is None or any(p.completed and p.package.kind in (FULL, WEB) and _end(p) > unread.latest for p in packages):
         return None
     return VersionFact(version=None, source=f"{HISTORY}: {unread.problem}; it is the newest line, so no older one tells what runs now")
 

@@ -248,7 +248,14 @@ def _content_differences(states: Mapping[str, AgentState], severity: Severity, r
         yield Difference(what="content wasn't read on every agent", values=dict.fromkeys(unread, _UNREAD), severity=severity)
     spelled = {key: row.path for rows in read.values() for key, row in rows.items()}
     titles = {fold(app.folder): app.title for state in states.values() for app in state.apps}
-    apart = {key for key in spelled if any(_counted_otherwise(key, rows) for rows in read.values())}
+    folders = {name: {above for key in rows for above in _above(key)} for name, rows in read.items()}
+    # of very much content folders count as one: what is a row here is then a folder there, or in one
+    apart = {
+        key
+        for name, rows in read.items()
+        for key in spelled.keys() - rows.keys()
+        if key in folders[name] or any(above in rows for above in _above(key))
+    }
     if apart:
         counted = {name: f"{len(rows)} rows" for name, rows in read.items()}
         yield Difference(
@@ -261,15 +268,10 @@ def _content_differences(states: Mapping[str, AgentState], severity: Severity, r
             yield Difference(what=f"{_item(spelled[key], titles)} {_odd_ones(digests)}", values=digests, severity=worse)
 
 
-def _counted_otherwise(key: str, rows: Mapping[str, object]) -> bool:
-    """Whether an agent whose rows these are has a folder in the place of a path, or what is in it: of very much content folders count as one."""
-    if key in rows:
-        return False
-    above = key
-    while above := above.rpartition("/")[0]:
-        if above in rows:
-            return True
-    return any(other.startswith(f"{key}/") for other in rows)
+def _above(path: str) -> Iterator[str]:
+    """The folders that a path is in."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _item(path: str, titles: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ from .agent import (
     RunningJob,
     VersionFact,
 )
-from .agent_files import parse_version_history, unread_version, version_history_problems
+from .agent_files import UnreadLine, read_history, unread_version
 from .agent_versions import DEFAULT_SUCCESS_PATTERN, HISTORY, PACKAGES, failed_prerequisites, hidden_fact, server_fact, success_test, web_fact
 from .apps import App, parse_app
 from .errors import InvalidInput, InvalidScan
@@ -71,8 +71,7 @@ class _Reading:
     def state(self, server_version: str | None, web_version: str | None) -> AgentState:
         scan, root = self.scan, self.scan.get("root")
         clock = scan.get("clock")
-        history, missing = self.history(_offset(clock))
-        unread = unread_version(scan.get("texts").get("version_history").text_or_none("text") or "", _offset(clock))
+        history, missing, unread = self.history(_offset(clock))
         packages = tuple(package for row in scan.rows("packages") if (package := self.package(row)))
         host, job = scan.get("host"), scan.get("job")
         return AgentState(
@@ -107,17 +106,17 @@ class _Reading:
             errors=tuple(self.errors),
         )
 
-    def history(self, offset_minutes: int) -> tuple[tuple[HistoryLine, ...], str]:
-        """The lines of VersionHistory.txt, and why there may be none."""
+    def history(self, offset_minutes: int) -> tuple[tuple[HistoryLine, ...], str, UnreadLine | None]:
+        """The lines of VersionHistory.txt, why there may be none, and the newest line where its version can't be read."""
         source = self.scan.get("texts").get("version_history")
         text = source.text_or_none("text")
         if text is None:
-            return (), f"is {source.text_or_none('error') or 'unreadable'}"
-        problems = version_history_problems(text, offset_minutes)
-        self.errors += [f"{HISTORY}: {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
-        if len(problems) > _SHOWN_PROBLEMS:
-            self.errors.append(f"{HISTORY}: {len(problems) - _SHOWN_PROBLEMS} more lines can't be read")
-        return parse_version_history(text, offset_minutes), "holds no line that can be read"
+            return (), f"is {source.text_or_none('error') or 'unreadable'}", None
+        lines, unread = read_history(text, offset_minutes)
+        self.errors += [f"{HISTORY}: {line.problem}" for line in unread[:_SHOWN_PROBLEMS]]
+        if len(unread) > _SHOWN_PROBLEMS:
+            self.errors.append(f"{HISTORY}: {len(unread) - _SHOWN_PROBLEMS} more lines can't be read")
+        return lines, "holds no line that can be read", unread_version(lines, unread)
 
     def package(self, row: _Node) -> InstalledPackage | None:
         folder, log = row.text("folder"), row.text_or_none("log_tail")

@@ -11,8 +11,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent_files import (
     decode_text,
     file_version,
     parse_dms_xml,
-    parse_version_history,
-    version_history_problems,
+    read_history,
 )
 from ansible_collections.dataminer.web.plugins.module_utils.version import Version
 
@@ -43,14 +42,14 @@ def test_decoding_goes_by_the_byte_order_mark(data: bytes, text: str) -> None:
 
 
 def test_a_history_line_has_bounds_of_an_hour_around_the_offset() -> None:
-    (line,) = parse_version_history("2025-03-27 11:16:35;10.5.4.0-15588-20250319-release\r\n", 60)
+    (line,) = read_history("2025-03-27 11:16:35;10.5.4.0-15588-20250319-release\r\n", 60)[0]
     assert line.version == Version.parse("10.5.4.0-15588")
     assert line.local == datetime(2025, 3, 27, 11, 16, 35)
     assert (line.earliest, line.latest) == (datetime(2025, 3, 27, 9, 16, 35, tzinfo=UTC), datetime(2025, 3, 27, 11, 16, 35, tzinfo=UTC))
 
 
 def test_a_negative_offset_lies_west() -> None:
-    (line,) = parse_version_history("2025-01-01 20:00:00;10.5.4", -300)
+    (line,) = read_history("2025-01-01 20:00:00;10.5.4", -300)[0]
     assert line.earliest == datetime(2025, 1, 2, 0, 0, tzinfo=UTC)
 
 
@@ -59,8 +58,9 @@ def test_junk_lines_are_left_out_and_told() -> None:
         "\ufeff2024-01-01 00:00:00;10.4.0.0-14000\n\nhello\n2024-13-01 00:00:00;10.4.1\n"
         "2024-02-01 10:00:00;not a version\n2024-03-01 00:00:00;10.4.3.0-14100;\n"
     )
-    assert [str(line.version) for line in parse_version_history(text, 0)] == ["10.4.0.0-14000", "10.4.3 (CU0)"]
-    problems = version_history_problems(text, 0)
+    lines, unread = read_history(text, 0)
+    assert [str(line.version) for line in lines] == ["10.4.0.0-14000", "10.4.3 (CU0)"]
+    problems = [line.problem for line in unread]
     assert [problem.split()[1].rstrip(":") for problem in problems] == ["3", "4", "5"]
     assert "doesn't exist" in problems[1]
     assert "'not a version'" in problems[2]
@@ -70,7 +70,8 @@ def test_junk_lines_are_left_out_and_told() -> None:
 @pytest.mark.parametrize("offset", [840, -720])
 def test_the_ends_of_the_calendar_dont_raise(moment: str, offset: int) -> None:
     text = f"{moment};10.5.4"
-    assert len(parse_version_history(text, offset)) + len(version_history_problems(text, offset)) == 1
+    lines, unread = read_history(text, offset)
+    assert len(lines) + len(unread) == 1
 
 
 def test_dms_xml_gives_the_cluster_and_nothing_else() -> None:
