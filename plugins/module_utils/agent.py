@@ -241,6 +241,7 @@ class AgentState:
     web_config: str | None = None
     vendor_folder: tuple[str, bool] | None = None  # its path, and whether it exists
     installer_file: PackageFile | None = None
+    web_service: tuple[str, str | None] | None = None  # its name, and the state it is in where there is one
     errors: tuple[str, ...] = field(default=())
 
 

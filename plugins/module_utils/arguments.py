@@ -44,6 +44,8 @@ ZIP: Spec = {
     "retries": {"type": "int", "default": 2, "range": (0, None)},
 }
 
+WEB_SERVICE = {"type": "str", "default": "W3SVC"}
+
 INSTALLER = {
     "type": "path",
     "default": "C:\\Program Files (x86)\\Skyline Communications\\Skyline Taskbar Utility\\SLTaskbarUtility.exe",
@@ -56,6 +58,7 @@ AGENT_INFO: Spec = {
     "likely_version": {"type": "raw"},
     "package": {"type": "path"},
     "installer": INSTALLER,
+    "web_service": WEB_SERVICE,
 }
 
 BACKUP: Spec = {
@@ -94,7 +97,7 @@ RESTORE: Spec = {
     "safety_copy": {"type": "bool", "default": True},
     "leftovers": {"type": "str", "choices": ["keep", "quarantine"], "default": "keep"},
     "mtime": {"type": "str", "choices": ["now", "keep"], "default": "now"},
-    "web_service": {"type": "str", "default": "W3SVC"},
+    "web_service": WEB_SERVICE,
     "deadline": {"type": "int", "default": 900, "range": (1, None)},
     "again": {"type": "bool", "default": False},
 }

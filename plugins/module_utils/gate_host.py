@@ -185,9 +185,19 @@ def _package_there(case: Case) -> Finding:
     return denied(f"no file {file.path}")
 
 
+def _web_service(case: Case) -> Finding:
+    """One that stands still doesn't keep a restore from being made, which starts it: an earlier one may have left it so."""
+    if case.state.web_service is None:
+        return not_applicable("no service was asked for, or nothing on the host answered")
+    name, state = case.state.web_service
+    if state is None:
+        return denied(f"there is no service {name}")
+    return passed(f"{name} is {state}") if state == "Running" else warned(f"{name} is {state}", remedy=_START)
+
+
 def _installer_there(case: Case) -> Finding:
     file = case.state.installer_file
-    if file is None:
+    if file is None or case.request.package is None:
         return not_applicable("nothing is going to be installed")
     if file.size is not None:
         return passed(file.path)
@@ -268,6 +278,8 @@ _LAST = "find out in its progress.log why, and mend it first; where it did succe
 _REBOOT = "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"
 _PACKAGE = "set dataminer_package to its path on the agents; with dataminer_package_from=controller it is a path on the controller"
 _INSTALLER = "install the Taskbar Utility (SLTaskbarUtility) there, or set dataminer_installer to its path"
+_SERVICE = "set dataminer_web_service to the service that serves the web apps, or to none where no service does"
+_START = "find out why, and start it; a restore starts it as well"
 _ERRORS = "give the account access to it, or mend the file"
 _SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
 _FULL = "PowerShell in FullLanguage"
@@ -284,6 +296,7 @@ HOST_RULES = (
     Rule("last-package", "the last package was installed well", "RN 37033", _last_package, _LAST, purposes=PURPOSES),
     Rule("package-there", "the package is on the agent", "collection", _package_there, _PACKAGE),
     Rule("installer-there", "the installer is on the agent", "collection", _installer_there, _INSTALLER),
+    Rule("web-service", "the service of the web server", "collection", _web_service, _SERVICE, purposes=(DOWNGRADE, STATUS), denies=(DOWNGRADE,)),
     Rule("free-space", "room for the copies that are made", "collection", _space, _SPACE, purposes=WORK),
     Rule("scan-errors", "everything is readable", "collection", _scan_errors, _ERRORS, purposes=PURPOSES),
 )

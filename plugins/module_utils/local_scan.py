@@ -33,8 +33,8 @@ def scan(request: dict[str, Any]) -> dict[str, Any]:
     """One pass over the agent's tree.
 
     `request`: root, work_dir, backup_dir, vendor_backup_dir (str); host_command (list of str, or None); content (list of items, or None);
-    likely (a guess at the items, for where `content` isn't known yet, or None); package, installer (paths of files, or None); max_text and
-    log_tail (bytes).
+    likely (a guess at the items, for where `content` isn't known yet, or None); package, installer (paths of files, or None); service (a name,
+    or None); max_text and log_tail (bytes).
     """
     return _Scan(request).document()
 
@@ -52,6 +52,7 @@ class _Scan:
         now = time.time()
         store = JobStore(Path(self.request["work_dir"]))
         job = store.unended_job()  # before all that it may change: what is read afterwards is no older than its end
+        facts = self.host()
         document: dict[str, Any] = {
             "schema": SCHEMA,
             "clock": {"utc": utc_text(now), "offset_minutes": int(time.localtime(now).tm_gmtoff // 60)},
@@ -75,7 +76,8 @@ class _Scan:
             "disk": {name: self.disk(path) for name, path in self.places().items()},
             "package": self.named_file("package"),
             "installer": self.named_file("installer"),
-            "host": self.host(),
+            "service": self.service((facts or {}).pop("services", None)),
+            "host": facts,
             "job": job,
             "jobs": store.job_rows(),
             "journals": store.journal_rows(),
@@ -266,6 +268,11 @@ class _Scan:
         while not os.path.exists(place) and place != place.parent:  # noqa: PTH110 (a Path raises where a folder can't be searched)
             place = place.parent
         return {"path": str(path), "free": shutil.disk_usage(place).free, "volume": str(place.stat().st_dev)}
+
+    def service(self, states: Any) -> dict[str, Any] | None:
+        """The state of the one that is asked for; `states`: what the host command says of all, where it says so."""
+        name = self.request.get("service")
+        return {"name": name, "state": states.get(name)} if name and isinstance(states, dict) else None
 
     def host(self) -> dict[str, Any] | None:
         command = self.request.get("host_command")

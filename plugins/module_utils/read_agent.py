@@ -101,6 +101,7 @@ class _Reading:
             content=None if scan.get("content").value is None else tuple(_content(row) for row in scan.rows("content")),
             package_file=_package_file(scan.get("package")),
             installer_file=_package_file(scan.get("installer")),
+            web_service=None if scan.get("service").value is None else _service(scan.get("service")),
             web_config=digest_of(scan.get("texts").get("web_config").value),
             vendor_folder=None if scan.get("vendor_folder").value is None else _folder(scan.get("vendor_folder")),
             errors=tuple(self.errors),
@@ -220,6 +221,10 @@ def _disk(row: _Node) -> Disk:
 
 def _folder(node: _Node) -> tuple[str, bool]:
     return node.text("path"), node.flag("exists")
+
+
+def _service(node: _Node) -> tuple[str, str | None]:
+    return node.text("name"), node.text_or_none("state")
 
 
 def _package_file(node: _Node) -> PackageFile | None:

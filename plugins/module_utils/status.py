@@ -32,7 +32,8 @@ def facts(state: AgentState, modules: Mapping[str, str]) -> list[tuple[str, str,
         ("last package", *_last_package(state.packages)),
         ("modules", _modules(state), f"Uninstall entries; compared: {_compared(modules)} (dataminer_module_names)"),
         ("processes", _processes(state), "those in dataminer_web_processes may restart"),
-        ("web server", "not asked for its service", "Get-Service tells its name (dataminer_web_service, by default W3SVC)"),
+        ("web server", _service(state), "the state of its service (dataminer_web_service)"),
+        ("installer", *_installer(state)),
         (".NET", ", ".join(state.host.runtimes) or "none" if state.host else "not read", "Microsoft.NETCore.App, a part of the hosting bundle"),
         ("cluster", *_cluster(state)),
         ("content", _content(state), _counted(state)),
@@ -73,6 +74,20 @@ def _processes(state: AgentState) -> str:
         return "not read"
     names = sorted({process.name for process in state.host.processes}, key=str.casefold)
     return ", ".join([*names[:SHOWN_PROCESSES], *(["…"] if len(names) > SHOWN_PROCESSES else [])]) or "none"
+
+
+def _service(state: AgentState) -> str:
+    if state.web_service is None:
+        return "not asked for its service"
+    name, found = state.web_service
+    return f"{name}: {found}" if found else f"there is no service {name}"
+
+
+def _installer(state: AgentState) -> tuple[str, str]:
+    file = state.installer_file
+    if file is None:
+        return "not looked for", "dataminer_installer"
+    return ("there" if file.size is not None else "no such file"), f"{file.path} (dataminer_installer)"
 
 
 def _compared(modules: Mapping[str, str]) -> str:

@@ -36,9 +36,13 @@ options:
     description: Path on the agent where the installer will find a package. Its size and the room in its folder are read.
     type: path
   installer:
-    description: Path of the installer on the agent. With O(package) it is looked for.
+    description: Path of the installer on the agent. It is looked for.
     type: path
     default: 'C:\Program Files (x86)\Skyline Communications\Skyline Taskbar Utility\SLTaskbarUtility.exe'
+  web_service:
+    description: Service of the web server, whose state is read. V(none) means that none serves from this tree.
+    type: str
+    default: W3SVC
 seealso:
   - module: dataminer.web.version_gate
 """

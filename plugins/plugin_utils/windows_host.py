@@ -32,7 +32,19 @@ STATUS_DEPTH = 3  # a scan that came along is one level down
 LONGEST_WAIT = 20.0  # seconds: WinRM clients give up on an operation after 20 to 30
 KINDS = ("backup", "verify", "install", "prepare", "commit", "undo")
 FULL_LANGUAGE = "FullLanguage"
-SCAN_PARAMETERS = ("root", "work_dir", "backup_dir", "vendor_backup_dir", "content", "likely", "package", "installer", "max_text", "log_tail")
+SCAN_PARAMETERS = (
+    "root",
+    "work_dir",
+    "backup_dir",
+    "vendor_backup_dir",
+    "content",
+    "likely",
+    "package",
+    "installer",
+    "service",
+    "max_text",
+    "log_tail",
+)
 
 _LIBRARY = re.compile(r'^\. "\$PSScriptRoot/(lib/[a-z_]+\.ps1)"$', re.MULTILINE)
 _REMEDY = "run again with -vvv; if it stays, check that PowerShell on the agent is 5.1 or later and that nothing changes what scripts return"
@@ -174,7 +186,9 @@ def _json_object(text: Any) -> dict[str, Any]:
 
 
 def _scan_parameters(request: dict[str, Any]) -> dict[str, Any]:
-    return {key: request[key] for key in SCAN_PARAMETERS if request.get(key) is not None}
+    """Where a host command acts in place of Windows, Windows isn't asked for the service."""
+    asked = {**request, "service": None} if request.get("host_command") else request
+    return {key: asked[key] for key in SCAN_PARAMETERS if asked.get(key) is not None}
 
 
 def _scan_along(request: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +225,7 @@ def _unread(mode: str, request: dict[str, Any]) -> dict[str, Any]:
         "texts": {"version_history": unread, "web_config": unread},
         "cluster": unknown_cluster(why),
         **{key: [] for key in ("apps", "loose", "dashboards", "packages", "backups", "partials", "jobs", "journals")},
-        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "package", "installer")),
+        **dict.fromkeys(("web_api", "host", "job", "last_restore", "content", "package", "installer", "service")),
         "basis": {},
         "dashboards_folder": False,
         "vendor_folder": None,

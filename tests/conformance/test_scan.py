@@ -273,6 +273,13 @@ def test_the_installer_is_looked_for(host: Lane) -> None:
         assert document["errors"] == []
 
 
+def test_nothing_answers_for_a_service_but_windows(host: Lane) -> None:
+    document, reference = both(host, service="W3SVC")
+    assert reference["service"] is None
+    assert document["service"] == ({"name": "W3SVC", "state": None} if host.windows else None)
+    assert document["errors"] == []
+
+
 @pytest.mark.parametrize(("inside", "size"), [("packages/x.dmupgrade", 70), ("nowhere/below/x.dmupgrade", None), ("packages", None)])
 def test_a_package_that_is_going_to_be_installed(host: Lane, inside: str, size: int | None) -> None:
     """Its size, and the room where it is or will be brought to."""

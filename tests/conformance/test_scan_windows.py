@@ -69,6 +69,17 @@ def _facts(lane: Lane) -> dict[str, Any]:
     return facts
 
 
+def test_the_state_of_a_service(windows: Lane) -> None:
+    """Wine has these two as Windows has, one of them at rest."""
+    for name, states in (("RpcSs", ("Running",)), ("msiserver", ("Stopped", "Running"))):
+        row = windows.scan(service=name)["service"]
+        assert row["name"] == name
+        assert row["state"] in states
+    document = windows.scan(service="no such service")
+    assert document["service"] == {"name": "no such service", "state": None}
+    assert document["errors"] == []
+
+
 def test_modules_of_both_views(windows: Lane, registry: Callable[..., None]) -> None:
     for view, code, name in (
         ("Registry64", "{A-1}", "DataMiner GQI"),

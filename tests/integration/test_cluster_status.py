@@ -21,8 +21,20 @@ def test_in_step(make_site: MakeSite) -> None:
     assert run.verdicts("equal") == {"equal-1": "in step", "equal-2": "in step", "equal-3": "in step"}
     assert "10.5.6 (CU0)" in run.summary
     assert "10.5.4 (CU0)" in run.summary
-    for fact in ("server version", "web version", "web API", "last package", "modules", "processes", "web server", "cluster", "vendor's backups"):
+    for fact in (
+        "server version",
+        "web version",
+        "web API",
+        "last package",
+        "modules",
+        "processes",
+        "web server",
+        "installer",
+        "cluster",
+        "vendor's backups",
+    ):
         assert run.summary.count(f"\n{fact} ") == 5, fact
+    assert run.summary.count("W3SVC: Running") == 5
     package = next(line for line in run.summary.split("\n") if line.startswith("last package "))
     assert "10.5.6" in package, run.summary
     assert "Upgrade succeeded" in run.summary

@@ -109,7 +109,7 @@ def stop_service(state: dict[str, Any], name: str) -> None:
 
 
 def facts(home: Path) -> dict[str, Any]:
-    """The host object of a scan."""
+    """The host object of a scan, and the state of every service."""
     state = load(home)
-    kept = {name: state[name] for name in ("processes", "modules", "runtimes", "pending_reboot")}
+    kept = {name: state[name] for name in ("processes", "modules", "runtimes", "pending_reboot", "services")}
     return {**kept, "installer_busy": bool(state["busy"]), "upgrade_running": upgrade_running(home)}

@@ -299,9 +299,31 @@ def test_a_package_that_should_be_there_is_looked_for_first(file: PackageFile | 
 @pytest.mark.parametrize(("size", "reached", "expected"), [(1, False, PASS), (None, False, DENY), (None, True, NA)])
 def test_the_installer_is_looked_for_first(purpose: str, size: int | None, reached: bool, expected: Verdict) -> None:
     """An agent that runs the target already needs none."""
-    gate = for_purpose(purpose, state(installer_file=there(size), **({"web": "10.5.5" if purpose == "upgrade" else "10.5.3"} if reached else {})))
+    brought = package({"upgrade": "10.5.5.0-15900", "downgrade": "10.5.3.0-15400"}[purpose])
+    one = state(installer_file=there(size), **({"web": "10.5.5" if purpose == "upgrade" else "10.5.3"} if reached else {}))
+    gate = for_purpose(purpose, one, package=brought)
     assert verdict(gate, "installer-there") is expected
     assert gate.allowed is (expected is not DENY)
+    assert verdict(for_purpose(purpose, one, package=None), "installer-there") is NA  # nothing to install
+
+
+@pytest.mark.parametrize(
+    ("service", "expected", "told"),
+    [
+        (("W3SVC", "Running"), PASS, "W3SVC is Running"),
+        (("W3SVC", "Stopped"), WARN, "W3SVC is Stopped"),
+        (("W3SCV", None), DENY, "there is no service W3SCV"),
+        (None, NA, "no service was asked for"),
+    ],
+)
+def test_the_web_server_is_looked_for_before_a_restore_would_stop_it(service: tuple[str, str | None] | None, expected: Verdict, told: str) -> None:
+    one = state(web_service=service)
+    gate = for_purpose("downgrade", one)
+    assert verdict(gate, "web-service") is expected
+    assert told in row(gate, "web-service").found
+    assert gate.allowed is (expected is not DENY)
+    assert verdict(judge(one, purpose="status"), "web-service") is (WARN if expected is DENY else expected)
+    assert all(each.rule != "web-service" for each in for_purpose("upgrade", one).rows)
 
 
 def test_free_space_tells_both_sizes() -> None:

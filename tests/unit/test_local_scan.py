@@ -245,6 +245,15 @@ def test_facts_of_the_host(agent: Agent) -> None:
     assert found["errors"] == []
 
 
+@pytest.mark.parametrize(("name", "state"), [("W3SVC", "Stopped"), ("other", None)])
+def test_the_state_of_the_service(agent: Agent, name: str, state: str | None) -> None:
+    found = host(agent, """echo '{"processes": [], "services": {"W3SVC": "Stopped"}}'""", service=name)
+    assert found["service"] == {"name": name, "state": state}
+    assert found["host"] == {"processes": []}
+    assert host(agent, """echo '{"processes": []}'""", service=name)["service"] is None
+    assert scan(agent, service=name)["service"] is None
+
+
 @pytest.mark.parametrize("script", ["exit 1", "echo nonsense", "echo '[1]'; exit 0", "echo '{'", "kill -9 $$"])
 def test_a_host_command_that_fails_is_noted(agent: Agent, script: str) -> None:
     found = host(agent, script)

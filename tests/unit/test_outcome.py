@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, Process
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, PackageFile, Process
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
 from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_paragraphs, failed_phase, is_good, summarise
 from ansible_collections.dataminer.web.plugins.module_utils.status import facts, status_text
@@ -363,10 +363,21 @@ def test_the_status_tells_what_is_inferred_or_found_nowhere() -> None:
     assert told["vendor's backups"] == ("no such folder", "/dm/Backups (dataminer_vendor_backup_dir)")
     assert told["modules"][1] == "Uninstall entries; compared: GQI DxM (DataMiner Query…) (dataminer_module_names)"
     assert told["processes"] == ("SLNet, w3wp", "those in dataminer_web_processes may restart")
-    assert "dataminer_web_service" in told["web server"][1]
+    assert told["web server"] == ("not asked for its service", "the state of its service (dataminer_web_service)")
+    assert told["installer"] == ("not looked for", "dataminer_installer")
     assert told[".NET"][0] == "none"
     assert told["free space"][0] == ", ".join(["/srv/dm: 1000.0 GB"] * 3)
     assert told["DataMiner"] == ("C:\\Skyline DataMiner", "dataminer_root")
+
+
+@pytest.mark.parametrize(("found", "said"), [("Stopped", "W3SVC: Stopped"), (None, "there is no service W3SVC")])
+def test_the_status_of_the_web_server(found: str | None, said: str) -> None:
+    assert cells(state(web_service=("W3SVC", found)))["web server"][0] == said
+
+
+@pytest.mark.parametrize(("size", "said"), [(7, "there"), (None, "no such file")])
+def test_the_status_of_the_installer(size: int | None, said: str) -> None:
+    assert cells(state(installer_file=PackageFile(path="/x.exe", size=size)))["installer"] == (said, "/x.exe (dataminer_installer)")
 
 
 def test_the_status_of_a_bare_agent() -> None:

@@ -759,7 +759,7 @@ def test_host_command_gives_facts_and_acts_on_services(make: Make) -> None:
         return subprocess.run([str(agent.host_command), *argv], capture_output=True, text=True, check=False, cwd="/")
 
     facts = json.loads(call("facts").stdout)
-    assert set(facts) == {"processes", "modules", "runtimes", "pending_reboot", "installer_busy", "upgrade_running"}
+    assert set(facts) == {"processes", "modules", "runtimes", "pending_reboot", "installer_busy", "upgrade_running", "services"}
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["started"]) for row in facts["processes"])
     before = _processes(facts)
     assert call("stop", "W3SVC").returncode == 0

@@ -37,6 +37,9 @@ Path of the file that is going to be installed; null for none.
 .PARAMETER installer
 Path of the installer; null for none.
 
+.PARAMETER service
+Name of the web server's service; null for none.
+
 .PARAMETER max_text
 Bytes; a larger text isn't read.
 
@@ -53,6 +56,7 @@ param(
     [hashtable]$likely = $null,
     [string]$package = '',
     [string]$installer = '',
+    [string]$service = '',
     [int]$max_text = 1048576,
     [int]$log_tail = 4096
 )
@@ -117,6 +121,7 @@ function Get-Document {
         }
         package = $null
         installer = $null
+        service = $null
         host = Get-HostFact $packages $jobs
         job = $running
         jobs = @(Get-JobRow $jobs $running)
@@ -125,6 +130,7 @@ function Get-Document {
     }
     if ($package) { Add-PackageFile $document $package }
     if ($installer) { $document.installer = Get-NamedFile $installer }
+    if ($service) { $document.service = Get-ServiceRow $service }
     $document.basis = Get-Basis $document
     $items = $content
     if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }

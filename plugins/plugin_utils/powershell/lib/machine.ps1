@@ -6,6 +6,8 @@
 Disks, processes, modules, runtimes: what Windows itself answers. Needs the functions of files.ps1.
 #>
 
+$noService = 1060           # of Windows' errors
+
 # Free space where the path is, or where it would be created. A share has no drive to ask: it counts as full, and that is said.
 function Get-DiskRow([string]$path) {
     $place = $path
@@ -154,6 +156,24 @@ function Get-HostFact($packages, $jobs) {
         installer_busy = Test-InstallerBusy
         upgrade_running = Test-UpgradeRunning $processes $packages $jobs
     }
+}
+
+# Its state is null where Windows knows no service of that name.
+function Get-ServiceRow([string]$name) {
+    if (-not $onWindows) { return $null }
+    $row = [ordered]@{ name = $name; state = $null }
+    try {
+        Add-Type -AssemblyName System.ServiceProcess
+        $service = [ServiceProcess.ServiceController]::new($name)
+        try { $row.state = "$($service.get_Status())" } finally { $service.Dispose() }    # of the property PowerShell would hide why it can't be had
+    }
+    catch {
+        $cause = $_.Exception.GetBaseException()
+        if ($cause -is [ComponentModel.Win32Exception] -and ([ComponentModel.Win32Exception]$cause).NativeErrorCode -eq $noService) { return $row }
+        Add-Problem $name $_
+        return $null
+    }
+    return $row
 }
 
 function Get-Clock {
