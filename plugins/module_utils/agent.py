@@ -236,6 +236,7 @@ class AgentState:
     journals: tuple[tuple[str, str], ...] = ()
     last_restore: LastRestore | None = None
     has_dashboards_folder: bool = True
+    unread: tuple[tuple[datetime, datetime], ...] = ()  # bounds of the moments of history lines that tell no version
     content: tuple[ContentRow, ...] | None = None
     package_file: PackageFile | None = None
     web_config: str | None = None

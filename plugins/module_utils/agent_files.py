@@ -43,11 +43,12 @@ def decode_text(data: bytes) -> str:
 class UnreadLine:
     """A line of VersionHistory.txt that can't be read: what is wrong with it, naming its number, and where its time can be read, that time.
 
-    `local` is as in the file, `latest` the end of its bounds in UTC.
+    `local` is as in the file, `earliest` and `latest` are its bounds in UTC.
     """
 
     problem: str
     local: datetime | None
+    earliest: datetime | None
     latest: datetime | None
 
 
@@ -75,7 +76,7 @@ def unread_version(history: Iterable[HistoryLine], unread: Iterable[UnreadLine])
 def _history_line(line: str, number: int, offset_minutes: int) -> HistoryLine | UnreadLine:
     time, separator, version = line.partition(";")
     problem = f"line {number} isn't '<yyyy-mm-dd hh:mm:ss>;<version>'"
-    local = latest = None
+    local = earliest = latest = None
     if _LOCAL_TIME.fullmatch(time.strip()):
         try:
             local = datetime.strptime(time.strip(), "%Y-%m-%d %H:%M:%S")
@@ -87,7 +88,7 @@ def _history_line(line: str, number: int, offset_minutes: int) -> HistoryLine | 
             problem = f"line {number}: {error.message}"
         except (ValueError, OverflowError):
             problem = f"line {number} holds a date or time that doesn't exist" if separator else problem
-    return UnreadLine(problem=problem, local=local, latest=latest)
+    return UnreadLine(problem=problem, local=local, earliest=earliest, latest=latest)
 
 
 def parse_dms_xml(dms_text: str, dataminer_xml_text: str | None) -> dict[str, object]:

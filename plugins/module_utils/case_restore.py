@@ -108,6 +108,7 @@ def _background(state: AgentState, args: Args) -> Background:
     return Background(
         history=state.history,
         packages=state.packages,
+        unread=state.unread,
         offset_minutes=state.offset_minutes,
         agent=agent_name(args, state),
         cluster=state.cluster.name,

@@ -96,12 +96,14 @@ class _Event:
 class Background:
     """What an agent's traces tell about the backups on it.
 
-    `offset_minutes` is its offset from UTC, for the listings. `agent` (its name in the inventory) and `cluster` (as DMS.xml has it) tell whose a
-    backup is; None where that isn't known. `last_restore` tells whether the content was put right after a downgrade.
+    `unread`: bounds, in UTC, of the moments at which something was installed that no trace names. `offset_minutes` is its offset from UTC, for the
+    listings. `agent` (its name in the inventory) and `cluster` (as DMS.xml has it) tell whose a backup is; None where that isn't known.
+    `last_restore` tells whether the content was put right after a downgrade.
     """
 
     history: Sequence[HistoryLine]
     packages: Sequence[InstalledPackage]
+    unread: Sequence[tuple[datetime, datetime]] = ()
     offset_minutes: int = 0
     agent: str | None = None
     cluster: str | None = None
@@ -193,7 +195,7 @@ def _candidate(backup: BackupFile, background: Background) -> Candidate:
     made = parse_time(header.get("created")) or backup.modified
     problem, restored = _problem(backup), parse_time(header.get("restored"))
     stated = _stated_version(header.get("web_version")) if not problem else None
-    version, possible, how = (stated, (), "its manifest names the web version") if stated else _in_force(background.events, made)
+    version, possible, how = (stated, (), "its manifest names the web version") if stated else _in_force(background, made)
     return Candidate(
         backup=backup,
         made=made,
@@ -269,17 +271,29 @@ def _line_event(line: HistoryLine) -> _Event:
     return _Event(version=line.version, earliest=line.earliest, latest=line.latest, source=source, local=line.local)
 
 
-def _in_force(events: Sequence[_Event], moment: datetime) -> tuple[Version | None, tuple[Version, ...], str]:
+def _in_force(background: Background, moment: datetime) -> tuple[Version | None, tuple[Version, ...], str]:
     """The web version at a moment, or what it may have been; and how that is known, or why not."""
+    events = background.events
     begun = [event for event in events if event.earliest < moment]
     last = [event for event in begun if not any(_overrides(other, event, moment) for other in begun)]
     if not last:
         return None, (), "it is older than every install on record" if events else "no install is on record"
     told = " or ".join(event.source for event in last)
+    if any(_hides(line, events, moment) for line in background.unread):
+        return (
+            None,
+            tuple(event.version for event in last),
+            f"its version can't be told by its time: {told}, or by a line of VersionHistory.txt that can't be read",
+        )
     bounded = any(event.certain and event.latest < moment for event in last)
     if bounded and all(same_release(last[0].version, event.version) is True for event in last):
         return last[0].version, (), f"by its time: {told}"
     return None, tuple(event.version for event in last), f"its version can't be told by its time: {told}" + ("" if bounded else ", or older")
+
+
+def _hides(line: tuple[datetime, datetime], events: Sequence[_Event], moment: datetime) -> bool:
+    """Whether what a line tells of may have been in force at the moment: it began before, and nothing surely came after it."""
+    return line[0] < moment and not any(event.certain and event.latest < moment and event.earliest > line[1] for event in events)
 
 
 def _overrides(later: _Event, earlier: _Event, moment: datetime) -> bool:

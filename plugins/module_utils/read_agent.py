@@ -72,6 +72,7 @@ class _Reading:
         scan, root = self.scan, self.scan.get("root")
         clock = scan.get("clock")
         history, missing, unread = self.history(_offset(clock))
+        newest = unread_version(history, unread)
         packages = tuple(package for row in scan.rows("packages") if (package := self.package(row)))
         host, job = scan.get("host"), scan.get("job")
         return AgentState(
@@ -80,10 +81,11 @@ class _Reading:
             language_mode=scan.text_or_none("language_mode"),
             root=root.text("path"),
             root_exists=root.flag("exists"),
-            server=_override(server_version, "server", hidden_fact(unread) or server_fact(history, missing)),
-            web=_override(web_version, "web", hidden_fact(unread, packages) or web_fact(history, packages)),
+            server=_override(server_version, "server", hidden_fact(newest) or server_fact(history, missing)),
+            web=_override(web_version, "web", hidden_fact(newest, packages) or web_fact(history, packages)),
             web_api=scan.text_or_none("web_api"),
             history=history,
+            unread=tuple((line.earliest, line.latest) for line in unread if line.earliest and line.latest),
             packages=packages,
             cluster=_cluster(scan.get("cluster")),
             apps=tuple(_app(row) for row in scan.rows("apps")),
@@ -107,17 +109,17 @@ class _Reading:
             errors=tuple(self.errors),
         )
 
-    def history(self, offset_minutes: int) -> tuple[tuple[HistoryLine, ...], str, UnreadLine | None]:
-        """The lines of VersionHistory.txt, why there may be none, and the newest line where its version can't be read."""
+    def history(self, offset_minutes: int) -> tuple[tuple[HistoryLine, ...], str, tuple[UnreadLine, ...]]:
+        """The lines of VersionHistory.txt, why there may be none, and those that can't be read."""
         source = self.scan.get("texts").get("version_history")
         text = source.text_or_none("text")
         if text is None:
-            return (), f"is {source.text_or_none('error') or 'unreadable'}", None
+            return (), f"is {source.text_or_none('error') or 'unreadable'}", ()
         lines, unread = read_history(text, offset_minutes)
         self.errors += [f"{HISTORY}: {line.problem}" for line in unread[:_SHOWN_PROBLEMS]]
         if len(unread) > _SHOWN_PROBLEMS:
             self.errors.append(f"{HISTORY}: {len(unread) - _SHOWN_PROBLEMS} more lines can't be read")
-        return lines, "holds no line that can be read", unread_version(lines, unread)
+        return lines, "holds no line that can be read", unread
 
     def package(self, row: _Node) -> InstalledPackage | None:
         folder, log = row.text("folder"), row.text_or_none("log_tail")

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup_spec
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import read_state
 from ansible_collections.dataminer.web.plugins.module_utils.case_restore import restore
-from ansible_collections.dataminer.web.plugins.module_utils.errors import NotBegun, UnknownJob
+from ansible_collections.dataminer.web.plugins.module_utils.errors import AmbiguousBackup, NotBegun, UnknownJob
 from local_kit import HEADER, Agent
 
 OVERVIEW = "Dashboards/Overview.dmadb.json"
@@ -91,6 +91,17 @@ def vendors(agent: Agent, text: str) -> Path:
     path = agent.home / "vendor" / "Backup.zip"
     path.with_suffix(".manifest").unlink()
     return path
+
+
+def test_a_backup_made_after_a_line_that_tells_no_version_is_not_chosen_by_its_time(agent: Agent) -> None:
+    """The full upgrade that the line tells of may have migrated what the zip holds."""
+    vendors(agent, "of whichever version")
+    (agent.backups / "one.zip").unlink()
+    agent.write("Upgrades/VersionHistory.txt", "2020-01-01 00:00:00;10.5.3.0-15396\n")
+    assert step(agent, "chosen", version="10.5.3")["chosen"]["web_version"] == "10.5.3 (CU0)"
+    agent.write("Upgrades/VersionHistory.txt", "2020-01-01 00:00:00;10.5.3.0-15396\n2021-01-01 00:00:00;10.x\n")
+    with pytest.raises(AmbiguousBackup, match="No backup was surely made on web version 10"):
+        step(agent, "chosen", version="10.5.3")
 
 
 def test_a_backup_that_was_restored_is_not_restored_again(agent: Agent) -> None:

@@ -86,9 +86,14 @@ def pick(
 
 
 def version_at(
-    day: float, minutes: float = 0, *, history: tuple[HistoryLine, ...] = HISTORY, packages: tuple[InstalledPackage, ...] = PACKAGES
+    day: float,
+    minutes: float = 0,
+    *,
+    history: tuple[HistoryLine, ...] = HISTORY,
+    packages: tuple[InstalledPackage, ...] = PACKAGES,
+    unread: tuple[tuple[datetime, datetime], ...] = (),
 ) -> str:
-    candidate = list_candidates([vendor("x.zip", day, minutes)], Background(history=history, packages=packages))[0]
+    candidate = list_candidates([vendor("x.zip", day, minutes)], Background(history=history, packages=packages, unread=unread))[0]
     return str(candidate.version) if candidate.version else f"unknown: {candidate.how}"
 
 
@@ -249,6 +254,18 @@ def test_one_made_after_a_failed_install_comes_last() -> None:
 )
 def test_the_version_in_force_changes_when_an_install_ends(day: float, minutes: float, version: str) -> None:
     assert version_at(day, minutes) == version
+
+
+@pytest.mark.parametrize(
+    ("day", "version"),
+    [(11, "10.5.4 (CU0)"), (12, "unknown"), (15, "unknown"), (20, "unknown"), (20.1, "10.5.6 (CU0)")],
+)
+def test_a_line_that_cannot_be_read_may_tell_of_any_version(day: float, version: str) -> None:
+    """From its moment on, which is known to within an hour, until an install that is known."""
+    hour = timedelta(hours=1)
+    said = version_at(day, unread=((at(12) - hour, at(12) + hour),))
+    assert said.split(":")[0] == version
+    assert ("by a line of VersionHistory.txt that can't be read" in said) is (version == "unknown")
 
 
 def test_the_automatic_backup_of_the_next_upgrade_is_the_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -312,6 +313,8 @@ def test_no_older_line_tells_what_runs_where_the_newest_one_cannot_be_read(
     assert (state.server.version and str(state.server.version), state.web.version and str(state.web.version)) == (server, web)
     if server is None:
         assert "'10.6.0.0-16000 custom' is not a DataMiner version; it is the newest line" in state.server.source
+    ((earliest, latest),) = state.unread
+    assert latest - earliest == timedelta(hours=2)
 
 
 def test_a_package_without_a_log_whose_check_failed_wasnt_installed() -> None:
