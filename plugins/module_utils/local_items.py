@@ -58,22 +58,23 @@ class ItemFile:
 def likely_items(document: dict[str, Any], likely: dict[str, Any]) -> list[dict[str, Any]]:
     """What a backup would probably hold, guessed from a scan document alone: the plan itself is made by `backup.plan_backup`, later and elsewhere.
 
-    It decides only on which version folders are hashed.
+    It decides only on which version folders are hashed. Those that App.info.json names have a row each; `others`: whether the rest is hashed, too.
 
     `likely`: versions (`named` for those that App.info.json names, or `all`) and web (bool).
     """
-    items = [{"path": f"Applications/{app['folder']}", "versions": _likely_versions(app, likely["versions"])} for app in document["apps"]]
+    whole = likely["versions"] != "named"
+    items: list[dict[str, Any]] = [
+        {"path": f"Applications/{app['folder']}", "versions": _named_versions(app), "others": whole or app["info"]["text"] is None}
+        for app in document["apps"]
+    ]
     items += [{"path": f"Applications/{name}", "versions": None} for name in document["loose"]]
     items += [{"path": "Dashboards", "versions": None}] if document["dashboards_folder"] else []
     return items + ([{"path": "Web", "versions": None}] if document["web"] and likely["web"] else [])
 
 
-def _likely_versions(app: dict[str, Any], versions: str) -> list[int] | None:
-    text = app["info"]["text"]
-    if versions != "named" or text is None:
-        return None
+def _named_versions(app: dict[str, Any]) -> list[int]:
     present = {int(match[1]) for name in app["dirs"] if (match := VERSION_FOLDER.fullmatch(name))}
-    return sorted({int(number) for number in NAMED.findall(text)} & present - {0})
+    return sorted({int(number) for number in NAMED.findall(app["info"]["text"] or "")} & present - {0})
 
 
 def part_of(app: str, file: ItemFile) -> tuple[str, int | None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .agent_files import file_version, parse_dms_xml, unknown_cluster
+from .content import OTHERS, together
 from .local_files import entries, find, open_unlinked, read_tail, read_text, sha256_file, utc_text, utf16_key, walk
 from .local_items import LINK, ItemFile, expand, is_app, likely_items, part_of
 from .local_places import Places
@@ -299,22 +300,27 @@ class _Scan:
         rows: list[dict[str, Any]] = []
         for item in items:
             if is_app(places, item):
-                rows += self.app_rows(places, item["path"], item.get("versions"))
+                rows += self.app_rows(places, item)
             else:
                 rows += [self.file_row(*each) for each in self.hashed(expand(places, item, note=self.note))]
         return rows
 
-    def app_rows(self, places: Places, path: str, versions: list[int] | None) -> list[dict[str, Any]]:
-        """What is outside of the version folders, then each of these; those that the item leaves out are counted only."""
+    def app_rows(self, places: Places, item: dict[str, Any]) -> list[dict[str, Any]]:
+        """What is outside of the version folders, each of these that the item names, the others in one row: counted only where it leaves them out."""
+        path, named = item["path"], item.get("versions")
+        whole = named is None or item.get("others", False)
         parts: dict[tuple[str, int | None], list[ItemFile]] = {(path, None): []}
         for file in expand(places, {"path": path}, note=self.note):
             parts.setdefault(part_of(path, file), []).append(file)
-        skipped = {part for part in parts if versions is not None and part[1] is not None and part[1] not in versions}
+        others = {part for part in parts if part[1] is not None and part[1] not in (named or ())}
+        skipped = set() if whole else others
         hashed: dict[tuple[str, int | None], list[tuple[ItemFile, str]]] = {part: [] for part in parts}
         for file, digest in self.hashed(file for part in parts if part not in skipped for file in parts[part]):
             hashed[part_of(path, file)].append((file, digest))
         ordered = sorted(parts, key=lambda part: utf16_key(part[0]))
-        return [self.count(part[0], parts[part]) if part in skipped else self.digest(part[0], hashed[part]) for part in ordered]
+        rows = {part: self.count(part[0], parts[part]) if part in skipped else self.digest(part[0], hashed[part]) for part in ordered}
+        apart = [rows[part] for part in ordered if part not in others]
+        return [*apart, together(f"{path}/{OTHERS}", [rows[part] for part in ordered if part in others])] if others else apart
 
     def hashed(self, files: Iterable[ItemFile]) -> list[tuple[ItemFile, str]]:
         """Files with their SHA-256, read on all cores; those that can't be read are noted and left out."""

@@ -68,7 +68,7 @@ def wine_prefix() -> Path:
 
 
 class Engine:
-    """An engine that stays, for many calls. One thread at a time. `calls`, and `received` (bytes of the last answer), tell of the wire.
+    """An engine that stays, for many calls. One thread at a time. `calls`, and `received` (bytes of all answers), tell of the wire.
 
     `told` makes of a request what the engine is asked: see lines.py. A launcher `inside.INSIDE` has a job run in the engine itself.
     """
@@ -106,7 +106,7 @@ class Engine:
             raise self._failure(process, f"gave no answer: {type(error).__name__}", first=first) from error
         if not line:
             raise self._failure(process, "ended; see what it said above", first=first)
-        self.calls, self.received = self.calls + 1, len(line)
+        self.calls, self.received = self.calls + 1, self.received + len(line)
         return line
 
     def _failure(self, process: subprocess.Popen[bytes], what: str, *, first: bool) -> Exception:

@@ -331,43 +331,6 @@ def test_version_of_the_web_api(host: Lane, data: bytes, version: str | None) ->
     assert document["web_api"] == reference["web_api"] == version
 
 
-def _large_info(number: int) -> str:
-    rows = [
-        {"Version": n, "CreatedAt": 1768383193493 + 7919 * n * number, "CreatedBy": f"DOMAIN\\user{n % 7}", "Type": "Published"} for n in range(1, 51)
-    ]
-    return json.dumps({"Versions": rows, "PublicVersion": 50, "DraftVersion": 0, "ID": f"{number:08x}", "Name": f"App {number}"})
-
-
-def test_300_apps_of_50_versions(host: Lane) -> None:
-    """One call, and less than a megabyte over the wire: AWX cuts events above 700 kB, a WinRM answer of many megabytes takes minutes."""
-    for number in range(300):
-        folder = write(host.home / "agent" / "Applications" / f"{number:08x}-app" / "App.info.json", _large_info(number)).parent
-        for version in range(1, 51):
-            (folder / f"version_{version}").mkdir()
-    calls = host.engine.calls if host.engine else 0
-    document, reference = both(host)
-    assert document == reference
-    assert sum(len(app["dirs"]) for app in document["apps"]) == 15000
-    if host.engine:
-        assert host.engine.calls == calls + 1
-        assert host.engine.received < 1_000_000
-
-
-@pytest.mark.parametrize(("guess", "hashed"), [("named", 2), ("all", 51)])
-def test_the_content_of_30_apps_of_50_versions(host: Lane, guess: str, hashed: int) -> None:
-    """A tenth of the largest agent, and less than a tenth of a megabyte, though each version has a row of its own."""
-    for number in range(30):
-        folder = write(host.home / "agent" / "Applications" / f"{number:08x}-app" / "App.info.json", _large_info(number)).parent
-        for version in range(1, 51):
-            write(folder / f"version_{version}" / "x", f"{number} {version}")
-    received = host.engine.received if host.engine else 0
-    document, reference = both(host, likely={"versions": guess, "web": True})
-    assert document == reference
-    assert len(document["content"]) == 30 * 51
-    assert sum(row["sha256"] is not None for row in document["content"]) == 30 * hashed
-    assert not host.engine or host.engine.received - received < 100_000
-
-
 def test_scan_changes_nothing(host: Lane) -> None:
     root = ordinary(host.home)
     write(host.home / "backups" / "a.zip", "zip")

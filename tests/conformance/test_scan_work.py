@@ -42,11 +42,12 @@ def test_content_digests(host: Lane) -> None:
     assert document == reference
     parts = _parts(root, app)
     assert set(parts) == {app, *(f"{app}/version_{number}" for number in ("002", "1", "10", "2"))}
-    left_out = (f"{app}/version_1", f"{app}/version_10")
-    assert document["content"][:5] == [_row(path, files, path not in left_out) for path, files in sorted(parts.items())]
-    assert document["content"][5] == {"path": "Applications/ffff", "files": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
-    assert document["content"][6] == {"path": "Applications/loose.txt", "files": 1, "bytes": 5, "sha256": hashlib.sha256(b"loose").hexdigest()}
-    assert [row["path"] for row in document["content"][7:]] == [
+    left_out = {path: parts.pop(path) for path in (f"{app}/version_1", f"{app}/version_10")}
+    others = _together(f"{app}/version_*", [_row(path, files, False) for path, files in left_out.items()])
+    assert document["content"][:4] == [*(_row(path, files, True) for path, files in sorted(parts.items())), others]
+    assert document["content"][4] == {"path": "Applications/ffff", "files": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    assert document["content"][5] == {"path": "Applications/loose.txt", "files": 1, "bytes": 5, "sha256": hashlib.sha256(b"loose").hexdigest()}
+    assert [row["path"] for row in document["content"][6:]] == [
         "Dashboards/Sales/north.dmadb.json",
         "Dashboards/Themes.json",
         "Dashboards/main.dmadb.json",
@@ -72,9 +73,12 @@ def test_content_that_is_guessed(host: Lane, versions: str, web: bool) -> None:
             write(root / "Applications" / name / f"version_{version}" / "x.json", f"{name} {version}")
     document, reference = both(host, likely={"versions": versions, "web": web})
     assert document == reference
-    rows = {row["path"]: row["sha256"] for row in document["content"]}
-    named = {"both": [2, 10], "gone": [], "none": [], "broken": [1]} if versions == "named" else {name: [1, 2, 10] for name in infos}
-    assert {name: [n for n in (1, 2, 10) if rows[f"Applications/{name}/version_{n}"]] for name in infos} == named
+    rows = {row["path"]: row for row in document["content"]}
+    for name, named in {"both": [2, 10], "gone": [], "none": [], "broken": [1]}.items():
+        app = f"Applications/{name}"
+        assert [n for n in (1, 2, 10) if f"{app}/version_{n}" in rows] == named
+        parts = {path: files for path, files in sorted(_parts(root, app).items()) if path != app and path not in rows}
+        assert rows[f"{app}/version_*"] == _together(f"{app}/version_*", [_row(path, files, versions == "all") for path, files in parts.items()])
     assert ("Web/Themes/theme.json" in rows, "Dashboards/main.dmadb.json" in rows, "Applications/loose.txt" in rows) == (web, True, True)
 
 
@@ -88,11 +92,10 @@ def test_content_of_a_plan_that_was_not_guessed(host: Lane, guess: str, wanted: 
     items: list[dict[str, Any]] = [{"path": path, "versions": None} for path in ("Applications/loose.txt", "Dashboards", "Web")]
     document = host.scan(likely={"versions": guess, "web": True})
     rows = combined(document["content"], [{"path": app, "versions": wanted}, *items], apps={app})
-    kept = {path: files for path, files in sorted(_parts(root, app).items()) if wanted is None or not path.endswith("version_1")}
-    parts = [_row(path, files, guess == "all" or not path.endswith("version_1")) for path, files in kept.items()]
-    lines = "".join(f"{part['sha256'] or '-'} {part['files']} {part['bytes']} {part['path']}\n" for part in parts)
-    count, size = (sum(part[key] for part in parts) for key in ("files", "bytes"))
-    assert rows[0] == {"path": app, "files": count, "bytes": size, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    parts = _parts(root, app)
+    others = _together(f"{app}/version_*", [_row(f"{app}/version_1", parts.pop(f"{app}/version_1"), guess == "all")])
+    kept = [_row(path, files, True) for path, files in sorted(parts.items())]
+    assert rows[0] == _together(app, [*kept, others] if wanted is None else kept)
     assert rows[1:] == [row for row in document["content"] if not row["path"].startswith(("Applications/0a1b", "Applications/ffff"))]
     write(root / app / "version_1" / "App.config.json", "changed, and longer")
     again = combined(host.scan(likely={"versions": guess, "web": True})["content"], [{"path": app, "versions": wanted}], apps={app})
@@ -110,6 +113,12 @@ def _parts(root: Path, app: str) -> dict[str, dict[str, bytes]]:
 
 def _row(path: str, files: dict[str, bytes], hashed: bool) -> dict[str, Any]:
     return {"path": path, "files": len(files), "bytes": sum(map(len, files.values())), "sha256": _digest(files) if hashed else None}
+
+
+def _together(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    lines = "".join(f"{row['sha256'] or '-'} {row['files']} {row['bytes']} {row['path']}\n" for row in rows)
+    count, size = (sum(row[key] for row in rows) for key in ("files", "bytes"))
+    return {"path": path, "files": count, "bytes": size, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
 
 
 def _files(root: Path, below: str) -> list[str]:

@@ -70,7 +70,7 @@ class WindowsSite(Site):
             host = self.host(name)
             host.requests.clear()
             host.calls.clear()
-            host.begun = 0
+            host.begun = host.sent = 0
 
     def target(self, version: str = "10.5.9", **more: object) -> dict[str, object]:
         """The variables that name a version and its package."""

@@ -72,6 +72,7 @@ def test_a_call_and_what_is_counted(served: Served) -> None:
     assert [seen.where.verb for seen in served.host.requests] == ["Create", "Command", "Send", "Receive", "Signal", "Delete"]
     assert {seen.where.call for seen in served.host.requests} == {1}
     assert [call.name for call in served.host.calls] == [NAME]
+    assert served.host.sent > len(out) * 4 / 3, "in Base64, beside the XML of six answers"
     assert not served.host.refused
     assert not served.server.shells
 

@@ -48,7 +48,7 @@ class PlayedHost:
     """`modules` carries out module calls, `commands` what else Ansible asks a host for.
 
     `refused` tells what the host didn't do, in words; a test of good behaviour finds it empty. `requests` and `calls` count what arrived,
-    a call whose answer was lost included.
+    a call whose answer was lost included; `sent` has the bytes of all answers over WS-Man.
     """
 
     name: str
@@ -61,6 +61,7 @@ class PlayedHost:
     calls: list[ModuleCall] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     begun: int = 0
+    sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, authorization: str | None) -> bool:
@@ -78,6 +79,10 @@ class PlayedHost:
             where = Where(request=len(self.requests) + 1, call=self.begun + (verb == "Create"), verb=verb)
             self.requests.append(Seen(where=where, size=size))
         return where
+
+    def answered(self, size: int) -> None:
+        with self._lock:
+            self.sent += size
 
     def by_now(self, where: Where) -> Where:
         """The same request once it was carried out: with the module call that the host ran last."""

@@ -45,7 +45,8 @@ class PlayedModules:
         problem = _problem(call.args)
         if problem:
             return _failed(problem)
-        return self._told(self.engines.call(self._request(call)))
+        answer = self._told(self.engines.call(self._request(call)))
+        return {**answer, "invocation": {"module_args": call.args}}  # as Ansible.Basic has it: what was asked comes back, the script included
 
     def _request(self, call: ModuleCall) -> dict[str, Any]:
         args, internal = call.args, call.internal

@@ -87,6 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, code: int, text: str) -> None:
         data = text.encode()
+        self.server.played.host.answered(len(data))
         self.send_response(code)
         if code == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="WSMAN"')

@@ -10,16 +10,18 @@ $heldWaits = @{ left = 20 }    # tenths of a second
 
 # What a backup would probably hold, guessed from what was read so far: the plan itself is made by the controller, later.
 function Get-LikelyItem($document, $likely) {
-    foreach ($app in $document.apps) { @{ path = 'Applications/' + $app.folder; versions = (Get-LikelyVersion $app $likely.versions) } }
+    foreach ($app in $document.apps) {
+        $others = $likely.versions -ne 'named' -or $null -eq $app.info.text
+        @{ path = 'Applications/' + $app.folder; versions = (Get-NamedVersion $app); others = $others }
+    }
     foreach ($name in $document.loose) { @{ path = 'Applications/' + $name; versions = $null } }
     if ($document.dashboards_folder) { @{ path = 'Dashboards'; versions = $null } }
     if ($document.web -and $likely.web) { @{ path = 'Web'; versions = $null } }
 }
 
-function Get-LikelyVersion($app, [string]$versions) {
-    if ($versions -ne 'named' -or $null -eq $app.info.text) { return $null }
+function Get-NamedVersion($app) {
     $found = [Collections.Generic.SortedSet[int]]::new()
-    foreach ($match in $namedVersion.Matches($app.info.text)) { [void]$found.Add([int]$match.Groups[1].Value) }
+    foreach ($match in $namedVersion.Matches("$($app.info.text)")) { [void]$found.Add([int]$match.Groups[1].Value) }
     $present = @(foreach ($name in $app.dirs) { if ($name -match '^version_0*([0-9]{1,9})\z') { [int]$Matches[1] } })
     $kept = @(foreach ($number in $found) { if ($number -gt 0 -and $present -contains $number) { $number } })
     return , $kept
@@ -58,24 +60,44 @@ function Get-EntryFile([IO.FileSystemInfo]$entry, [string]$path) {
     else { foreach ($inner in (Get-Entry $entry.FullName)) { Get-EntryFile $inner ($path + '/' + $inner.Name) } }
 }
 
-# What is outside of the version folders, then each of these; those that the item leaves out are counted only. Numbers compare as text, since a name
-# may hold any number.
+# What is outside of the version folders, then each of these that the item names, then the others in one row: counted only where it leaves them out.
+# Numbers compare as text, since a name may hold any number.
 function Get-AppPart([Security.Cryptography.HashAlgorithm]$hash, [string]$folder, $item) {
-    $versions = [Collections.Generic.List[object]]::new()
-    $wanted = $(if ($null -ne $item.versions) { , @(foreach ($number in $item.versions) { "$number" }) })
-    $others = @(foreach ($entry in (Get-Entry (Find-Item $folder $item.path).FullName)) {
+    $versions, $others = [Collections.Generic.List[object]]::new(), [Collections.Generic.List[object]]::new()
+    $named = @(foreach ($number in $item.versions) { "$number" })
+    $whole = $null -eq $item.versions -or $item.others
+    $outside = @(foreach ($entry in (Get-Entry (Find-Item $folder $item.path).FullName)) {
             if ($entry.Name -match '^version_0*([0-9]+)\z' -and (Test-Folder $entry)) {
-                $versions.Add(@{ entry = $entry; skipped = $null -ne $wanted -and $wanted -cnotcontains $Matches[1] })
+                $versions.Add(@{ entry = $entry; path = $item.path + '/' + $entry.Name; apart = $named -ccontains $Matches[1] })
             }
             else { Get-EntryFile $entry ($item.path + '/' + $entry.Name) }
         })
-    Get-FolderRow $hash $item.path $others
+    Get-FolderRow $hash $item.path $outside
     foreach ($version in $versions) {
-        $path = $item.path + '/' + $version.entry.Name
-        if ($version.skipped) { Get-CountRow $version.entry $path; continue }
-        $found = @(Get-EntryFile $version.entry $path)
-        if ($found.Length) { Get-FolderRow $hash $path $found }
+        $row = $(if ($version.apart -or $whole) { Get-VersionRow $hash $version } else { Get-CountRow $version.entry $version.path })
+        if ($null -eq $row) { continue }
+        if ($version.apart) { $row } else { $others.Add($row) }
     }
+    if ($others.Count) { Get-OtherRow $hash $item.path $others }
+}
+
+function Get-VersionRow([Security.Cryptography.HashAlgorithm]$hash, $version) {
+    $found = @(Get-EntryFile $version.entry $version.path)
+    if ($found.Length) { Get-FolderRow $hash $version.path $found }
+}
+
+# Of tens of thousands of version folders each a row would be most of what a scan has to say.
+function Get-OtherRow([Security.Cryptography.HashAlgorithm]$hash, [string]$path, $rows) {
+    $lines = [Text.StringBuilder]::new()
+    $files = $bytes = [long]0
+    foreach ($row in $rows) {
+        $digest = $(if ($null -eq $row.sha256) { '-' } else { $row.sha256 })
+        [void]$lines.Append("$digest $($row.files) $($row.bytes) $($row.path)`n")
+        $files += $row.files
+        $bytes += $row.bytes
+    }
+    $whole = ConvertTo-Hex $hash.ComputeHash([Text.Encoding]::UTF8.GetBytes($lines.ToString()))
+    return [ordered]@{ path = "$path/version_*"; files = $files; bytes = $bytes; sha256 = $whole }
 }
 
 # Of files that may be hundreds of thousands: without a call or an object for each.
