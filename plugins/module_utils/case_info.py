@@ -26,6 +26,7 @@ DIGEST = 16  # characters of a digest, enough to tell contents apart
 ROWS = 800
 APPS = 400  # whose titles are known to the comparison, and which can be planned from; beyond, folders are named
 LOOSE = 200  # names of files beside apps
+ERRORS = 100
 INFO = 1000  # characters of an App.info.json that isn't valid
 CUT = "invalid"
 
@@ -91,7 +92,19 @@ def compact(scan: dict[str, Any], args: Args) -> dict[str, Any]:
     content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
     cut = len(scan["apps"]) > APPS or len(scan["loose"]) > LOOSE or any(app["info"]["error"] == CUT for app in apps)
     shorter = {"apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": scan["loose"][:LOOSE], "content": content}
-    return {**scan, **shorter, "basis": {name: digest for name, digest in scan["basis"].items() if not (cut and name == "content")}}
+    return {
+        **scan,
+        **shorter,
+        "errors": _short_errors(scan),
+        "basis": {name: digest for name, digest in scan["basis"].items() if not (cut and name == "content")},
+    }
+
+
+def _short_errors(scan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where an account may read nothing there is one for every folder."""
+    errors: list[dict[str, Any]] = scan["errors"]
+    more = len(errors) - ERRORS
+    return [*errors[:ERRORS], {"path": scan["root"]["path"], "message": f"{more} more couldn't be read"}] if more > 0 else errors
 
 
 def _short_log(log: str, success: re.Pattern[str]) -> str:

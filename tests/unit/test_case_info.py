@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.backup import plan_backup
 from ansible_collections.dataminer.web.plugins.module_utils.case_common import state_of, unpack
 from ansible_collections.dataminer.web.plugins.module_utils.case_info import agent_info, grouped
+from ansible_collections.dataminer.web.plugins.module_utils.content import combined
 
 ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "content": True, "versions": "auto", "include_web": True}
 LIMIT = 100_000
@@ -67,15 +68,56 @@ def document(*, apps: int, versions: int, files: int) -> dict[str, Any]:
 
 
 def parts(apps: int, versions: int) -> list[dict[str, Any]]:
-    """Rows of apps as a scan has them: what is outside of the version folders, then each of these, the older ones counted only."""
+    """Rows of apps as a scan has them: what is outside of the version folders, the newest of these, all others."""
     found = []
     for n in range(apps):
         path = f"Applications/{guid(n)}"
-        found.append({"path": path, "files": 1, "bytes": 10, "sha256": hashlib.sha256(path.encode()).hexdigest()})
-        for version in range(1, versions + 1):
-            digest = hashlib.sha256(f"{path} {version}".encode()).hexdigest() if version == versions else None
-            found.append({"path": f"{path}/version_{version}", "files": 1, "bytes": 5, "sha256": digest})
+        for part, files in ((path, 1), (f"{path}/version_{versions}", 1), (f"{path}/version_*", versions - 1)):
+            found.append({"path": part, "files": files, "bytes": 5 * files, "sha256": hashlib.sha256(part.encode()).hexdigest()})
     return found
+
+
+def busy(number: int) -> dict[str, Any]:
+    """What else a scan says of an agent that was upgraded and restored for years: backups, jobs, processes of the product, trouble with files."""
+    moment, digest = "2026-09-01T10:00:00Z", hashlib.sha256(str(number).encode()).hexdigest()
+    left_out = [{"folder": guid(n), "name": f"Application {n}", "reason": "App.info.json is missing"} for n in range(10)]
+    header = {
+        "schema": 1,
+        "created": moment,
+        "agent": "dma-1",
+        "cluster": "pluto",
+        "server_version": "10.5.4.0-15588",
+        "web_version": "10.5.6.0-15848",
+    }
+    header |= {"mode": "all", "purpose": "backup", "left_out": left_out, "warnings": [f"version_{n} of {guid(n)} is missing" for n in range(5)]}
+    trailer = {"files": 600_000, "bytes": 10**10, "zip_size": 10**9, "zip_sha256": digest}
+    name = f"DataMiner Web {digest[:8]}.zip"
+    origin = ("own", "vendor", "aside", "safety")[number % 4]
+    run_id = f"backup-20260901T100000Z-{digest[:8]}"
+    return {
+        "backup": {
+            "origin": origin,
+            "path": f"C:\\Backups\\{name}",
+            "name": name,
+            "size": 10**9 + number,
+            "modified": moment,
+            "manifest": None
+            if origin == "vendor"
+            else {"header": json.dumps(header | {"name": name}), "trailer": json.dumps(trailer), "intact": True},
+        },
+        "process": {"name": f"SL{digest[:8]}", "pid": number, "started": moment},
+        "module": {"name": f"DataMiner {digest[:8]}", "version": f"10.5.{number}.0", "code": guid(number)},
+        "job": {"run_id": run_id, "kind": "backup", "state": "done", "started": moment},
+        "journal": {"run_id": run_id, "state": "released"},
+        "error": {"path": f"C:\\Skyline DataMiner\\Applications\\{guid(number)}\\version_1", "message": f"Access to {guid(number)} is denied."},
+    }
+
+
+def filled(scan: dict[str, Any], *, errors: int) -> dict[str, Any]:
+    rows = {kind: [busy(n)[kind] for n in range(20)] for kind in ("backup", "process", "module", "job", "journal")}
+    facts = {"processes": rows["process"] * 3, "modules": rows["module"], "runtimes": ["8.0.14", "10.0.1"] * 10, "pending_reboot": ["Windows Update"]}
+    more = {"backups": rows["backup"], "jobs": rows["job"], "journals": rows["journal"], "errors": [busy(n)["error"] for n in range(errors)]}
+    return {**scan, **more, "host": {**facts, "installer_busy": False, "upgrade_running": False}}
 
 
 class FakeHost:
@@ -89,11 +131,22 @@ class FakeHost:
         return {**self.document, "content": self.rows if request["likely"] else None}
 
 
-@pytest.mark.parametrize(("apps", "versions", "files"), [(300, 50, 500), (300, 5, 5000), (1000, 3, 100)])
-def test_the_result_of_a_large_agent_stays_below_what_awx_cuts(apps: int, versions: int, files: int) -> None:
+@pytest.mark.parametrize(
+    ("apps", "versions", "files", "trouble"), [(300, 50, 500, 50), (300, 5, 5000, 50), (300, 50, 500, 15_000), (1000, 3, 100, None)]
+)
+def test_the_result_of_a_large_agent_stays_below_what_awx_cuts(apps: int, versions: int, files: int, trouble: int | None) -> None:
     content = [*parts(apps, versions), *rows(files, "Dashboards/Folder/{}.dmadb.json"), *rows(files, "Web/Images/{}.png")]
-    result = agent_info(FakeHost(document(apps=apps, versions=versions, files=files), content), ARGS)  # type: ignore[arg-type]
+    whole = document(apps=apps, versions=versions, files=files)
+    result = agent_info(FakeHost(whole if trouble is None else filled(whole, errors=trouble), content), ARGS)  # type: ignore[arg-type]
     assert len(json.dumps(result)) < LIMIT
+
+
+@pytest.mark.parametrize("count", [100, 101])
+def test_of_trouble_with_every_folder_the_beginning_and_the_number_stay(count: int) -> None:
+    whole = filled(document(apps=0, versions=0, files=0), errors=count)
+    kept = unpack(agent_info(FakeHost(whole, []), ARGS)["scan"])["errors"]  # type: ignore[arg-type]
+    assert kept[:100] == whole["errors"][:100]
+    assert [row["message"] for row in kept[100:]] == ["1 more couldn't be read"][: count - 100]
 
 
 def test_the_packed_scan_gives_the_gate_what_the_scan_gave() -> None:
@@ -186,6 +239,17 @@ def test_one_look_whatever_was_guessed(asked: dict[str, Any], guess: str) -> Non
     assert [row["path"] for row in found[:3]] == [f"Applications/{guid(n)}" for n in range(3)]
     assert [row["files"] for row in found[:3]] == [2 if two else 5] * 3
     assert len(found) == (5 if asked.get("include_web") is False else 7)
+
+
+@pytest.mark.parametrize(("wanted", "told"), [([2], False), ([1, 2], True), (None, True)])
+def test_a_change_in_other_versions_shows_where_they_may_go_in(wanted: list[int] | None, told: bool) -> None:
+    """Version 1 has no row of its own: what is planned by another reading of App.info.json than the guess's isn't called equal for that."""
+    given = parts(1, 2)
+    changed = [*given[:2], {**given[2], "sha256": "0" * 64}]
+    path = given[0]["path"]
+    first, second = (combined(each, [{"path": path, "versions": wanted}], apps={path}) for each in (given, changed))
+    assert (first != second) is told
+    assert first[0]["files"] == (3 if wanted is None else 2)
 
 
 def test_without_content_nothing_is_measured() -> None:
