@@ -31,11 +31,12 @@ USUAL: dict[str, Any] = {"agents": 2, "server": "10.5.4", "web": "10.5.6", "inst
 
 @dataclass(kw_only=True)
 class WindowsSite(Site):
-    """`tolerant`: the hosts may refuse something, as a test that provokes it expects."""
+    """`tolerant`: the hosts may refuse something, as a test that provokes it expects; `abandoned`: a controller was killed, whose shells stay."""
 
     played: PlayedSite
     windows: bool = False
     tolerant: bool = False
+    abandoned: bool = False
     local: bool = False
 
     def host(self, name: str) -> PlayedHost:
@@ -116,7 +117,9 @@ def windows_site(
     patience: int = 20,
     **options: object,
 ) -> Iterator[WindowsSite]:
-    """A cluster below `home` or, for a list of options, several, played until the block ends: all jobs have ended then, no host refused"""
+    """A cluster below `home` or, for a list of options, several, played until the block ends: all jobs have ended then, no host refused
+    anything, and none has a shell that nobody closed.
+    """
     wanted: list[dict[str, Any]] = [{**USUAL, **options, **own} for own in several or ({},)]
     clusters = [create_cluster(home / f"cluster{number}", **one) for number, one in enumerate(wanted)]
     controller.mkdir(exist_ok=True)
@@ -128,3 +131,4 @@ def windows_site(
         for agent in site.agents:
             until(partial(settled, agent), what=f"the end of all jobs on {agent.name}")
         assert site.tolerant or not played.refused, played.refused
+        assert site.abandoned or not played.open_shells, played.open_shells

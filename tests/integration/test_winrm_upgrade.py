@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from conftest import MakeWindowsSite
 from playbook import Run, installs, jobs, own_backups, until
@@ -49,13 +51,22 @@ def nothing_to_do(site: WindowsSite) -> None:
 
 
 def test_round_trips_across_versions(make_windows_site: MakeWindowsSite) -> None:
-    """No call more where backups hold other versions of apps before and after."""
+    """No call more where backups hold other versions of apps before and after. A shell serves all calls of a task."""
     site = make_windows_site(agents=1)
 
     run = site.play("upgrade_web", variables=site.target("10.5.12"))
 
     assert run.rc == 0, run.text
     assert site.rounds("DMA1") == {"scan": 2, "start": 2}
+    host = site.host("DMA1")
+    verbs = Counter(seen.where.verb for seen in host.requests)
+    sizes: Counter[int] = Counter()
+    for seen in host.requests:
+        sizes[seen.where.call] += seen.size
+    tasks, calls = 4, len(host.calls)
+    assert (verbs["Create"], verbs["Delete"], verbs["Command"], verbs["Signal"]) == (tasks, tasks, calls, calls)
+    assert verbs["Send"] <= 3 * calls
+    assert max(sizes.values()) < 600_000, "a call sends Ansible's own wrapper, some 400 kB, and a script"
 
 
 @pytest.mark.long
@@ -127,6 +138,7 @@ def test_controller_killed_during_the_install(make_windows_site: MakeWindowsSite
     playing = site.begin("upgrade_web", variables=site.target())
     until(lambda: bool(installs(agent)) or playing.process.poll() is not None, what="an install")
     playing.kill()
+    site.abandoned = True
     assert not settled(agent)
 
     again = site.play("upgrade_web", variables=site.target())

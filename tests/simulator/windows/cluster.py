@@ -80,6 +80,11 @@ class PlayedSite:
         """What any of the hosts didn't do."""
         return [text for played in self.agents.values() for text in played.host.refused]
 
+    @property
+    def open_shells(self) -> list[str]:
+        """The hosts with shells that weren't closed, without those whose connection was cut."""
+        return [name for name, played in self.agents.items() if getattr(played.server, "shells", None) and not played.host.faults.ever]
+
 
 @contextmanager
 def play(

@@ -62,10 +62,11 @@ class Fault:
 
 
 class Faults:
-    """The faults of one host that are still to come, and where some have `happened`."""
+    """The faults of one host that are still to come, and where some have `happened`; `ever`: whether a connection was cut."""
 
     def __init__(self) -> None:
         self.happened: list[Where] = []
+        self.ever = False
         self._planned: list[Fault] = []
         self._lock = threading.Lock()
 
@@ -87,6 +88,7 @@ class Faults:
                 return None
             found.times, found.hit = found.times - 1, where.call
             self.happened.append(where)
+            self.ever = True
             return found.kind
 
     @property

@@ -75,6 +75,7 @@ class Listener:
         server, self._server = self._server, None
         if server is None:
             return
+        self.host.faults.ever = True
         server.shutdown()
         server.server_close()
         for connection in tuple(server.connections):
