@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
@@ -14,6 +15,7 @@ from simulator import edits
 pytestmark = pytest.mark.powershell
 
 OLD, NEW = "10.5.6", "10.5.9"
+CONTENT = 8 * 1024 * 1024  # bytes that nothing packs
 
 
 def upgraded(site: WindowsSite) -> dict[str, dict[str, str]]:
@@ -43,14 +45,16 @@ def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
 @pytest.mark.long
 @pytest.mark.each_core
 def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
-    """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do."""
+    """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do. The content stays on the agent."""
     site = make_windows_site(agents=1)
+    (site.agents[0].root / "Dashboards" / "plan.bin").write_bytes(random.Random(7).randbytes(CONTENT))
     contents = upgraded(site)
     assert site.rounds("DMA1") == {"scan": 2, "start": 2}, "one call to read the agent, one a phase, one to read it again"
     trees = site.trees()
     dry = site.play("downgrade_restore", "--check", "--diff", variables=site.target(OLD))
     assert dry.rc == 0, dry.text
     assert site.trees() == trees
+    sent = [site.host("DMA1").sent]
     site.forget()
     before = {name: len(site.cluster.host_calls(name)) for name in contents}
 
@@ -70,6 +74,9 @@ def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) 
     assert again.rc == 0, again.text
     assert again.changed == 0
     back(site, contents)
+    assert sum([*sent, site.host("DMA1").sent]) < CONTENT / 2, (
+        "no content travels: an answer is some 100 kB, most of it the script that was asked for"
+    )
 
 
 @pytest.mark.long
