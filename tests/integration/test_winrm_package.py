@@ -59,6 +59,7 @@ def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None
     assert run.rc == 0, run.text
     assert site.webs() == {"DMA1": NEW}
     assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_copy", "win_stat"]
+    assert site.host("DMA1").begun - len(site.host("DMA1").calls) == 3, "commands of win_copy: for a folder, the file and its end"
     assert (agent.work_dir / "packages" / package.name).read_bytes() == package.read_bytes()
     assert list((agent.home / "Temp").iterdir()) == []
     site.forget()
@@ -94,6 +95,7 @@ def test_package_that_the_agents_bring_by_themselves(make_windows_site: MakeWind
     assert run.rc != 0
     assert len(web_server.asked) == 1
     assert [path.read_bytes() for path in there] == [package.read_bytes()] * 2
+    assert modules(site, "web-1") == ["win_stat", "win_file", "win_get_url", "win_stat"]
     assert modules(site, "share-1") == ["win_stat", "win_file", "win_copy", "win_stat"]
     assert site.webs() == {"web-1": NEW, "share-1": NEW, "nowhere-1": "10.5.6"}
     assert "Error downloading 'http://127.0.0.1:1" in run.text
