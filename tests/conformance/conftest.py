@@ -193,6 +193,12 @@ def powershell(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> En
     return _engine("powershell", engines)
 
 
+@pytest.fixture(params=LANES[1:])
+def engine(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
+    """Each engine in turn."""
+    return _engine(request.param, engines)
+
+
 @pytest.fixture
 def apart(request: pytest.FixtureRequest) -> bool:
     """Whether the test's jobs are processes of their own."""

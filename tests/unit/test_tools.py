@@ -378,7 +378,7 @@ def test_lanes_are_judged_from_reports(tmp_path, monkeypatch, capsys):
         (
             "conformance/test_engine.py",
             {"PWSH": "{tmp}/plain"},
-            "lane powershell: 10 skipped although PWSH names {tmp}/plain: PWSH names {tmp}/plain, which",
+            "lane powershell: 11 skipped although PWSH names {tmp}/plain: PWSH names {tmp}/plain, which",
         ),
         (
             "conformance/test_jobs.py::test_one_that_nobody_started",
