@@ -11,10 +11,13 @@ import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import ScriptFailed
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
-from conftest import Lane, scripted_lane
+from conftest import KILL, Lane, scripted_lane
 from harness import Engine, until
+from test_job_verify import make, spec
 
 pytestmark = [pytest.mark.powershell, pytest.mark.apart]
+
+ID = "[CmdletBinding(SupportsShouldProcess)] param() $Ansible.Result = [Diagnostics.Process]::GetCurrentProcess().Id"
 
 
 @pytest.fixture(params=[pytest.param("windows", marks=pytest.mark.windows), "powershell"])
@@ -53,6 +56,26 @@ def test_a_program_that_ends_before_the_first_line(scripted: Lane) -> None:
     """As one does that a policy keeps from running scripts."""
     status = launched_by(scripted, *(("cmd.exe", "/c", "exit", "1") if scripted.windows else ("/bin/false",)))
     assert (status.state, (status.error or {})["found"]) == ("failed", "its process ended before the first line")
+
+
+def test_a_job_outlives_the_engine_that_started_it(scripted: Lane) -> None:
+    """As it outlives the shell of a connection that breaks; another one finds it."""
+    assert scripted.engine
+    path = make(scripted.home / "a.zip", {"Dashboards/a.json": b"a"})
+    starter = Engine(scripted.engine.command, scripted.engine.environment)
+    starter.told = scripted.engine.told
+    with scripted.holding(path):
+        host = WindowsHost(starter.execute, scripted.native(scripted.home / "work"), launcher=scripted.program)
+        host.start(scripted.told({**spec(scripted, path), "retry_seconds": 60}), "v1")
+        assert starter.process
+        if scripted.windows:  # the engine itself, which Wine's wrapper started
+            assert not scripted.engine.execute(KILL, {"id": starter.execute(ID, {}, 2)["result"]}, 2)["failed"]
+        else:
+            starter.process.kill()
+        starter.close()
+        assert scripted.agent.poll("v1").state == "running"
+    status = scripted.follow("v1")
+    assert status.state == "done", status.error
 
 
 @pytest.mark.parametrize("late", [True, False])
