@@ -6,65 +6,81 @@ import re
 import subprocess
 from pathlib import Path
 
+import conftest
+import harness
+import inside
+import lines
 import pytest
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import SCRIPTS, script_text
 from harness import EngineMissing, posix_engine
 from test_reboot_command import COMMAND
 
-pytestmark = pytest.mark.powershell
-CULTURE = re.compile(r"\.(StartsWith|EndsWith)\((?![^()]*(\([^()]*\)[^()]*)*\[StringComparison\]::)")
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.ps1"))
+INSIDE = inside.told({"script": script_text("start"), "parameters": {"launcher": [inside.INSIDE]}})["script"]
+# what the suite itself runs in the engine of an agent
+OURS = {path.stem: path.read_text("utf-8") for path in (harness.SERVER, lines.STATEMENTS)} | {"inside": INSIDE}
+OURS |= {name.lower(): getattr(conftest, name) for name in ("OPEN_ALONE", "CLOSE", "PROGRAM", "KILL")}
+# which all of Windows PowerShell knows, and which of a syntax tree's kinds has
+FINE = re.compile(r"win_powershell\.ps1:.* command: (Get-Command|ConvertTo-Json) is|statements\.ps1:.* member: .*\.Ast has no Statements")
+UNKNOWN_OPTION = 64  # how pwsh ends, and says no more of it
+LAB = "(engine only)"  # what the engine that has the check says of its version
 
 
-def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
-    """The engine's check; skips where the engine has none. It takes its own word for what it found, so a broken script must be told apart first."""
+def said(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the engine says; skips where there is none."""
     try:
         command = posix_engine()
     except EngineMissing as error:
         pytest.skip(f"lane powershell: {error}")
-    return subprocess.run(
-        [*command, "-Check51", *map(str, scripts)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
-    )
+    return subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def able(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An engine that can check finds fault with what 5.1 can't parse; pwsh itself has no such option."""
-    wrong = tmp_path_factory.mktemp("check51") / "wrong.ps1"
+def check(*scripts: Path) -> subprocess.CompletedProcess[str]:
+    """It takes its own word for what it found, so a broken script must be told apart first."""
+    return said("-Check51", *map(str, scripts))
+
+
+def require_check(folder: Path) -> None:
+    """An engine that can check finds fault with what 5.1 can't parse. pwsh itself has no such option; one that has it and doesn't is broken."""
+    wrong = folder / "wrong.ps1"
     wrong.write_text("$a ??= 1\n", encoding="utf-8")
     done = check(wrong)
-    if done.returncode != 1 or "wrong.ps1:1:" not in done.stdout:
+    if done.returncode == 1 and "wrong.ps1:1:" in done.stdout:
+        return
+    if harness.ON_WINDOWS or (done.returncode == UNKNOWN_OPTION and LAB not in said("-Version").stdout):
         pytest.skip("the engine has no check for Windows PowerShell 5.1 (option -Check51)")
+    pytest.fail(f"the engine's check for Windows PowerShell 5.1 is broken, it ended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
+@pytest.mark.powershell
 def test_scripts_fit_windows_powershell(tmp_path: Path) -> None:
     """In one call: to start the check takes longer than to read most scripts. What it finds names the file."""
-    texts = {name: script_text(name) for name in NAMES} | {"question_after_a_restart": COMMAND}
+    require_check(tmp_path)
+    texts = {name: script_text(name) for name in NAMES} | {"question_after_a_restart": COMMAND} | OURS
     paths = [tmp_path / f"{name}.ps1" for name in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text, encoding="utf-8")
     done = check(*paths)
-    assert (done.returncode, done.stdout.strip()) == (0, f"{len(paths)} scripts, 0 problems"), done.stdout + done.stderr
+    *found, summary = done.stdout.splitlines()
+    assert [line for line in found if not FINE.search(line)] == []
+    assert summary == f"{len(paths)} scripts, {len(found)} problems", done.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_script_is_one_text(name: str) -> None:
-    """It arrives on the agent alone, runs in check mode, and is documented."""
-    text = script_text(name)
-    assert "$PSScriptRoot" not in text
-    assert "[CmdletBinding(SupportsShouldProcess)]" in text
-    assert "\n.SYNOPSIS\n" in text.partition("param(")[0]
-    assert text.isascii()  # without a byte order mark Windows PowerShell reads a file as ANSI
-
-
-@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.ps1")), ids=lambda path: path.stem)
-def test_texts_compare_alike_in_every_culture(path: Path) -> None:
-    """In Turkish or German, Windows finds other beginnings and ends than the bytes say."""
-    loose = [line.strip() for line in path.read_text("utf-8").splitlines() if CULTURE.search(line)]
-    assert loose == []
-
-
-def test_nothing_that_must_outlive_a_power_cut_is_left_to_the_cache() -> None:
-    """What a job writes goes through Write-FileBytes, or is flushed to the disk; its log alone may be lost."""
-    lazy = re.compile(r"\[IO\.File\]::(WriteAll\w+|OpenWrite|CreateText)\(")
-    assert [path.name for path in SCRIPTS.rglob("*.ps1") if lazy.search(path.read_text("utf-8"))] == []
+@pytest.mark.skipif(harness.ON_WINDOWS, reason="no shell of Windows starts a script by its first line")
+@pytest.mark.parametrize(
+    ("status", "version", "outcome"),
+    [
+        (64, "PowerShell 7.5.4", pytest.skip.Exception),
+        (64, f"PowerShell 7.6.0 {LAB}", pytest.fail.Exception),
+        (0, "PowerShell 7.5.4", pytest.fail.Exception),
+    ],
+)
+def test_an_engine_without_the_check_is_told_from_one_whose_check_broke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, version: str, outcome: type[BaseException]
+) -> None:
+    engine = tmp_path / "engine"
+    engine.write_text(f'#!/bin/sh\n[ "$1" != -Version ] || exec echo "{version}"\nexit {status}\n', encoding="utf-8")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PWSH", str(engine))
+    with pytest.raises(outcome):
+        require_check(tmp_path)
