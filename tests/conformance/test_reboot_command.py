@@ -52,7 +52,7 @@ def ask(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
     try:
         engine = posix_engine()
     except EngineMissing as error:
-        pytest.skip(str(error))
+        pytest.skip(f"lane powershell: {error}")
     script = folder / "question.ps1"
     script.write_text(COMMAND.replace("localhost", f"127.0.0.1:{port}") + AS_SENT, "utf-8")
     argv = [*engine, "-NoProfile", "-NonInteractive", "-File", str(script)]

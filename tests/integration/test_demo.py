@@ -54,7 +54,7 @@ def test_wine_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     try:
         engines, which = demo.found_engines()
     except EngineMissing as error:
-        pytest.skip(str(error))
+        pytest.skip(f"lane powershell: {error}")
     assert not engines.windows
     assert "PWSH_WINDOWS names /nowhere/pwsh-wine" in which
     assert demo.home(tmp_path / "demo-1", engines) == tmp_path / "demo-1"

@@ -22,7 +22,7 @@ import lanes
 import sanity
 import script_lines
 from outcome import Outcome, Run, Step, execute, from_junit
-from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environment, other_environment, python_version
+from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environment, other_environment, python_version, unfit_pythons
 
 PACKAGE = "ansible_collections.dataminer.web.plugins"
 WORKERS = "4"  # on two cores: tests wait for processes, too
@@ -108,6 +108,10 @@ def make_main(env: Callable[[], Environment], run: Run, log: Path) -> Outcome:
 def make_other(core: str, run: Run, log: Path) -> Outcome:
     env = other_environment(core)
     if env is None:
+        unfit = unfit_pythons(core) if lanes.on_build_server(os.environ) else []
+        if unfit:
+            log.write_text(f"ansible-core {core} isn't tested, for these can't make environments: {', '.join(map(str, unfit))}\n", encoding="utf-8")
+            return Outcome(failed=1)
         found = f"no Python {' or '.join(PYTHONS[core])} that can make environments, on PATH or under pyenv"
         return Outcome(unavailable=True, reasons=(f"ansible-core {core}: {found}",))
     ensure(env, LANE, core=core)

@@ -86,13 +86,24 @@ def python_version(python: Path) -> str | None:
         return None
 
 
-def find_python(version: str) -> Path | None:
-    """An interpreter of that version: this one, one on PATH, or one under pyenv."""
+def pythons_there(version: str) -> list[Path]:
+    """What may be an interpreter of that version: this one, those on PATH, and those under pyenv."""
     base = Path(getattr(sys, "_base_executable", sys.executable))
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     on_path = [Path(folder) / f"python{version}" for folder in os.get_exec_path()]
     known = [base, *on_path, *sorted(pyenv.glob(f"versions/{version}.*/bin/python"), reverse=True)]
-    return next((python for python in known if python.is_file() and python_version(python) == version), None)
+    return [python for python in known if python.is_file()]
+
+
+def find_python(version: str) -> Path | None:
+    """An interpreter of that version that can make environments."""
+    return next((python for python in pythons_there(version) if python_version(python) == version), None)
+
+
+def unfit_pythons(core: str) -> list[Path]:
+    """Interpreters that an ansible-core could have, but can't make environments. Of pyenv's shims nobody knows whether there is one behind them."""
+    base = Path(getattr(sys, "_base_executable", sys.executable))
+    return [python for version in PYTHONS[core] for python in pythons_there(version) if python != base and python.parent.name != "shims"]
 
 
 def main_environment() -> Environment:

@@ -41,7 +41,7 @@ def engine() -> list[str]:
     try:
         return posix_engine()
     except EngineMissing as error:
-        pytest.skip(str(error))
+        pytest.skip(f"lane powershell: {error}")
 
 
 @pytest.mark.powershell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -314,6 +315,19 @@ def test_an_interpreter_that_does_not_start_is_no_python(tmp_path):
     assert venvs.python_version(Path(sys.executable)) == f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
+@pytest.mark.parametrize(("ci", "failed"), [("true", 1), ("", 0)])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_python_that_is_there_and_of_no_use_fails_a_build_server(run, monkeypatch, ci, failed, there):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", str(run.temp))
+    monkeypatch.setenv("PYENV_ROOT", str(run.temp))
+    monkeypatch.setitem(venvs.PYTHONS, "2.20", ("9.9",))
+    if there:
+        executable(run.temp / "python9.9")
+    found = steps.make_other("2.20", run, run.logs / "venv.log")
+    assert (found.failed, found.unavailable) == (failed * there, not failed * there)
+
+
 def test_the_check_lists_its_steps_without_doing_anything():
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "tools" / "check.py"), "--list", "--only", "unit"], capture_output=True, text=True, check=True
@@ -360,6 +374,12 @@ def test_a_skipped_lane_fails_the_step_on_a_build_server_only(run, monkeypatch, 
     found = steps.all_lanes(Outcome(passed=4, skipped=2, reasons=(NOT_RUN, "other")), log)
     assert (found.passed, found.failed, found.skipped) == (4, failed, 2)
     assert log.read_text() == f"lane powershell: 1 skipped although PWSH names /no/pwsh: {NOT_RUN.partition(': ')[2]}\n" * failed
+
+
+def test_every_test_that_needs_an_engine_names_its_lane():
+    """Else nobody notices on a build server that it was skipped."""
+    skip = re.compile(r"except \w*EngineMissing\b.*\n\s+pytest\.skip\((?!f\"lane )")
+    assert [path.name for path in (ROOT / "tests").rglob("*.py") if skip.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_lanes_are_judged_from_reports(tmp_path, monkeypatch, capsys):
