@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.content import combined
 from conftest import Lane, in_an_engine
+from test_job_backup import contents, spec
 from trees import both, ordinary, write
 
 
@@ -229,13 +230,17 @@ CULTURE = """
 
 @in_an_engine
 def test_an_agent_where_i_and_dotted_i_are_different_letters(host: Lane) -> None:
-    """As in Turkish, whose large I is no large i."""
+    """As in Turkish, whose large I is no large i. In a scan and in a job."""
     root = ordinary(host.home)
     write(root / "Applications" / "0a1b" / "VERSION_3" / "x.json", "x")
     assert host.engine is not None
     host.engine.execute(CULTURE, {"name": "tr-TR"}, 2)
     try:
-        document, reference = both(host, content=[{"path": "Applications/0a1b", "versions": [2]}])
+        item = {"path": "Applications/0a1b", "versions": [2]}
+        document, reference = both(host, content=[item])
+        status = host.run(spec(host) | {"items": [item]})
     finally:
         host.engine.execute(CULTURE, {"name": ""}, 2)
     assert document == reference
+    assert status.state == "done", status.error
+    assert [path for path in contents(host.home / "backups" / "one.zip") if "VERSION_3" in path] == []
