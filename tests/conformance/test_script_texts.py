@@ -18,6 +18,31 @@ CULTURE = re.compile(
     r"|\[string\]::Compare\((?!.*\[StringComparison\]::)|\.CompareTo\(|\.To(?:Upper|Lower)\("
     r"|\[Array\]::Sort\((?!.*\[StringComparer\]::)(?!\[Array\]\[int\[\]\])|Sorted(?:Set|List|Dictionary)\[string\b[^\n]*\]::new\((?!\[StringComparer\])"
 )
+FUNCTION = re.compile(r"^function (\w+-\w+)\b(?:[^\n]*\}|.*?\n\})$", re.MULTILINE | re.DOTALL)
+LONGEST = 30  # lines of a function
+HOT = {  # loops over thousands of files or entries, where to call a function for each costs as much as its work
+    "Read-EntryBatch": 65,
+    "Get-PackedBatch": 46,
+    "Move-Batch": 43,
+    "Read-Directory": 38,
+    "Find-Target": 34,
+}
+STARTER = 20
+
+
+def lengths(path: Path) -> dict[str, int]:
+    return {found[1]: found[0].count("\n") + 1 for found in FUNCTION.finditer(path.read_text("utf-8"))}
+
+
+@FILES
+def test_functions_are_short_enough_to_read(path: Path) -> None:
+    found = lengths(path)
+    assert len(found) == path.read_text("utf-8").count("\nfunction ")
+    assert {name: length for name, length in found.items() if length > HOT.get(name, LONGEST)} == {}
+
+
+def test_the_way_to_start_by_wmi_that_no_test_can_go_fits_at_a_glance() -> None:
+    assert 0 < lengths(SCRIPTS / "lib" / "launch.ps1")["Start-ByWmi"] <= STARTER
 
 
 def test_the_rule_for_cultures_knows_what_it_looks_for() -> None:

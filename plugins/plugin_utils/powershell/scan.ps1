@@ -85,20 +85,10 @@ $namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?([0-9]{1,9})\b'
 . "$PSScriptRoot/lib/basis.ps1"
 . "$PSScriptRoot/lib/machine.ps1"
 
-function Get-Document {
-    $agent = Get-LongPath $root
-    $work = Get-LongPath $work_dir
-    $own = Get-LongPath $backup_dir
-    $jobs = Get-JobFolder $work
-    $running = Wait-Ending $work 'Get-RunningJob'
+# What is below the agent's folder, but for its packages.
+function Get-AgentPart([string]$agent) {
     $applications = Get-Entry (Find-Unlinked $agent 'Applications')
-    $packageFolders = Get-Entry (Find-Unlinked $agent 'Upgrades', 'Packages')
-    $packages = @(foreach ($entry in $packageFolders) { if (Test-Folder $entry) { Get-PackageRow $entry } })
-    $document = [ordered]@{
-        schema = 1
-        clock = Get-Clock
-        language_mode = $languageMode
-        root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }
+    return [ordered]@{
         texts = [ordered]@{
             version_history = Read-Text (Find-Unlinked $agent 'Upgrades', 'VersionHistory.txt') $max_text
             web_config = Read-Text (Find-Unlinked $agent 'Webpages', 'API', 'Web.config') $max_text
@@ -109,8 +99,13 @@ function Get-Document {
         dashboards = @(Get-DashboardRow (Find-Unlinked $agent 'Dashboards'))
         dashboards_folder = [bool](Find-Entry $agent 'Dashboards')
         web = [bool](Find-Entry $agent 'Web')
-        packages = $packages
         web_api = Get-WebApiVersion (Find-Unlinked $agent 'Webpages', 'API', 'bin', 'WebApiLib.dll')
+    }
+}
+
+function Get-BackupPart([string]$work) {
+    $own = Get-LongPath $backup_dir
+    return [ordered]@{
         backups = @(Get-BackupRow 'own' $own) + @(Get-VendorBackupRow (Get-LongPath $vendor_backup_dir) $own) + @(Get-KeptBackupRow $work)
         vendor_folder = [ordered]@{ path = (Get-FullPath $vendor_backup_dir); exists = [IO.Directory]::Exists((Get-LongPath $vendor_backup_dir)) }
         partials = @(Get-PartialRow $own)
@@ -122,12 +117,23 @@ function Get-Document {
         package = $null
         installer = $null
         service = $null
-        host = Get-HostFact $packages $jobs
-        job = $running
-        jobs = @(Get-JobRow $jobs $running)
-        journals = @(Get-JournalRow $jobs)
-        last_restore = Get-LastRestore $jobs
     }
+}
+
+function Get-Document {
+    $agent = Get-LongPath $root
+    $work = Get-LongPath $work_dir
+    $jobs = Get-JobFolder $work
+    $running = Wait-Ending $work 'Get-RunningJob'
+    $document = [ordered]@{ schema = 1; clock = Get-Clock; language_mode = $languageMode }
+    $document.root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }
+    $document.packages = @(foreach ($entry in (Get-Entry (Find-Unlinked $agent 'Upgrades', 'Packages'))) { if (Test-Folder $entry) { Get-PackageRow $entry } })
+    foreach ($part in (Get-AgentPart $agent), (Get-BackupPart $work)) { foreach ($key in $part.Keys) { $document[$key] = $part[$key] } }
+    $document.host = Get-HostFact $document.packages $jobs
+    $document.job = $running
+    $document.jobs = @(Get-JobRow $jobs $running)
+    $document.journals = @(Get-JournalRow $jobs)
+    $document.last_restore = Get-LastRestore $jobs
     if ($package) { Add-PackageFile $document $package }
     if ($installer) { $document.installer = Get-NamedFile $installer }
     if ($service) { $document.service = Get-ServiceRow $service }
