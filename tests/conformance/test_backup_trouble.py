@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from conftest import Lane, in_an_engine, replace_in_job
-from test_job_backup import FILES, contents, fill, spec
+from conftest import LANES, Lane, in_an_engine, replace_in_job
+from test_job_backup import FILES, contents, fill, left, spec
 
 TRIP = """if (-not $script:tripped) {
             $script:tripped = $true
@@ -14,6 +14,40 @@ TRIP = """if (-not $script:tripped) {
             throw [IO.IOException]::new('held', [int]0x80070020)
         }
         """
+
+AGAIN = "    $again = New-FileList $root @($spec['items'])\n"
+WHILE_READ = {
+    "a file vanishes": "[IO.File]::Delete($list.files[0].full)",
+    "a folder vanishes": "[IO.Directory]::Delete([IO.Path]::GetDirectoryName($list.files[0].full), $true)",
+    "a file is written, and keeps size and time": """$file = $list.files[0].full
+    $time = [IO.File]::GetLastWriteTimeUtc($file)
+    [IO.File]::WriteAllText($file, 'bbbb')
+    [IO.File]::SetLastWriteTimeUtc($file, $time)""",
+}
+here = pytest.mark.parametrize("host", LANES[1:2], indirect=True)  # the same lines in every engine
+
+
+@here
+@pytest.mark.parametrize("change", WHILE_READ)
+def test_what_changes_after_it_was_read_makes_no_backup(host: Lane, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Listed again, it is told."""
+    (host.home / "agent" / "Dashboards").mkdir(parents=True)
+    (host.home / "agent" / "Dashboards" / "a.json").write_bytes(b"aaaa")  # written just now
+    replace_in_job(monkeypatch, AGAIN, f"    {WHILE_READ[change]}\n{AGAIN}", "job_backup")
+    error = host.run(spec(host, "Dashboards")).error or {}
+    assert (error["type"], error["found"].partition("/")[0].partition(" ")[0]) == ("ChangedMeanwhile", "Dashboards")
+    assert left(host) == []
+
+
+@here
+@pytest.mark.parametrize("damage", ["$made.rows[0].size++", "$made.rows.RemoveAt(0)"], ids=["a file", "the number of files"])
+def test_a_zip_that_reads_back_otherwise_makes_no_backup(host: Lane, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    same = "    Assert-Same $made.rows $read.members\n"
+    replace_in_job(monkeypatch, same, f"    {damage}\n{same}", "job_backup")
+    fill(host, {"Dashboards/a.json": b"aaaa", "Dashboards/b.json": b"bbbb"})
+    error = host.run(spec(host, "Dashboards")).error or {}
+    assert (error["message"], error["found"]) == ("The new zip doesn't hold what was written", "1 files differ")
+    assert left(host) == []
 
 
 @in_an_engine

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from typing import Any
 
 import pytest
-from conftest import Lane, in_an_engine, replace_in_job
-from restores import LATER, MIGRATED, NEW, OVERVIEW, Restore
+from conftest import LANES, Lane, in_an_engine, replace_in_job
+from restores import BACKUP, LATER, MIGRATED, NEW, OVERVIEW, Restore
 
 
 @pytest.fixture
@@ -51,6 +52,40 @@ def test_a_left_over_that_came_back_before_it_is_committed_again(restore: Restor
     assert (restore.work / "quarantine" / "p1" / f"{LATER}.1").read_text("utf-8") == "synchronised again"
     assert restore.lane.run(restore.undo_spec("c2")).state == "done"
     assert restore.content() == MIGRATED
+
+
+@pytest.mark.parametrize("host", LANES[1:2], indirect=True)
+def test_a_file_that_appears_before_its_place_is_looked_at_stays(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = "    $there = [IO.FileInfo]::new($target)\n"
+    replace_in_job(monkeypatch, look, f"    [IO.File]::WriteAllText($target, 'meanwhile')\n{look}", "job_commit")
+    error = failure(restore)
+    assert error["message"] == "The files couldn't be swapped in; all was put back"
+    assert "appeared while the files were swapped in" in error["found"]
+    appeared = restore.content().items() - MIGRATED.items()
+    assert (len(appeared), {text for _path, text in appeared}) == (1, {"meanwhile"})
+    assert restore.content().items() >= MIGRATED.items()
+
+
+@pytest.mark.parametrize("host", LANES[1:2], indirect=True)  # which heeds locks where it reads a file, not where it moves one
+def test_a_file_that_cannot_be_read_in_its_place_is_put_back_later(restore: Restore) -> None:
+    """Nobody knows what it holds: both failures are told, and the restore stays open until the file can be read."""
+    with restore.lane.holding(restore.work / "staging" / "p1" / OVERVIEW):
+        error = failure(restore, retry_seconds=0.2)
+        assert restore.content()[OVERVIEW] == BACKUP[OVERVIEW]
+    assert error["message"] == "1 files couldn't be put back"
+    assert f"{OVERVIEW} (another program keeps it from being read); before that: 1 files read back differently" in error["found"]
+    assert restore.state() == "undoing"
+    assert restore.lane.run(restore.undo_spec()).state == "done"
+    assert restore.content() == MIGRATED
+
+
+def test_a_file_that_cannot_be_replaced_stays_read_only(windows: Lane) -> None:
+    restore = Restore(windows)
+    (restore.root / OVERVIEW).chmod(stat.S_IREAD)
+    with windows.holding(restore.root / OVERVIEW):
+        assert "Overview.dmadb.json" in failure(restore, retry_seconds=0.2)["found"]
+    assert restore.content() == MIGRATED
+    assert not (restore.root / OVERVIEW).stat().st_mode & stat.S_IWRITE
 
 
 @in_an_engine

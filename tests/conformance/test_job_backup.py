@@ -160,7 +160,7 @@ def test_long_paths_and_read_only_files(host: Lane) -> None:
     long = "/".join(["Dashboards", *["a folder with a long name " * 2 + "x"] * 6, "x.json"])
     fill(host, {long: b"far down", "Dashboards/fixed.json": b"read-only"})
     (host.home / "agent" / "Dashboards" / "fixed.json").chmod(0o444)
-    status = host.run(spec(host, "Dashboards"))
+    status = host.run(spec(host, "Dashboards", "Dashboards/fixed.json", level=6))  # named twice, and packed well
     assert status.state == "done", status.error
     assert contents(host.home / "backups" / "one.zip") == {long: b"far down", "Dashboards/fixed.json": b"read-only"}
 
@@ -189,6 +189,12 @@ def test_what_is_gone_makes_no_backup(host: Lane) -> None:
     assert left(host) == []
 
 
+def test_the_first_ten_that_are_gone_are_named(host: Lane) -> None:
+    fill(host, {"Web/a": b"a"})
+    error = host.run(spec(host, *(f"gone {number}" for number in range(12)))).error or {}
+    assert error["found"].endswith(", gone 9 (vanished) and 2 more")
+
+
 @in_an_engine
 def test_a_file_that_another_program_holds(host: Lane) -> None:
     fill(host)
@@ -199,7 +205,7 @@ def test_a_file_that_another_program_holds(host: Lane) -> None:
     assert left(host) == []
 
 
-@pytest.mark.parametrize("name", ["a.", "con.json", "a:b", "nul"])
+@pytest.mark.parametrize("name", ["a.", "con.json", "a:b", "nul", "a\\b"])
 def test_names_that_windows_cannot_hold(host_here: Lane, name: str) -> None:
     fill(host_here, {f"Dashboards/{name}": b"x", "Dashboards/fine.json": b"y"})
     status = host_here.run(spec(host_here, "Dashboards"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Lane, in_an_engine, replace_in_job
 from harness import until
-from restores import BACKUP, DEEP, MIGRATED, NEW, OVERVIEW, Restore
+from restores import BACKUP, DEEP, LATER, MIGRATED, NEW, OVERVIEW, Restore
 
 RESTORED = {**MIGRATED, **BACKUP}
 
@@ -119,6 +119,28 @@ def test_killed_within_one_file(restore: Restore) -> None:
     break_off_within(restore)
     undone(restore)
     assert restore.content() == MIGRATED
+
+
+@in_an_engine
+def test_killed_while_it_held_the_place_of_a_new_file(restore: Restore) -> None:
+    """On POSIX it holds none."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    staged = restore.work / "staging" / "p1" / NEW
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    (restore.root / NEW).rename(staged)
+    (restore.root / NEW).touch()
+    restore.reopen("committing")
+    assert undone(restore) == {"put_back": 2, "removed": 1, "kept": [], "conflicts": []}
+    assert restore.content() == MIGRATED
+
+
+def test_a_left_over_that_came_back_stays(restore: Restore) -> None:
+    """And what was moved away stays where it is."""
+    restore.lane.run(restore.commit_spec(leftovers=[LATER]), "c1")
+    restore.write(LATER, "synchronised again")
+    assert undone(restore)["kept"] == [LATER]
+    assert restore.content() == {**MIGRATED, LATER: "synchronised again"}
+    assert (restore.work / "quarantine" / "p1" / LATER).read_text("utf-8") == MIGRATED[LATER]
 
 
 def test_folders_that_the_restore_made_go(restore: Restore) -> None:

@@ -93,6 +93,9 @@ def test_the_same_work_attaches_and_another_is_refused(host: Lane) -> None:
         assert "install job i1" in refused.value.found
         assert "never aborted" in refused.value.remedy
         assert host.agent.poll("i3").state == "absent"
+        with pytest.raises(Busy) as refused:
+            host.agent.start(host.told({"kind": "undo", "commit": "c1", "root": host.home / "agent"}), "u1")
+        assert refused.value.message == "Another job runs on this agent"
 
 
 @pytest.mark.parametrize("left", [("spec.json",), ("spec.json", "job.ps1"), ("spec.json", "job.ps1", "state.json")], ids=len)

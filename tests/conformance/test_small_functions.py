@@ -1,0 +1,40 @@
+"""Functions of the scripts by themselves: what they make of values that a whole job rarely meets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Lane, in_an_engine
+from harness import Engine
+from test_services import library
+
+JSON = library("files", "json", "setup", "values")
+HEAD = "[CmdletBinding(SupportsShouldProcess)] param($a)\n"
+
+
+def call(engine: Engine | None, functions: str, script: str, a: Any = None) -> Any:
+    assert engine is not None
+    answer = engine.execute(f"{HEAD}{functions}\n$Ansible.Result = {script}", {"a": a}, 3)
+    assert not answer["failed"], answer["error"]
+    return answer["result"]
+
+
+def test_a_path_on_a_share(windows: Lane) -> None:
+    """As of a package or a backup folder there; how much room it has nothing tells."""
+    short, long = r"\\files\dataminer\a.zip", r"\\?\UNC\files\dataminer\a.zip"
+    assert call(windows.engine, JSON, "Get-LongPath $a", short) == long
+    assert call(windows.engine, JSON, "Get-ShownPath $a", long) == short
+    assert call(windows.engine, JSON + library("space"), "@(Assert-Space $a 1e18).Count", long) == 0
+
+
+@in_an_engine
+@pytest.mark.parametrize("text", ["{}", '{"a b":{"1":[]}}', '{"\\"/":null}'])
+def test_json_there_and_back(host: Lane, text: str) -> None:
+    """Keys may be anything, as paths are."""
+    assert call(host.engine, JSON, "ConvertTo-JsonText (ConvertFrom-JsonText $a)", text) == text
+
+
+def test_an_error_that_only_looks_like_one_of_ours(powershell: Engine) -> None:
+    """It is told as it stands."""
+    assert call(powershell, JSON, "try { throw $a } catch { $null -eq (Get-OurError $_) }", '{"type": half') is True
