@@ -69,11 +69,13 @@ def test_a_file_that_appears_before_its_place_is_looked_at_stays(restore: Restor
 @pytest.mark.parametrize("host", LANES[1:2], indirect=True)  # which heeds locks where it reads a file, not where it moves one
 def test_a_file_that_cannot_be_read_in_its_place_is_put_back_later(restore: Restore) -> None:
     """Nobody knows what it holds: both failures are told, and the restore stays open until the file can be read."""
-    with restore.lane.holding(restore.work / "staging" / "p1" / OVERVIEW):
+    staged = restore.work / "staging" / "p1"
+    with restore.lane.holding(staged / OVERVIEW), restore.lane.holding(staged / NEW):
         error = failure(restore, retry_seconds=0.2)
-        assert restore.content()[OVERVIEW] == BACKUP[OVERVIEW]
-    assert error["message"] == "1 files couldn't be put back"
-    assert f"{OVERVIEW} (another program keeps it from being read); before that: 1 files read back differently" in error["found"]
+        assert (restore.content()[OVERVIEW], restore.content()[NEW]) == (BACKUP[OVERVIEW], BACKUP[NEW])
+    assert error["message"] == "2 files couldn't be put back"
+    why = "another program keeps it from being read"
+    assert error["found"].startswith(f"{NEW} ({why}); {OVERVIEW} ({why}); before that: 2 files read back differently")
     assert restore.state() == "undoing"
     assert restore.lane.run(restore.undo_spec()).state == "done"
     assert restore.content() == MIGRATED

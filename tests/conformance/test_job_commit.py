@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import time
 from datetime import UTC, datetime
@@ -149,6 +150,9 @@ def test_a_staged_file_that_is_gone(restore: Restore) -> None:
     status = restore.lane.run(restore.commit_spec(), "c1")
     assert (status.error or {})["message"] == "The restore prepared as p1 isn't complete any more"
     assert (status.error or {})["found"] == f"1 files are gone: {NEW}"
+    shutil.rmtree(restore.work / "staging" / "p1")
+    status = restore.lane.run(restore.commit_spec(), "c2")
+    assert (status.error or {})["found"].startswith("4 files are gone: ")
     assert (restore.content(), restore.calls()) == (MIGRATED, [])
 
 

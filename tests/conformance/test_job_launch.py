@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import ScriptFailed
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, JobStatus
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import WindowsHost
 from conftest import KILL, Lane, scripted_lane
 from harness import Engine, until
@@ -144,3 +144,9 @@ def test_a_scan_that_fails_is_not_kept(scripted: Lane) -> None:
     with pytest.raises(ScriptFailed, match="max_text"):
         host.scan(request)
     assert scripted.engine.calls == calls + 1
+
+
+def test_nothing_begins_where_the_scan_for_its_basis_fails(scripted: Lane) -> None:
+    basis = Basis(request=scripted.request(max_text="many"), parts={"versions": "0" * 64})
+    assert scripted.agent.start(verify(scripted), "v1", basis).state == "stale"
+    assert scripted.agent.poll("v1").state == "absent"

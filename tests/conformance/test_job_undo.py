@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
-from conftest import Lane, in_an_engine, replace_in_job
+from conftest import LANES, Lane, in_an_engine, replace_in_job
 from harness import until
 from restores import BACKUP, DEEP, LATER, MIGRATED, NEW, OVERVIEW, Restore
 
@@ -325,3 +326,21 @@ def test_a_journal_that_another_program_holds_for_a_moment_is_not_lost(windows: 
     assert status.state == "done", status.error
     assert (status.result or {})["kept"] == [OVERVIEW]
     assert restore.content() == {**MIGRATED, OVERVIEW: "edited"}
+
+
+@pytest.mark.parametrize("host", LANES[:2], indirect=True)
+def test_the_last_restore_is_remembered_however_many_jobs_came_since(restore: Restore) -> None:
+    """It can still be undone: what it replaced, and by what it was prepared, is kept with it."""
+    restore.lane.run(restore.commit_spec(), "c1")
+    for number in range(32):
+        folder = restore.work / "jobs" / f"later-{number}"
+        folder.mkdir()
+        record = {"run_id": folder.name, "kind": "verify", "owner": "test", "started": f"2100-01-01T00:00:{number:02}Z", "work": ""}
+        (folder / "state.json").write_text(json.dumps(record), "utf-8")
+        (folder / "result.json").write_text('{"result": {}}', "utf-8")
+    restore.lane.run(restore.undo_spec("c9"), "u9")  # whatever runs next clears up
+    left = {path.name for path in (restore.work / "jobs").iterdir()}
+    assert left >= {"c1", "p1", "u9", "later-31", "later-2"}
+    assert "later-1" not in left
+    assert undone(restore)["put_back"] == 2
+    assert restore.content() == MIGRATED

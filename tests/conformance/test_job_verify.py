@@ -312,6 +312,14 @@ def test_a_copy_put_aside(host: Lane, backed_up: dict[str, Any]) -> None:
     assert abs((aside / "one.zip").stat().st_mtime - backed_up["path"].stat().st_mtime) < 0.001
 
 
+def test_a_copy_of_a_zip_that_has_no_manifest(host: Lane) -> None:
+    """As those of the vendor have none."""
+    aside = host.home / "work" / "aside"
+    status = host.run(spec(host, make(host.home / "a.zip"), copy_to=aside))
+    assert (status.result or {})["copied"] == host.native(aside / "a.zip"), status.error
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {"a.zip": (host.home / "a.zip").read_bytes()}
+
+
 def test_another_copy_of_that_name_stays(host: Lane, backed_up: dict[str, Any]) -> None:
     """It may be the only good one of its backup: the new one gets another name, and the same once more."""
     aside = host.home / "work" / "aside"

@@ -222,6 +222,16 @@ def test_running_job(host: Lane) -> None:
     assert host.scan()["job"] is None
 
 
+def test_a_link_in_a_folder_that_is_only_counted(host_here: Lane) -> None:
+    """It is noted, and what it leads to isn't counted."""
+    root = ordinary(host_here.home)
+    (root / "Applications" / "0a1b" / "version_9" / "pages").mkdir(parents=True)
+    (root / "Applications" / "0a1b" / "version_9" / "pages" / "elsewhere").symlink_to(root / "Dashboards")
+    document, reference = both(host_here, content=[{"path": "Applications/0a1b", "versions": [2]}])
+    assert document == reference
+    assert [error for error in document["errors"] if "elsewhere" in str(error)]
+
+
 CULTURE = """
 [CmdletBinding(SupportsShouldProcess)] param([string]$name)
 [Globalization.CultureInfo]::DefaultThreadCurrentCulture = $(if ($name) { [Globalization.CultureInfo]::GetCultureInfo($name) })

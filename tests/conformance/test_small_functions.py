@@ -38,3 +38,19 @@ def test_json_there_and_back(host: Lane, text: str) -> None:
 def test_an_error_that_only_looks_like_one_of_ours(powershell: Engine) -> None:
     """It is told as it stands."""
     assert call(powershell, JSON, "try { throw $a } catch { $null -eq (Get-OurError $_) }", '{"type": half') is True
+
+
+def test_the_first_ten_paths_that_are_too_long_are_named(powershell: Engine) -> None:
+    paths = [f"{number:03}" * 100 for number in range(12)]
+    tried = "$(try { $onWindows = $true; $longPaths = $false; Assert-Reach $a 'C:\\x' } catch { (Get-OurError $_)['found'] })"
+    assert call(powershell, JSON, tried, paths).endswith(f"{paths[9]} and 2 more")
+
+
+@pytest.mark.parametrize(("text", "number"), [("7", 7), ("2147483647", 2147483647), ("2147483648", -1), ("x", -1)])
+def test_ids_of_agents(powershell: Engine, text: str, number: int) -> None:
+    assert call(powershell, library("cluster"), "ConvertTo-Id $a", text) == number
+
+
+def test_no_file_is_held_where_something_else_went_wrong(powershell: Engine) -> None:
+    functions = JSON + library("jobs", "locks", "job")
+    assert call(powershell, functions, "Test-Held ([InvalidOperationException]::new('x', [Exception]::new()))") is False

@@ -40,7 +40,7 @@ def test_a_directory_that_ends_otherwise(host: Lane, junk: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("method", "place", "more"),
-    [(zipfile.ZIP_DEFLATED, 20, 100), (zipfile.ZIP_DEFLATED, 24, 1), (zipfile.ZIP_STORED, 24, 1)],
+    [(zipfile.ZIP_DEFLATED, 20, 80), (zipfile.ZIP_DEFLATED, 24, 1), (zipfile.ZIP_STORED, 24, 1)],
     ids=["behind the end", "deflated", "stored"],
 )
 def test_an_entry_of_another_length(host: Lane, method: int, place: int, more: int) -> None:
@@ -63,3 +63,12 @@ def test_another_compression(host: Lane) -> None:
     at = data.index(START)
     path.write_bytes(data[:8] + b"\x0c" + data[9 : at + 10] + b"\x0c" + data[at + 11 :])
     assert both(host, path)["error"] in ("BackupInvalid", "UnsafeEntry")
+
+
+def test_one_long_number_beside_short_ones(host: Lane) -> None:
+    data = make(host.home / "a.zip", {"Web/a": b"x"}).read_bytes()
+    at, end = data.index(START), data.rindex(END)
+    field = struct.pack("<2HQ", 1, 8, 1)
+    entry = data[at : at + 24] + b"\xff" * 4 + data[at + 28 : at + 30] + struct.pack("<H", len(field)) + data[at + 32 : end] + field
+    (host.home / "a.zip").write_bytes(data[:at] + entry + data[end : end + 12] + struct.pack("<L", len(entry)) + data[end + 16 :])
+    assert both(host, host.home / "a.zip")["entries"][0][1:3] == ["Web/a", 1]
