@@ -221,7 +221,7 @@ def host_here(request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_pa
 
 
 def replace_in_job(monkeypatch: pytest.MonkeyPatch, old: str, new: str, job: str = "job_prepare") -> None:
-    """What an engine is given as that job has another text in one place. Its lines aren't counted."""
+    """What an engine is given as that job has another text in one place."""
     text = windows_host.script_text(job)
     assert text.count(old) == 1
     monkeypatch.setattr(windows_host, "_packed_script", lambda name: windows_host._pack(windows_host.script_text(name).replace(old, new)))

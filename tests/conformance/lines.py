@@ -1,5 +1,8 @@
 """Which lines of the scripts ran: marks before their statements, in the texts that an engine gets.
 
+Marked is the first statement of each line, and that of each block that opens within a line, such as `throw` in `if ($late) { throw }`. A script of
+which a test changed one place counts in all others.
+
 A mark sets one byte of a file that its process has mapped into memory. So lines count in every runspace, in texts that scripts hand on to others,
 and in jobs, which are processes of their own and may be killed; and what a script does stays the same. `SCRIPT_LINES` names the folder where the
 files are left, with `index.json`, which tells what each byte stands for. tests/tools/script_lines.py makes a report of them.
@@ -12,10 +15,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
 from unittest import mock
@@ -25,12 +29,13 @@ from harness import ON_WINDOWS, Engine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from script_lines import INDEX, VARIABLE, numbers_ran
+from script_lines import INDEX, INSIDE, VARIABLE, numbers_ran
 
 STATEMENTS = Path(__file__).with_name("statements.ps1")
 LOOK_FIRST = 15.0  # seconds until what ran elsewhere is looked at; twice as long until the next time, and so on, for engines keep what they compiled
 _NAME = "dataminer.web.lines"
 _PACKED = "H4sI"  # how a packed text begins
+_HEAD = 250  # characters by which scripts differ: a license, and what this one is for
 _STORE = f"[AppDomain]::CurrentDomain.GetData('{_NAME}')"
 _MARK = _STORE + ".Write({number},$true);"
 _OPENING = (
@@ -38,16 +43,18 @@ _OPENING = (
     f"[IO.Path]::Combine([Environment]::GetEnvironmentVariable('{VARIABLE}'), [Guid]::NewGuid().ToString('n')), [IO.FileMode]::CreateNew, "
     "[NullString]::Value, {size}).CreateViewAccessor()) }}\n"
 )
+_INSERTED = re.compile(rf"{re.escape(_STORE)}\.Write\(\d+,\$true\);|if \(\$null -eq {re.escape(_STORE)}\) .*\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """The first statement that starts on a line of a file. `offset`: where in the file's text."""
+    """The first statement that starts on a line of a file, or a later one: the first of a block (`inside`). `offset`: where in the file's text."""
 
     file: str
     line: int
     offset: int
     function: str
+    inside: bool = False
 
 
 Numbered = tuple[int, Statement]
@@ -95,11 +102,14 @@ class LineCounter:
         return self._marked.get(value) or self._composed(value)
 
     def _composed(self, text: str) -> str:
-        """A text of a test's own that holds whole libraries, packed or not."""
+        """A text of a test's own, packed or not: a script of which one place was changed, or one that holds whole libraries."""
         if text.startswith(_PACKED):
             plain = gzip.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass")
             composed = self._composed(plain)
             return text if composed == plain else windows_host._pack(composed)
+        for known, marked in self._marked.items():
+            if known[:_HEAD] == text[:_HEAD] and not known.startswith(_PACKED):
+                return _changed(known, marked, text)
         for part, marked in self._parts.items():
             text = text.replace(part, marked, 1) if len(text) > len(part) else text
         return text
@@ -115,7 +125,9 @@ def _statements(engine: Engine, texts: dict[str, str]) -> list[Statement]:
     assert not answer["failed"], answer["error"]
     rows = [row.split("\t") for row in answer["result"]["rows"].splitlines()]
     found = [Statement(file=file, line=int(line), offset=int(offset), function=function) for file, line, offset, function in rows]
-    return sorted(found, key=lambda one: (one.file, one.line))
+    found.sort(key=lambda one: (one.file, one.offset))
+    first = {(one.file, one.line): one for one in reversed(found)}
+    return [replace(one, inside=one is not first[one.file, one.line]) for one in found]
 
 
 def _is_library(text: str, offset: int) -> bool:
@@ -156,14 +168,38 @@ def _marked_text(file: str, text: str, found: list[Numbered], size: int, top: in
     return text
 
 
+def _alike(one: str, other: str) -> int:
+    """How many characters they begin with alike."""
+    return next((number for number, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other)))
+
+
+def _changed(known: str, marked: str, text: str) -> str:
+    """The script `known`, changed into `text` in one place, with the marks of all lines but those that were changed."""
+    before = _alike(known, text)
+    behind = min(_alike(known[::-1], text[::-1]), len(known) - before, len(text) - before)
+    first, last, more = known.rfind("\n", 0, before) + 1, len(known) - behind, len(text) - len(known)
+    parts: list[str] = []
+    at = done = offset = 0  # in the marked script, in `text`, in `known`
+    for found in _INSERTED.finditer(marked):
+        offset, at = offset + found.start() - at, found.end()
+        if not first <= offset < last:
+            place = offset + more * (offset >= last)
+            parts += [text[done:place], found[0]]
+            done = place
+    return "".join([*parts, text[done:]])
+
+
 def _whole(scripts: Path, name: str) -> str:
     with mock.patch.object(windows_host, "SCRIPTS", scripts):
         return str(windows_host.script_text.__wrapped__(name))
 
 
 def _row(text: str, one: Statement) -> list[Any] | None:
-    """File, line, function and text of what is counted."""
-    return None if _is_library(text, one.offset) else [one.file, one.line, one.function, text.splitlines()[one.line - 1].strip()]
+    """File, line, function and text of what is counted: that of its line, with a sign before a statement inside."""
+    if _is_library(text, one.offset):
+        return None
+    before, after = text[: one.offset].rpartition("\n")[2], text[one.offset :].partition("\n")[0]
+    return [one.file, one.line, one.function, (before + INSIDE * one.inside + after).strip()]
 
 
 def _write_index(folder: Path, texts: dict[str, str], found: list[Statement]) -> None:

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Where a mark can be put into scripts: for each line on which statements start, before the first of them.
+Where a mark can be put into scripts: before the first statement that starts on a line, and before the first one of each block that opens within a line.
 
 .DESCRIPTION
 $Ansible.Result is @{ rows }: a line of text each, name, line, offset and function, with tabs between them. Conditions, values of hashtables and the
-like are no statements of their own, and a function's definition runs with whatever holds it.
+like are no statements of their own, $( ) and @( ) are no blocks, and a function's definition runs with whatever holds it.
 
 .PARAMETER texts
 Texts of scripts by name.
@@ -16,6 +16,7 @@ Texts of scripts by name.
 param([Parameter(Mandatory)][Collections.IDictionary]$texts)
 
 $blocks = [Management.Automation.Language.StatementBlockAst], [Management.Automation.Language.NamedBlockAst]
+$expressions = [Management.Automation.Language.SubExpressionAst], [Management.Automation.Language.ArrayExpressionAst]
 $definition = [Management.Automation.Language.FunctionDefinitionAst]
 
 function Get-FunctionName($node) {
@@ -23,23 +24,32 @@ function Get-FunctionName($node) {
     if ($null -ne $node) { return $node.Name }
 }
 
-function Get-First([string]$text) {
-    $first = @{}
+function Get-Tree([string]$text) {
     $problems = $null
     $tree = [Management.Automation.Language.Parser]::ParseInput($text, [ref]$null, [ref]$problems)
     if ($problems.Length) { throw "$($problems[0].Extent.StartLineNumber): $($problems[0].Message)" }
-    foreach ($block in $tree.FindAll({ param($node) $blocks -contains $node.GetType() }, $true)) {
-        foreach ($statement in $block.Statements) {
-            $line = $statement.Extent.StartLineNumber
-            $known = $first[$line]
-            if ($statement -isnot $definition -and ($null -eq $known -or $statement.Extent.StartOffset -lt $known.Extent.StartOffset)) { $first[$line] = $statement }
+    return $tree
+}
+
+# By offset.
+function Get-Marked([string]$text) {
+    $first = @{}
+    $marked = @{}
+    foreach ($block in (Get-Tree $text).FindAll({ param($node) $blocks -contains $node.GetType() }, $true)) {
+        $statements = @(foreach ($statement in $block.Statements) { if ($statement -isnot $definition) { $statement } })
+        if ($statements.Length -and $expressions -notcontains $block.Parent.GetType()) { $marked[$statements[0].Extent.StartOffset] = $statements[0] }
+        foreach ($statement in $statements) {
+            $known = $first[$statement.Extent.StartLineNumber]
+            if ($null -eq $known -or $statement.Extent.StartOffset -lt $known.Extent.StartOffset) { $first[$statement.Extent.StartLineNumber] = $statement }
         }
     }
-    return $first
+    foreach ($statement in $first.Values) { $marked[$statement.Extent.StartOffset] = $statement }
+    return $marked
 }
 
 $rows = foreach ($name in $texts.Keys) {
-    $first = Get-First $texts[$name]
-    foreach ($line in $first.Keys) { "$name`t$line`t$($first[$line].Extent.StartOffset)`t$(Get-FunctionName $first[$line])" }
+    foreach ($statement in (Get-Marked $texts[$name]).Values) {
+        "$name`t$($statement.Extent.StartLineNumber)`t$($statement.Extent.StartOffset)`t$(Get-FunctionName $statement)"
+    }
 }
 $Ansible.Result = @{ rows = $rows -join "`n" }

@@ -61,6 +61,10 @@ def ran(folder: Path) -> dict[str, list[int]]:
     return {file: [line.number for line in found if line.file == file and line.ran] for file in sorted({line.file for line in found})}
 
 
+def missed(folder: Path) -> list[tuple[str, int, str]]:
+    return [(line.place, line.number, line.text) for line in read_lines(folder) if not line.ran]
+
+
 def test_each_line_on_which_a_statement_starts(counting: Engine, scripts: Path, tmp_path: Path) -> None:
     whole = TOP.replace('. "$PSScriptRoot/lib/part.ps1"', PART)
     plain = counting.execute(whole, {"a": 1}, 2)
@@ -69,12 +73,12 @@ def test_each_line_on_which_a_statement_starts(counting: Engine, scripts: Path, 
         assert counting.execute(whole, {"a": 1}, 2) == plain
         assert plain["result"] == {"value": [1, 2], "inner": None}
         assert ran(tmp_path / "lines") == {"lib/part.ps1": [1, 5, 8, 9], "top.ps1": [5, 7, 11]}
+        assert missed(tmp_path / "lines")[-1] == ("top.ps1", 11, "if ($a -eq 3) { »throw 'three' }")
         assert counting.execute(whole, {"a": 3}, 2)["failed"]
         assert ran(tmp_path / "lines")["lib/part.ps1"] == [1, 5, 6, 8, 9]
     finally:
         counting.close()
-    (missed,) = [line for line in read_lines(tmp_path / "lines") if not line.ran]
-    assert (missed.file, missed.number, missed.function, missed.text) == ("top.ps1", 8, "", "'nine'")
+    assert missed(tmp_path / "lines") == [("top.ps1", 8, "'nine'")]
 
 
 def test_a_line_that_ran_needs_no_mark_any_more(counting: Engine, scripts: Path, tmp_path: Path) -> None:
@@ -86,12 +90,22 @@ def test_a_line_that_ran_needs_no_mark_any_more(counting: Engine, scripts: Path,
     try:
         assert counting.execute(whole, {"a": 1}, 2)["result"] == {"value": [1, 2], "inner": None}
         after = counter.told({"script": whole})["script"]
-        assert (before.count(".Write("), after.count(".Write(")) == (9, 2)
+        assert (before.count(".Write("), after.count(".Write(")) == (10, 3)
         counting.close()
         assert counting.execute(whole, {"a": 9}, 2)["result"] == {"value": "large", "inner": "nine"}
     finally:
         counting.close()
     assert ran(tmp_path / "lines") == {"lib/part.ps1": [1, 5, 6, 8, 9], "top.ps1": [5, 7, 8, 11]}
+
+
+def test_a_script_that_a_test_changed_counts_all_but_what_was_changed(counting: Engine, scripts: Path, tmp_path: Path) -> None:
+    whole = TOP.replace('. "$PSScriptRoot/lib/part.ps1"', PART)
+    counting.told = LineCounter(counting, tmp_path / "lines", scripts).told
+    try:
+        assert counting.execute(whole.replace("inner = $(if ($a -eq 9) {", "inner = $(if ($true) {"), {"a": 1}, 2)["result"]["inner"] == "nine"
+    finally:
+        counting.close()
+    assert ran(tmp_path / "lines") == {"lib/part.ps1": [1, 5, 8, 9], "top.ps1": [5, 8, 11]}
 
 
 def test_a_job_in_a_process_of_its_own(counting: Engine, tmp_path: Path) -> None:
