@@ -145,7 +145,7 @@ class Lane:
     @contextlib.contextmanager
     def holding(self, path: Path) -> Iterator[None]:
         """`path` held open for one process alone, as a running job holds the lock. Windows knows nothing of the locks of the machine below Wine."""
-        if not self.windows or not self.engine:
+        if not self.engine or not (self.windows or ON_WINDOWS):
             with path.open("r+b") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX)
                 yield
