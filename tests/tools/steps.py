@@ -27,7 +27,7 @@ from venvs import LANE, PYTHONS, ROOT, TEST, Environment, ensure, main_environme
 PACKAGE = "ansible_collections.dataminer.web.plugins"
 WORKERS = "4"  # on two cores: tests wait for processes, too
 DISTRIBUTION = {"integration": ("--dist", "load", "--maxschedchunk", "1")}  # few tests, of which the long ones come first
-NOT_CORE = ("bench", "docs", "packaging", "script_lines", "simulator", "tools", "workflows")
+NOT_CORE = ("artifact", "bench", "docs", "packaging", "script_lines", "simulator", "tools", "workflows")
 PLAYED = ("-m", "each_core and powershell")
 # What runs on the other end of the range: scripts and the adapter don't see ansible-core, and most scenarios are the same there. Between the ends
 # only the form in which module calls travel may differ. What is about this checkout is so on every Python.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from dataclasses import replace
@@ -18,7 +16,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 
-import artifact
 import check
 import lanes
 import outcome
@@ -209,48 +206,6 @@ def test_a_command_gets_no_input_and_leaves_its_output_in_the_log(tmp_path):
     log = tmp_path / "log"
     assert outcome.execute(["sh", "-c", "cat; echo out; echo err >&2; exit 7"], log, cwd=tmp_path, env={"PATH": "/bin:/usr/bin"}) == 7
     assert log.read_text().splitlines()[1:] == ["out", "err"]
-
-
-@pytest.fixture
-def built(tmp_path):
-    """A checkout with one plugin and a readme, and a function that packs members into an artifact."""
-    checkout = tmp_path / "checkout"
-    (checkout / "plugins" / "modules" / "__pycache__").mkdir(parents=True)
-    for name in ("README.md", "plugins/modules/backup.py", "plugins/modules/__pycache__/backup.pyc"):
-        (checkout / name).write_text("x")
-
-    def pack(*names, link=None):
-        path = tmp_path / "artifact.tar"
-        with tarfile.open(path, "w") as archive:
-            for name in names:
-                archive.addfile(tarfile.TarInfo(name), io.BytesIO())
-            if link:
-                info = tarfile.TarInfo(link)
-                info.type, info.linkname = tarfile.SYMTYPE, "../../../.."
-                archive.addfile(info)
-        return artifact.problems(checkout, path)
-
-    return pack
-
-
-WHOLE = ("README.md", "plugins/modules/backup.py")
-
-
-def test_an_artifact_with_everything_is_right(built):
-    assert built(*WHOLE) == []
-
-
-@pytest.mark.parametrize("name", [".cache/x", ".venv-2.21/bin/python", "tests/unit/test_x.py", ".gitignore", "a/__pycache__/b.pyc", "x.gz"])
-def test_an_artifact_holds_nothing_of_the_workshop(built, name):
-    assert any(problem.startswith(f"{name}: doesn't belong") for problem in built(*WHOLE, name))
-
-
-def test_an_artifact_holds_every_plugin(built):
-    assert built("README.md") == ["plugins/modules/backup.py: missing from the artifact"]
-
-
-def test_an_artifact_holds_no_link(built):
-    assert built(*WHOLE, link="docs/link") == ["docs/link: a link, neither a file nor a folder"]
 
 
 def test_settings_of_pip_reach_ansible_test_environment_first(monkeypatch, tmp_path):
