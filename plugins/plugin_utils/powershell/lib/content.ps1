@@ -33,7 +33,7 @@ function Find-Item([string]$folder, [string]$path) {
     $first = $true
     foreach ($part in $path.Split([char]'/')) {
         if (-not $first -and (Test-Link $entry)) { throw $linkNote }
-        if ($entry -isnot [IO.DirectoryInfo]) { throw "$($entry.FullName) is in the way: it is a file" }
+        if ($entry -isnot [IO.DirectoryInfo]) { throw "$(Get-ShownPath $entry.FullName) is in the way" }
         $place = Find-Entry $entry.FullName $part
         if (-not $place) { return $null }
         $entry = [IO.FileInfo]::new($place)
