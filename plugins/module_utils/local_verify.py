@@ -14,7 +14,7 @@ from typing import Any, overload
 from .agent_files import decode_text
 from .entry_names import DEFAULT_LIMITS, Entry, Limits, SafeEntry, check_entries, names_digest
 from .errors import InvalidManifest, Refused
-from .local_files import read_text, sha256_file, utc_text
+from .local_files import read_text, reason, sha256_file, utc_text
 from .local_places import Place, Places
 from .local_zip import ZipReader, batches, drained, in_order
 from .local_zipdirectory import Member
@@ -138,7 +138,7 @@ def check_manifest(path: Path, manifest_path: Path, read: ReadZip) -> dict[str, 
         with manifest_path.open("rb") as stream:
             manifest = parse_manifest(stream)
     except OSError as error:
-        raise InvalidManifest(f"The manifest of {path.name} can't be read", found=str(error.strerror), needed=str(manifest_path)) from error
+        raise InvalidManifest(f"The manifest of {path.name} can't be read", found=reason(error), needed=str(manifest_path)) from error
     found = compare(manifest.rows, (FileRow(path=entry.path, size=entry.size, sha256=entry.sha256) for entry in read.entries))
     check_same(path.name, found, manifest.trailer, read.sha256)
     return manifest.header

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import BackupInvalid
-from .local_files import CHUNK
+from .local_files import CHUNK, reason
 from .local_zipdirectory import BadDirectory, Member, read_directory
 
 SMALL = 2 * 1024 * 1024  # a file up to this size is packed in memory by one thread
@@ -25,6 +25,7 @@ MOST_WORKERS = 8  # what waits for its turn is held in memory
 STORED, DEFLATED = 0, 8
 ENCRYPTED = 1
 LEFT_OPEN = 0xFFFFFFFF
+CUT = "the file ends within the entry"
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -80,7 +81,7 @@ class ZipReader:
         try:
             self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise self._unreadable(str(error.strerror)) from error
+            raise self._unreadable(reason(error)) from error
         try:
             self.members = read_directory(self.handle)
             self._check_overlap()
@@ -118,12 +119,15 @@ class ZipReader:
                 if size > member.size:
                     break
                 yield chunk
-        except (zlib.error, OSError, OverflowError, struct.error) as error:
+        except zlib.error as error:
+            raise self._other(member) from error
+        except (OSError, OverflowError) as error:
             raise self._damaged(member, str(error)) from error
         if size != member.size or crc != member.crc:
-            raise self._damaged(
-                member, f"{size} bytes with CRC {crc:08x} where the zip's directory says {member.size} bytes with CRC {member.crc:08x}"
-            )
+            raise self._other(member)
+
+    def _other(self, member: Member) -> BackupInvalid:
+        return self._damaged(member, f"other bytes than the zip's directory says: {member.size} bytes with CRC {member.crc:08x}")
 
     def _damaged(self, member: Member, what: str) -> BackupInvalid:
         return BackupInvalid(
@@ -133,6 +137,8 @@ class ZipReader:
     def _inflated(self, member: Member) -> Iterator[bytes]:
         name = member.raw_name
         head = os.pread(self.handle, LOCAL_HEADER.size + len(name), member.offset)
+        if len(head) < LOCAL_HEADER.size + len(name):
+            raise self._damaged(member, CUT)
         fields = LOCAL_HEADER.unpack_from(head)
         if problem := _problem_of_header(member, fields, (fields[9], head[LOCAL_HEADER.size :]) == (len(name), name)):
             raise self._damaged(member, problem)
@@ -144,7 +150,7 @@ class ZipReader:
         while left:
             data = os.pread(self.handle, min(CHUNK, left), position)
             if not data:
-                raise self._damaged(member, "the file ends within the entry")
+                raise self._damaged(member, CUT)
             position, left = position + len(data), left - len(data)
             yield data
 

@@ -66,7 +66,11 @@ def read_directory(handle: int) -> list[Member]:
         if len(data) != length:
             raise BadDirectory("its directory is cut off")
         members = list(_members(data, shift))
-    except (struct.error, UnicodeDecodeError, OverflowError, OSError) as error:
+    except struct.error as error:
+        raise BadDirectory("its directory is cut off") from error
+    except UnicodeDecodeError as error:
+        raise BadDirectory("a name in its directory isn't UTF-8") from error
+    except (OverflowError, OSError) as error:
         raise BadDirectory(str(error)) from error
     if len(members) != count:
         raise BadDirectory(f"its directory has {len(members)} entries where its end says {count}")
@@ -78,7 +82,7 @@ def _where(handle: int) -> tuple[int, int, int, int]:
     size = os.fstat(handle).st_size
     tail_start = max(0, size - _LONGEST_COMMENT - _END.size)
     tail = os.pread(handle, size - tail_start, tail_start)
-    place = tail.rfind(b"PK\5\6")
+    place = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size + 4))
     if place < 0:
         raise BadDirectory("it doesn't end as a zip does")
     end = tail_start + place
@@ -104,9 +108,9 @@ def _where_64(handle: int, end: int, short: tuple[int, int, int, int, int, int])
         return (end, *short)
     place = end - _LOCATOR.size - _END64.size
     record = os.pread(handle, _END64.size, max(0, place))
-    mark, _size, _by, _needed, disk, first_disk, here, count, length, offset = _END64.unpack(record)
-    if mark != b"PK\6\6":
+    if len(record) < _END64.size or record[:4] != b"PK\6\6":
         raise BadDirectory("the long record of its end is missing")
+    _mark, _size, _by, _needed, disk, first_disk, here, count, length, offset = _END64.unpack(record)
     return place, disk, first_disk, here, count, length, offset
 
 
@@ -159,7 +163,7 @@ def _long_sizes(extra: bytes, *short: int) -> tuple[int, int, int]:
             place = 4
             for number, value in enumerate(values):
                 if value == _LEFT_OPEN:
-                    if place + 8 > 4 + length:
+                    if place + 8 > min(4 + length, len(extra)):
                         raise BadDirectory("an entry lacks its long sizes")
                     (values[number],) = struct.unpack_from("<Q", extra, place)
                     if values[number] > _LARGEST_FILE:

@@ -131,18 +131,20 @@ def _recorded() -> dict[str, Any]:
 def comparable(host: Lane, document: dict[str, Any]) -> dict[str, Any]:
     """Without what differs by engine, machine and moment: the clock, free space and volumes, facts of Windows, words of errors, digests of these."""
     document = copy.deepcopy(document)
-    for key in ("clock", "language_mode", "host", "basis"):
+    for key in ("clock", "language_mode", "host"):
         del document[key]
+    document["basis"] = sorted(document["basis"])
     for disk in document["disk"].values():
         del disk["free"], disk["volume"]
     for package in document["packages"] if host.windows else []:
         del package["created"]  # Windows keeps the time, POSIX derives it
+    document["reasons"] = {row["path"]: row["message"] for row in document["errors"]}
     document["errors"] = sorted(row["path"] for row in document["errors"])
     document["cluster"]["error"] = re.sub(r" \(line .*", "", document["cluster"]["error"] or "")
-    return json.loads(_neutral(host, json.dumps(document)))
+    return json.loads(neutral(host, json.dumps(document)))
 
 
-def _neutral(host: Lane, text: str) -> str:
+def neutral(host: Lane, text: str) -> str:
     """Paths below the lane's home, on both sides, as `<home>/…`."""
     places = sorted({json.dumps(str(host.home))[1:-1], json.dumps(host.native(host.home))[1:-1]}, key=len, reverse=True)
     pattern = "(?:" + "|".join(re.escape(place) for place in places) + r')((?:[^"\\]|\\\\|\\u....)*)'

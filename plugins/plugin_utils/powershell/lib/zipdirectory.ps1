@@ -51,7 +51,7 @@ function Read-Directory([IO.Stream]$stream, [string]$path) {
         if ($next -gt $data.Length) { Stop-NoZip $path 'its directory is cut off' }
         $flags = [BitConverter]::ToUInt16($data, $at + 8)
         try { $name = $names[$flags -band $utf8Name].GetString($data, $at + 46, $nameLength) }
-        catch { Stop-NoZip $path $_.Exception.GetBaseException().Message }
+        catch { Stop-NoZip $path "a name in its directory isn't UTF-8" }
         $member = @{
             name = $name; flags = $flags; system = [int]$data[$at + 5]; method = [int][BitConverter]::ToUInt16($data, $at + 10)
             moment = [BitConverter]::ToUInt32($data, $at + 12); crc = [BitConverter]::ToUInt32($data, $at + 16)
@@ -111,10 +111,10 @@ function Find-LongEnd([IO.Stream]$stream, [string]$path, $found) {
     if ($record.Length -lt 56 -or [BitConverter]::ToUInt32($record, 0) -ne 0x06064b50) { Stop-NoZip $path 'the long record of its end is missing' }
     $found.disk = [long][BitConverter]::ToUInt32($record, 16)
     $found.first = [long][BitConverter]::ToUInt32($record, 20)
-    $found.here = [BitConverter]::ToInt64($record, 24)
-    $found.count = [BitConverter]::ToInt64($record, 32)
-    $found.length = [BitConverter]::ToInt64($record, 40)
-    $found.offset = [BitConverter]::ToInt64($record, 48)
+    $found.here = [decimal][BitConverter]::ToUInt64($record, 24)
+    $found.count = [decimal][BitConverter]::ToUInt64($record, 32)
+    $found.length = [decimal][BitConverter]::ToUInt64($record, 40)
+    $found.offset = [decimal][BitConverter]::ToUInt64($record, 48)
 }
 
 # Those of the three that the plain record leaves open, from the field that holds them in this order.

@@ -16,7 +16,7 @@ of what the zip's directory says are read as gzip, which fails where the sums do
 $entryBatch = 64            # entries
 $entryBatchBytes = 1048576
 $largeEntry = 8388608       # bytes; one that is larger, packed or not, is read in pieces
-$entryFunctions = 'Read-EntryBatch', 'Open-Entry', 'Assert-Head', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged', 'Export-Long', 'Test-There', `
+$entryFunctions = 'Read-EntryBatch', 'Open-Entry', 'Assert-Head', 'Copy-Entry', 'Read-LongEntry', 'Stop-Damaged', 'Stop-Other', 'Export-Long', 'Test-There', `
     'Set-KeptTime', 'Get-FileSum', 'Wait-Held'
 
 # Names of folders end in a separator.
@@ -24,6 +24,7 @@ function Select-File([object[]]$members) { return , @(foreach ($member in $membe
 
 # With limits, entries that the core will refuse by them aren't read: they keep no SHA-256.
 function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
+    if (-not [IO.File]::Exists($path)) { Stop-NoZip $path 'no such file' }
     try { $stream = Open-Patiently $path }
     catch { if ($null -ne (Get-OurError $_)) { throw }; Stop-NoZip $path $_.Exception.GetBaseException().Message }
     try { $members = Read-Directory $stream $path } finally { $stream.Dispose() }
@@ -108,9 +109,9 @@ function Read-EntryBatch($shared, $mine, $batch) {
             $place = [IO.MemoryStream]::new($data, 0, $member.size)    # it can't grow: no entry unpacks to more than it says
             $unpacker = [IO.Compression.GZipStream]::new($memory, $unpack, $true)
             try { $unpacker.CopyTo($place) }
-            catch [IO.InvalidDataException], [NotSupportedException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
+            catch [IO.InvalidDataException], [NotSupportedException] { Stop-Other $shared $member }
             $unpacker.Dispose()
-            if ($place.Position -ne $member.size) { Stop-Damaged $shared $member "$($place.Position) bytes where the zip's directory says $($member.size) bytes" }
+            if ($place.Position -ne $member.size) { Stop-Other $shared $member }
         }
         $member.sha256 = [BitConverter]::ToString($hash.ComputeHash($data, 0, $member.size)).Replace('-', '').ToLowerInvariant()
         if (-not $staging) { continue }
@@ -164,6 +165,10 @@ function Stop-Damaged($shared, $member, [string]$what) {
     throw ('{' + ($pairs -join ',') + '}')
 }
 
+function Stop-Other($shared, $member) {
+    Stop-Damaged $shared $member "other bytes than the zip's directory says: $($member.size) bytes with CRC $('{0:x8}' -f $member.crc)"
+}
+
 # An entry's own header that doesn't repeat the directory word for word: what it leaves open, the directory says.
 function Assert-Head($shared, $member, $head) {
     if ($head.Length -ne $member.head_length) { Stop-Damaged $shared $member 'the file ends within the entry' }
@@ -184,16 +189,14 @@ function Assert-Head($shared, $member, $head) {
 # One that isn't packed: its CRC is that of a gzip made of it.
 function Copy-Entry($shared, $mine, $member, $stored) {
     if ($member.method -ne 0) { Stop-Damaged $shared $member 'an unknown compression' }
-    if ($stored.Length -ne $member.size) { Stop-Damaged $shared $member "$($stored.Length) bytes where the zip's directory says $($member.size) bytes" }
+    if ($stored.Length -ne $member.size) { Stop-Other $shared $member }
     [Array]::Copy($stored, 0, $mine['data'], 0, $stored.Length)
     $memory = $mine['memory']
     $memory.SetLength(0)
     $writer = [IO.Compression.GZipStream]::new($memory, [IO.Compression.CompressionLevel]::NoCompression, $true)
     $writer.Write($stored, 0, $stored.Length)
     $writer.Dispose()
-    if ($stored.Length -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) {
-        Stop-Damaged $shared $member 'another CRC than the directory says'
-    }
+    if ($stored.Length -and [BitConverter]::ToUInt32($memory.GetBuffer(), [int]$memory.Length - 8) -ne $member.crc) { Stop-Other $shared $member }
 }
 
 # A large entry in pieces, into $target where there is one; gives its SHA-256.
@@ -219,11 +222,9 @@ function Read-LongEntry($shared, $mine, $member, $target) {
         }
         if ($member.method -eq 8 -and -not $left -and $reader.ReadByte() -ne -1) { $left = -1 }
     }
-    catch [IO.InvalidDataException] { Stop-Damaged $shared $member $_.Exception.GetBaseException().Message }
+    catch [IO.InvalidDataException] { Stop-Other $shared $member }
     $sums.Dispose()
-    if ($left -or [BitConverter]::ToUInt32($memory.ToArray(), [int]$memory.Length - 8) -ne $member.crc) {
-        Stop-Damaged $shared $member "other bytes than the zip's directory says: $($member.size) bytes with CRC $('{0:x8}' -f $member.crc)"
-    }
+    if ($left -or [BitConverter]::ToUInt32($memory.ToArray(), [int]$memory.Length - 8) -ne $member.crc) { Stop-Other $shared $member }
     [void]$hash.TransformFinalBlock([byte[]]::new(0), 0, 0)
     return [BitConverter]::ToString($hash.Hash).Replace('-', '').ToLowerInvariant()
 }
