@@ -110,6 +110,39 @@ def test_damage_in_a_stored_entry(host: Lane, size: int) -> None:
     assert both(host, damaged(path, 1000, 1))["error"] == "BackupInvalid"
 
 
+def test_a_name_in_the_old_code_page(host: Lane) -> None:
+    path = make(host.home / "a.zip", {"Web/K_ln.json": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"K_ln", "Köln".encode("cp437")))
+    assert [row[1] for row in both(host, path)["entries"]] == ["Web/Köln.json"]
+
+
+def test_an_encrypted_entry(host: Lane) -> None:
+    path = make(host.home / "a.zip", {"Web/a": TEXT})
+    for place in (6, path.read_bytes().rindex(b"PK\1\2") + 8):
+        damaged(path, place, 1)
+    found = both(host, path)
+    assert (found["error"], "encrypted" in found["found"]) == ("UnsafeEntry", True)
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        pytest.param(0, "no local header where the directory says", id="mark"),
+        pytest.param(8, "another name or method in its header than in the directory", id="method"),
+        pytest.param(30, "another name or method in its header than in the directory", id="name"),
+        *(pytest.param(place, "other sums in its header than in the directory", id=f"sum at {place}") for place in (14, 18, 22)),
+    ],
+)
+def test_an_entry_whose_own_header_says_otherwise(host: Lane, place: int, found: str) -> None:
+    assert both(host, damaged(make(host.home / "a.zip", {"Web/a": TEXT}), place, 1))["found"] == found
+
+
+@pytest.mark.parametrize("place", [4, 6, 8, 10], ids=["number", "first", "entries here", "entries"])
+def test_one_part_of_several(host: Lane, place: int) -> None:
+    path = make(host.home / "a.zip", {"Web/a": TEXT})
+    assert both(host, damaged(path, path.read_bytes().rindex(b"PK\5\6") + place, 7))["found"] == "it is one part of several"
+
+
 def test_a_name_that_is_not_what_it_says(host: Lane) -> None:
     """Said to be UTF-8."""
     path = make(host.home / "a.zip", {"Web/é": b"x"})
