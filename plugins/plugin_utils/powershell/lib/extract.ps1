@@ -45,7 +45,10 @@ function Get-JudgedFile([string]$zip, $spec, [string]$root) {
 # What is to be extracted, once its names are known to be those that were checked and there is room for it.
 function Get-ChosenFile([string]$zip, $spec) {
     $stream = Open-Patiently $zip
-    try { $files = Select-File (Read-Directory $stream $zip) } finally { $stream.Dispose() }
+    try { $members = Read-Directory $stream $zip } finally { $stream.Dispose() }
+    $excess = Get-Excess $members $spec['limits']
+    if ($excess) { Stop-With 'UnsafeEntry' "The zip is refused: $excess." '' '' 'Choose another backup, or raise the limit if the zip is known to be good.' }
+    $files = Select-File $members
     if ((Get-NamesDigest @(foreach ($file in $files) { $file.name })) -cne $spec['names_sha256']) {
         Stop-With 'BackupInvalid' "$(Get-ShownPath $zip) holds other names than were checked" '' '' 'run again'
     }

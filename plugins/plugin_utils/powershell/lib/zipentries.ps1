@@ -39,19 +39,23 @@ function Read-Zip([string]$path, [scriptblock]$advance, $limits = $null) {
 }
 
 function Select-Readable($members, $limits) {
-    if (-not (Test-Within $members $limits)) { return , @() }
+    if (Get-Excess $members $limits) { return , @() }
     return , @(foreach ($member in (Select-File $members)) { if (-not ($member.flags -band 1) -and ($member.method -eq 0 -or $member.method -eq 8)) { $member } })
 }
 
-function Test-Within($members, $limits) {
-    if ($null -eq $limits) { return $true }
+# Why the core refuses a zip by its totals, in its words; '' where it doesn't.
+function Get-Excess($members, $limits) {
+    if ($null -eq $limits) { return '' }
     $total = [long]0
     $packed = [long]0
     foreach ($member in $members) {
         $total += $member.size
         $packed += $member.packed
     }
-    return $members.Length -le $limits['entries'] -and $total -le $limits['total'] -and ($total -lt 1048576 -or $total -le $packed * $limits['ratio'])
+    if ($members.Count -gt $limits['entries']) { return "it has $($members.Count) entries, and $($limits['entries']) is the limit" }
+    if ($total -gt $limits['total']) { return "it would take $total bytes extracted, and $($limits['total']) is the limit" }
+    if ($total -ge 1048576 -and $total -gt $packed * $limits['ratio']) { return "it would grow from $packed to $total bytes, more than $($limits['ratio']) times" }
+    return ''
 }
 
 # Groups of a few entries or about a megabyte, so that small files don't cost a task each.
