@@ -228,7 +228,7 @@ function Remove-Rotated([object[]]$names, [string]$folder) {
         if (-not $name) { continue }
         $zip = [IO.Path]::Combine($folder, $name)
         try {
-            foreach ($file in $zip, [IO.Path]::ChangeExtension($zip, '.manifest')) { if ([IO.File]::Exists($file)) { Remove-One ([IO.FileInfo]::new($file)) } }
+            foreach ($file in $zip, [IO.Path]::ChangeExtension($zip, '.manifest')) { if (Test-Entry $file) { Remove-One ([IO.FileInfo]::new($file)) } }
             $rotation.gone.Add($name)
         }
         catch [IO.IOException], [UnauthorizedAccessException] { $rotation.kept.Add("$name ($($_.Exception.GetBaseException().Message))") }
