@@ -90,25 +90,23 @@ def _swap(job: Job, swap: Swap) -> dict[str, Any]:
 
 def _all_back(job: Job, swap: Swap, error: BaseException) -> DataMinerError:
     """Put everything back; gives the failure, which says so. Raises when that fails too: the journal then stays open."""
+    first = error if isinstance(error, DataMinerError) else _unswapped(error)
     try:
         back = _back(job, swap, job.run_id, job.store.was(job.run_id))
     except JobFailed as second:
-        second.found += f"; before that: {error}"
+        second.found += f"; before that: {first.message} ({first.found})"
         raise
     told = f"{back['put_back']} files put back, {back['removed']} removed"
     if back["kept"]:
         told += f", {len(back['kept'])} that stay: {', '.join(back['kept'][:SHOWN])}"
     if back["conflicts"]:
         told += f", {len(back['conflicts'])} that were neither the backup's nor those of before moved to {swap.conflicts}"
-    if isinstance(error, DataMinerError):
-        return type(error)(f"{error.message}; all was put back", found=f"{error.found} ({told})", needed=error.needed, remedy=error.remedy)
+    return type(first)(f"{first.message}; all was put back", found=f"{first.found} ({told})", needed=first.needed, remedy=first.remedy)
+
+
+def _unswapped(error: BaseException) -> JobFailed:
     what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    return JobFailed(
-        "The files couldn't be swapped in; all was put back",
-        found=f"{what} ({told})",
-        needed="files that can be replaced",
-        remedy="mend the cause and run again",
-    )
+    return JobFailed("The files couldn't be swapped in", found=what, needed="files that can be replaced", remedy="mend the cause and run again")
 
 
 def _back(job: Job, swap: Swap, commit: str, was: str) -> dict[str, Any]:
