@@ -41,6 +41,35 @@ def test_a_file_where_a_folder_should_be(restore: Restore) -> None:
     assert restore.content() == {**MIGRATED, place.name: "a file"}
 
 
+def test_what_cannot_be_put_back_is_named_with_what_went_wrong_first(restore: Restore) -> None:
+    """There is no place for what is neither the backup's nor of before."""
+    (restore.work / "staging" / "p1" / OVERVIEW).write_text("another", "utf-8")
+    (restore.work / "conflicts").write_text("in the way", "utf-8")
+    error = failure(restore)
+    assert (error["type"], error["message"]) == ("JobFailed", "1 files couldn't be put back")
+    second, _, first = error["found"].partition("; before that: ")
+    assert (second.startswith(f"{OVERVIEW} ("), first) == (True, f"1 files read back differently from their places ({OVERVIEW})")
+    assert error["needed"] == "the files as they were before the restore"
+    assert error["remedy"].endswith(f"undo again; they are kept in {restore.lane.native(restore.work / 'replaced' / 'p1')}")
+    assert (restore.state(), restore.journal()["was"], restore.calls()[-1]) == ("undoing", "swapped", "start W3SVC")
+    (restore.work / "conflicts").unlink()
+    assert restore.lane.run(restore.undo_spec()).state == "done"
+    assert restore.content() == {**MIGRATED, OVERVIEW: "another"}
+
+
+@pytest.mark.parametrize("place", ["Dashboards", OVERVIEW])
+def test_a_link_that_came_since_the_preparation_is_not_written_through(host_here: Lane, place: str) -> None:
+    restore = Restore(host_here)
+    elsewhere = host_here.home / "elsewhere"
+    (restore.root / place).rename(elsewhere)
+    (restore.root / place).symlink_to(elsewhere)
+    error = failure(restore)
+    assert (error["type"], error["message"].endswith(f"{place} is in the way"), error["found"]) == ("Refused", True, "a link")
+    assert (restore.root / place).readlink() == elsewhere
+    assert restore.content().get(OVERVIEW, MIGRATED[OVERVIEW]) == MIGRATED[OVERVIEW] == (elsewhere / OVERVIEW[len(place) + 1 :]).read_text("utf-8")
+    assert (restore.calls(), restore.state()) == (["stop W3SVC", "start W3SVC"], "undone")
+
+
 def test_a_left_over_that_came_back_before_it_is_committed_again(restore: Restore) -> None:
     """Both are moved away, and the first goes back when the restore is undone."""
     restore.lane.run(restore.commit_spec(leftovers=[LATER]), "c1")

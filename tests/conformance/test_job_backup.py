@@ -251,6 +251,15 @@ def test_rotation_comes_last(host: Lane) -> None:
     assert left(host) == ["one.manifest", "one.zip", "other.zip"]
 
 
+def test_what_cannot_be_rotated_out_is_told(host: Lane) -> None:
+    """Nobody makes a folder of that name; a file that stays is told in the same way."""
+    fill(host, {"Dashboards/a.json": b"a"})
+    (host.home / "backups" / "old.zip").mkdir(parents=True)
+    result = host.run(spec(host, "Dashboards", rotate=["old.zip", "gone.zip"])).result or {}
+    assert (result["rotated"], [told[:9] for told in result["not_rotated"]]) == (["gone.zip"], ["old.zip ("])
+    assert left(host) == ["old.zip", "one.manifest", "one.zip"]
+
+
 def test_no_rotation_without_a_backup(host: Lane) -> None:
     folder = host.home / "backups"
     folder.mkdir()

@@ -323,13 +323,6 @@ def test_rotation_takes_the_zip_and_its_manifest_after_the_new_one_is_there(agen
     assert names(agent) == ["one.manifest", "one.zip", "other.manifest", "other.zip"]
 
 
-def test_what_cannot_be_rotated_out_is_told(agent: Agent) -> None:
-    (agent.backups / "old.zip").mkdir(parents=True)
-    result = agent.run(agent.backup_spec(rotate=["old.zip"]))
-    assert result["rotated"] == []
-    assert result["not_rotated"][0].startswith("old.zip (")
-
-
 def test_the_zip_is_in_the_order_of_the_manifest_whatever_the_number_of_cores(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(300):
         agent.write(f"Web/{number:03}.json", str(number) * number)

@@ -343,27 +343,6 @@ def test_files_are_read_back_before_the_journal_says_swapped(agent: Agent, monke
     assert told == ["committing", "read", "swapped", "released"]
 
 
-def test_what_cannot_be_put_back_is_named_and_the_journal_stays_open(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.replace
-
-    def replace(source: str, target: str) -> None:
-        if str(source).startswith(str(agent.work / "replaced")):
-            raise PermissionError(errno.EPERM, "Operation not permitted", source)
-        real(source, target)
-
-    before = snapshot(agent.root)
-    with monkeypatch.context() as patched:
-        patched.setattr(local_swap.Swap, "wrong", lambda self: [OVERVIEW])
-        patched.setattr(local_swap.os, "replace", replace)
-        with pytest.raises(JobFailed, match="2 files couldn't be put back") as raised:
-            agent.run(agent.commit_spec("p1"), "c1")
-    assert "before that: 1 files read back differently" in raised.value.found
-    assert agent.store.was("c1") == "swapped"
-    assert (agent.calls()[-1], journal(agent)) == ("start W3SVC", "undoing")
-    agent.run(agent.undo_spec("c1"), "u1")
-    assert snapshot(agent.root) == before
-
-
 @pytest.mark.parametrize("full", ["made.json", "journal.json"])
 def test_a_disk_that_fills_up_puts_everything_back(agent: Agent, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
     before = snapshot(agent.root)
@@ -410,16 +389,6 @@ def test_files_that_came_or_went_since_the_preparation_are_kept_and_brought_back
     assert (agent.work / "replaced/p1" / NEW).read_text() == "somebody was faster"
     agent.run(agent.undo_spec("c1"), "u1")
     assert snapshot(agent.root) == before
-
-
-def test_a_link_that_came_since_the_preparation_is_not_written_through(agent: Agent) -> None:
-    elsewhere = agent.home / "elsewhere"
-    (agent.root / "Dashboards").rename(elsewhere)
-    (agent.root / "Dashboards").symlink_to(elsewhere)
-    before = snapshot(agent.home / "elsewhere")
-    with pytest.raises(DataMinerError, match="is in the way"):
-        agent.run(agent.commit_spec("p1"), "c1")
-    assert snapshot(elsewhere) == before
 
 
 SAME = f"{APP}/version_2/App.config.json"
