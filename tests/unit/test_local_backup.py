@@ -113,14 +113,6 @@ def test_empty_files_go_in_and_empty_folders_do_not(agent: Agent) -> None:
         assert not any("Empty folder" in name for name in read.namelist())
 
 
-def test_read_only_files_and_long_paths_go_in(agent: Agent) -> None:
-    agent.write("Dashboards/locked.dmadb.json", "locked", mode=0o400)
-    deep = "/".join(["Dashboards", *["a folder with a rather long name"] * 12, "x.dmadb.json"])
-    agent.write(deep, "deep")
-    with zipfile.ZipFile(agent.run(agent.backup_spec())["path"]) as read:
-        assert (read.read("Dashboards/locked.dmadb.json"), read.read(deep)) == (b"locked", b"deep")
-
-
 def test_large_files_stream(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_backup, "SMALL", 1000)
     rng = random.Random(1)

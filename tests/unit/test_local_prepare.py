@@ -165,12 +165,6 @@ def test_names_of_the_vendor_go_where_they_belong(agent: Agent, files: dict[str,
     assert set(staged(agent)) == {"Applications/A/App.info.json"}
 
 
-def test_paths_of_more_than_260_characters(agent: Agent) -> None:
-    deep = "/".join(["Dashboards", *["a folder with a rather long name"] * 12, "x.dmadb.json"])
-    agent.run(agent.prepare_spec(made(agent, {deep: "deep"})), "p1")
-    assert staged(agent) == {deep: b"deep"}
-
-
 def test_a_root_that_is_missing_or_on_another_volume_is_refused(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = agent.prepare_spec(made(agent))
     with pytest.raises(Refused, match="is no folder"):
