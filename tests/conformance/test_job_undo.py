@@ -83,39 +83,6 @@ def test_killed_before_anything_was_touched(restore: Restore) -> None:
     assert undone(restore, "c0") == {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2, 3])
-def test_killed_between_two_files(restore: Restore, steps: int) -> None:
-    """Some files are swapped, others still wait: all goes back, or, committed once more, all goes on."""
-    work, root = restore.work, restore.root
-    restore.lane.run(restore.commit_spec(), "c1")
-    for path in sorted(BACKUP)[steps:]:  # as if these had not been reached
-        staged = work / "staging" / "p1" / path
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        (root / path).rename(staged)
-        kept = work / "replaced" / "p1" / path
-        if kept.exists():
-            kept.rename(root / path)
-    restore.reopen("committing")
-    undone(restore)
-    assert restore.content() == MIGRATED
-
-
-def test_killed_between_two_files_and_committed_again(restore: Restore) -> None:
-    restore.lane.run(restore.commit_spec(), "c1")
-    for path in sorted(BACKUP)[1:]:
-        staged = restore.work / "staging" / "p1" / path
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        (restore.root / path).rename(staged)
-        kept = restore.work / "replaced" / "p1" / path
-        if kept.exists():
-            kept.rename(restore.root / path)
-    restore.reopen("committing")
-    status = restore.lane.run(restore.commit_spec(), "c2")
-    assert (status.state, (status.result or {})["swapped"]) == ("done", 3)
-    assert restore.content() == RESTORED
-    assert (restore.state("c1"), restore.state("c2")) == ("released", "released")
-
-
 def test_killed_within_one_file(restore: Restore) -> None:
     break_off_within(restore)
     undone(restore)
