@@ -61,7 +61,9 @@ def test_a_commit_waits_for_its_release(restore: Restore) -> None:
     assert waiting.state == "waiting"
     assert (restore.calls(), restore.state()) == (["stop W3SVC"], "swapped")
     until(lambda: host.agent.poll("c1").progress["text"] == "swapped, waiting for the other agents")
-    latest = datetime.strptime(host.agent.poll("c1").progress["until"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    progress = host.agent.poll("c1").progress
+    assert (progress["files"], progress["total_files"], progress["bytes"]) == (4, 4, sum(len(text.encode()) for text in BACKUP.values()))
+    latest = datetime.strptime(progress["until"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     assert 0 < latest.timestamp() - time.time() <= 61
     host.agent.signal("c1", "release")
     until(lambda: host.agent.poll("c1").state == "done")

@@ -39,7 +39,8 @@ def staged(lane: Lane, run: str) -> dict[str, bytes]:
 
 def test_everything_stands_ready(host: Lane) -> None:
     fill(host, {"Web/empty": b"", "Dashboards/Overview.dmadb.json": b"migrated"})
-    status = host.run(spec(host, make(host.home / "a.zip", FILES), about={"backup": "a.zip"}), "p1")
+    limits = {"entries": len(FILES), "total": sum(map(len, FILES.values())), "ratio": 200.0}
+    status = host.run(spec(host, make(host.home / "a.zip", FILES), about={"backup": "a.zip"}, limits=limits), "p1")
     assert status.state == "done", status.error
     ready = {path: data for path, data in FILES.items() if path != "Web/empty"}
     assert status.result == {
