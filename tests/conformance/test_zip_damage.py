@@ -48,7 +48,7 @@ def test_an_entry_of_another_length(host: Lane, method: int, place: int, more: i
     path = make(host.home / "a.zip", {"Web/😀": TEXT[:5000]}, method)
     number = struct.unpack_from("<L", path.read_bytes(), path.read_bytes().index(START) + place)[0]
     path = changed(path, {place: number + more})
-    found = both(host, path) if method else outcome(lambda: host.agent.inspect(host.told(spec(host, path))))
+    found = both(host, path) if method else outcome(host, lambda: host.agent.inspect(host.told(spec(host, path))))
     assert found["error"] == ("BackupInvalid" if method or host.engine else "UnsafeEntry")
 
 
