@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from playbook import Site, idle, until
@@ -100,6 +100,15 @@ def wine_engines() -> Iterator[Engines]:
     yield from _until_closed("windows", Engines.wine)
 
 
+@pytest.fixture(scope="session")
+def nearest_engines(request: pytest.FixtureRequest) -> Engines:
+    """Those of Wine where there are some, else those of this machine."""
+    try:
+        return cast(Engines, request.getfixturevalue("wine_engines"))
+    except pytest.skip.Exception:
+        return cast(Engines, request.getfixturevalue("engines"))
+
+
 def _until_closed(lane: str, make: Callable[[], Engines]) -> Iterator[Engines]:
     try:
         engines = make()
@@ -123,4 +132,10 @@ def make_wine_site(tmp_path: Path, wine_engines: Engines) -> Iterator[MakeWindow
     """The same in the Windows that Wine plays, on its drive C:."""
     with ExitStack() as stack:
         home = stack.enter_context(wine.room(wine_engines))
-        yield lambda **options: stack.enter_context(windows_site(home, tmp_path / "controller", wine_engines, **options))
+        yield lambda *several, **options: stack.enter_context(windows_site(home, tmp_path / "controller", wine_engines, *several, **options))
+
+
+@pytest.fixture
+def make_nearest_site(nearest_engines: Engines, request: pytest.FixtureRequest) -> MakeWindowsSite:
+    """The same as near to Windows as this machine gets."""
+    return cast(MakeWindowsSite, request.getfixturevalue("make_wine_site" if nearest_engines.windows else "make_windows_site"))

@@ -44,9 +44,9 @@ def back(site: WindowsSite, contents: dict[str, dict[str, str]]) -> None:
 
 @pytest.mark.long
 @pytest.mark.each_core
-def test_dry_run_downgrade_and_a_second_run(make_windows_site: MakeWindowsSite) -> None:
+def test_dry_run_downgrade_and_a_second_run(make_nearest_site: MakeWindowsSite) -> None:
     """The dry run touches nothing; the downgrade brings all back; the second run finds nothing to do. The content stays on the agent."""
-    site = make_windows_site(agents=1)
+    site = make_nearest_site(agents=1)
     (site.agents[0].root / "Dashboards" / "plan.bin").write_bytes(random.Random(7).randbytes(CONTENT))
     contents = upgraded(site)
     assert site.rounds("DMA1") == {"scan": 2, "start": 2}, "one call to read the agent, one a phase, one to read it again"
@@ -117,22 +117,4 @@ def test_one_agent_fails_to_stop_its_web_server(make_windows_site: MakeWindowsSi
     site.cluster.set_state("DMA2", service_fails=[])
     again = site.play("downgrade_restore", variables=site.target(OLD))
     assert again.rc == 0, again.text
-    back(site, contents)
-
-
-@pytest.mark.windows
-def test_there_and_back_under_wine(make_wine_site: MakeWindowsSite) -> None:
-    """The agent's tree is at C:\\…, the engine is the Windows one: read, upgraded, brought back."""
-    site = make_wine_site(agents=1)
-    before = site.trees()
-    status = site.play("cluster_status")
-    assert status.rc == 0, status.text
-    assert site.trees() == before
-    assert status.verdicts() == {"DMA1": "in step"}
-    assert "10.5.6 (CU0)" in status.summary
-    contents = upgraded(site)
-
-    run = site.play("downgrade_restore", variables=site.target(OLD))
-
-    assert run.rc == 0, run.text
     back(site, contents)

@@ -26,10 +26,10 @@ def upgraded(site: WindowsSite, run: Run, contents: dict[str, dict[str, str]]) -
 
 
 @pytest.mark.each_core
-def test_by_psrp(make_windows_site: MakeWindowsSite) -> None:
+def test_by_psrp(make_nearest_site: MakeWindowsSite) -> None:
     """The same over the other protocol; one call to read the agent, one a phase, one to read it again."""
     needs("psrp")
-    site = make_windows_site(agents=1, connection="psrp")
+    site = make_nearest_site(agents=1, connection="psrp")
     contents = {"DMA1": site.cluster.digest("DMA1")}
 
     run = site.play("upgrade_web", variables=site.target())
@@ -71,9 +71,9 @@ def test_round_trips_across_versions(make_windows_site: MakeWindowsSite) -> None
 
 @pytest.mark.long
 @pytest.mark.each_core
-def test_dry_then_denied_then_failed_half_way_then_done(make_windows_site: MakeWindowsSite) -> None:
+def test_dry_then_denied_then_failed_half_way_then_done(make_nearest_site: MakeWindowsSite) -> None:
     """What an operator meets on the way, on one cluster: after a failure running again finishes, and the run after that finds nothing to do."""
-    site = make_windows_site()
+    site = make_nearest_site()
     contents = {agent.name: site.cluster.digest(agent.name) for agent in site.agents}
     trees = site.trees()
     _dry(site)
