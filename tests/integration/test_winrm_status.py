@@ -14,9 +14,10 @@ pytestmark = pytest.mark.powershell
 
 @pytest.mark.parametrize("connection", ["winrm", "psrp"])
 def test_in_step(make_windows_site: MakeWindowsSite, connection: str) -> None:
-    """Read-only, by the one script. Content that differs is news."""
+    """Read-only, by the one script, whose answer may come in pieces. Content that differs is news."""
     needs(connection)
     site = make_windows_site(connection=connection)
+    site.host("DMA1").piece = 1_000
     edits.drift(site.cluster, "DMA2")
     before = site.trees()
 
@@ -29,6 +30,8 @@ def test_in_step(make_windows_site: MakeWindowsSite, connection: str) -> None:
     assert "10.5.6 (CU0)" in run.summary
     assert "10.5.4 (CU0)" in run.summary
     assert [site.scripts(agent.name) for agent in site.agents] == [["scan"], ["scan"]]
+    fetched = [[seen.where.verb for seen in site.host(agent.name).requests].count("Receive") for agent in site.agents]
+    assert fetched[0] > fetched[1] + 3
     assert 'dashboard "Overview"' in run.said.replace('\\"', '"')
 
 

@@ -48,7 +48,8 @@ class PlayedHost:
     """`modules` carries out module calls, `commands` what else Ansible asks a host for.
 
     `refused` tells what the host didn't do, in words; a test of good behaviour finds it empty. `requests` and `calls` count what arrived,
-    a call whose answer was lost included; `sent` has the bytes of all answers over WS-Man.
+    a call whose answer was lost included; `sent` has the bytes of all answers over WS-Man. `piece` is how many bytes of what a program says come at
+    once: in base64, and with their envelope, they are less than the 500 kB that Windows lets an answer have.
     """
 
     name: str
@@ -62,6 +63,7 @@ class PlayedHost:
     refused: list[str] = field(default_factory=list)
     begun: int = 0
     sent: int = 0
+    piece: int = 300_000
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, authorization: str | None) -> bool:

@@ -31,8 +31,8 @@ class _Pipeline:
 class PsrpShell:
     """A runspace pool. What it has to say waits in `out`, by pipeline (None for the pool's own)."""
 
-    def __init__(self, run: Run, request: Request) -> None:
-        self.run, self.pool = run, psrpcore.ServerRunspacePool()
+    def __init__(self, run: Run, request: Request, piece: int) -> None:
+        self.run, self.piece, self.pool = run, piece, psrpcore.ServerRunspacePool()
         self.pipelines: dict[uuid.UUID, _Pipeline] = {}
         self.out: dict[uuid.UUID | None, list[bytes]] = {}
         self.lock = threading.RLock()
@@ -59,11 +59,12 @@ class PsrpShell:
         if number is not None:
             self._finish(self.pipelines[number], request.seconds)
         with self.lock:
-            ready = self.out.pop(number, [])
-        if not ready:
-            raise WsmanFault(TIMED_OUT, "Nothing to receive within OperationTimeout")
-        parts = [wsman.stream("stdout", request.command, base64.b64encode(data).decode()) for data in ready]
-        return wsman.received(*parts, *([wsman.done(str(request.command))] if number is not None else []))
+            waiting = self.out.get(number)
+            if not waiting:
+                raise WsmanFault(TIMED_OUT, "Nothing to receive within OperationTimeout")
+            data = waiting.pop(0)
+        part = wsman.stream("stdout", request.command, base64.b64encode(data).decode())
+        return wsman.received(part, *([wsman.done(str(request.command))] if number is not None and not waiting else []))
 
     def signal(self, request: Request) -> str:
         return "<rsp:SignalResponse/>"
@@ -116,5 +117,5 @@ class PsrpShell:
             self._collect()
 
     def _collect(self) -> None:
-        while payload := self.pool.data_to_send():
+        while payload := self.pool.data_to_send(self.piece):
             self.out.setdefault(payload.pipeline_id, []).append(payload.data)

@@ -135,9 +135,9 @@ class PlayedServer(Listener):
 
     def _shell(self, request: Request) -> Shell:
         if request.resource == CMD_SHELL:
-            return CmdShell(self.host.execute)
+            return CmdShell(self.host.execute, self.host.piece)
         if request.resource.startswith(POWERSHELL):
             from .psrp import PsrpShell  # noqa: PLC0415 - its library is optional
 
-            return PsrpShell(self.host.execute, request)
+            return PsrpShell(self.host.execute, request, self.host.piece)
         raise WsmanFault(UNSUPPORTED, f"no resource {request.resource}")

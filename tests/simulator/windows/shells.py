@@ -31,10 +31,13 @@ class Shell(Protocol):
 
 
 class Process:
-    """A command that goes on whatever becomes of the connection, as it does on Windows. It begins when its input is complete."""
+    """A command that goes on whatever becomes of the connection, as it does on Windows. It begins when its input is complete.
+
+    `told` counts the bytes of its output that were fetched.
+    """
 
     def __init__(self, line: str, run: Run) -> None:
-        self.line, self.run, self.stdin = line, run, bytearray()
+        self.line, self.run, self.stdin, self.told = line, run, bytearray(), 0
         self.end: Future[Output] = Future()
         self._lock = threading.Lock()
         self._begun = False
@@ -66,8 +69,8 @@ class Process:
 class CmdShell:
     """`…/windows/shell/cmd`: programs with standard input, output and error."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, piece: int) -> None:
+        self.run, self.piece = run, piece
         self.commands: dict[str, Process] = {}
 
     def command(self, request: Request) -> str:
@@ -89,10 +92,15 @@ class CmdShell:
         return "<rsp:SendResponse/>"
 
     def receive(self, request: Request) -> str:
-        end = self._process(request).outcome(request.seconds)
-        streams = (("stdout", end.stdout), ("stderr", end.stderr))
-        parts = [wsman.stream(name, request.command, base64.b64encode(text.encode()).decode(), end=True) for name, text in streams]
-        return wsman.received(*parts, wsman.done(str(request.command), end.code))
+        """The next piece of the output; with the last one comes that it is over."""
+        process = self._process(request)
+        end = process.outcome(request.seconds)
+        data = end.stdout.encode()
+        begin, process.told = process.told, process.told + self.piece
+        over = process.told >= len(data)
+        streams = [("stdout", data[begin : process.told]), *([("stderr", end.stderr.encode())] if over else [])]
+        parts = [wsman.stream(name, request.command, base64.b64encode(part).decode(), end=over) for name, part in streams]
+        return wsman.received(*parts, *([wsman.done(str(request.command), end.code)] if over else []))
 
     def signal(self, request: Request) -> str:
         self.commands.pop(str(request.command), None)
