@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from conftest import MakeWindowsSite, WebServer
 from playbook import installs, scenarios, until
 from played import WindowsSite
 from simulator.cluster import Agent
+from simulator.content import APPS
 from simulator.windows.faults import Fault
 from simulator.windows.files import PREFIX
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.powershell
 
 NEW = "10.5.9"
 PENDING = ["Component Based Servicing"]
+COPIES = ("EXAMPLE\\svc-dataminer", "correct-Share-7")  # an account that may read the share
 
 
 def pair(site: WindowsSite, first: str, second: str) -> None:
@@ -60,6 +63,7 @@ def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None
     assert site.webs() == {"DMA1": NEW}
     assert modules(site, "DMA1") == ["win_stat", "win_file", "win_copy", "win_copy", "win_stat"]
     assert site.host("DMA1").begun - len(site.host("DMA1").calls) == 3, "commands of win_copy: for a folder, the file and its end"
+    assert run.said.index("1 MiB, about 1 min at 1 MB/s") < run.said.index("Copy it from the controller")
     assert (agent.work_dir / "packages" / package.name).read_bytes() == package.read_bytes()
     assert list((agent.home / "Temp").iterdir()) == []
     site.forget()
@@ -68,38 +72,79 @@ def test_package_from_the_controller(make_windows_site: MakeWindowsSite) -> None
     assert modules(site, "DMA1") == []
 
 
-def half_there(agent: Agent, package: Path) -> Path:
-    """Where a copy that was cut has left the beginning of a package."""
+def there(agent: Agent, name: str, data: bytes) -> Path:
+    """A file in the place to which a package of that name is brought."""
     folder = agent.work_dir / "packages"
     folder.mkdir(parents=True)
-    (folder / package.name).write_bytes(package.read_bytes()[:-1])
-    return folder / package.name
+    (folder / name).write_bytes(data)
+    return folder / name
 
 
-def test_package_that_the_agents_bring_by_themselves(make_windows_site: MakeWindowsSite, web_server: WebServer) -> None:
-    """From a web server, from a share, and from a server that doesn't answer; without a SHA-256 nobody knows whether what is there is whole, so
-    it is brought again.
-    """
-    site = make_windows_site(*scenarios(web={"agents": 1}, share={"agents": 1}, nowhere={"agents": 1}))
-    package = Path(str(elsewhere(site)["dataminer_package"]))
-    there = [half_there(site.agent(name), package) for name in ("web-1", "share-1")]
+def sources(package: Path, address: str) -> dict[str, dict[str, object]]:
+    """The variables of one package, by where it comes from; of a share with the runas logon, as docs/windows.md has them."""
+    runas = {"ansible_become": True, "ansible_become_method": "runas", "ansible_become_user": COPIES[0], "ansible_become_password": COPIES[1]}
     share = "\\" + str(package).replace("/", "\\")
-    assert share.startswith("\\\\")
-    wanted: dict[str, Any] = {"dataminer_target_version": NEW, "dataminer_package_from": "agent"}
-    site.tell_agents_of("web", dataminer_package=f"{web_server(site.dir)}/{quote(package.name)}")
-    site.tell_agents_of("share", dataminer_package=share)
-    site.tell_agents_of("nowhere", dataminer_package=f"http://127.0.0.1:1/{quote(package.name)}", dataminer_package_sha256="0" * 64)
+    return {
+        "controller": {"dataminer_package": str(package), "dataminer_package_from": "controller"},
+        "web": {"dataminer_package": f"{address}/{quote(package.name)}"},
+        "share": {"dataminer_package": share, **runas},
+        "path": {"dataminer_package": str(package)},
+        "nowhere": {"dataminer_package": f"http://127.0.0.1:1/{quote(package.name)}"},
+        "hop": {"dataminer_package": share},
+        "stranger": {"dataminer_package": share, **runas, "ansible_become_password": "guessed"},
+    }
 
-    run = site.play("upgrade_web", "--skip-tags", "verify", variables=wanted)
+
+FETCHED, COPIED = (["win_stat", "win_file", tool, "win_stat"] for tool in ("win_get_url", "win_copy"))
+# a cluster each, and the file modules that it runs: by the source, and what is there already, which is half the package unless it `has` all of it
+RAN: dict[str, list[str]] = {
+    **{"web": FETCHED, "share": COPIED, "nowhere": FETCHED, "hop": COPIED, "stranger": []},
+    **{name: ["win_stat"] for name in ("has_controller", "has_web", "has_share", "has_path", "wrong_path")},
+    **{"wrong_controller": [], "wrong_web": FETCHED, "wrong_share": COPIED},
+}
+FOUND = "Found a file with the SHA-256 "
+TOLD = {
+    "nowhere": "Error downloading 'http://127.0.0.1:1",
+    "hop": "as it does not exist",
+    "stranger": "The user name or password is incorrect",
+    "wrong_controller": "The package on the controller isn't what is wanted. Found the SHA-256",
+    "wrong_web": "did not match",
+    "wrong_share": FOUND,
+    "wrong_path": FOUND,
+}
+
+
+def from_everywhere(make: MakeWindowsSite, web_server: WebServer) -> tuple[WindowsSite, dict[str, Path], bytes]:
+    """The clusters of RAN, where each will have its package, and what that should hold."""
+    site = make(*scenarios(**{name: {"agents": 1, "apps": APPS[2:3]} for name in RAN}))
+    package = site.cluster.package(NEW)
+    package = package.rename(site.dir / package.name)
+    whole, known, places = package.read_bytes(), sources(package, web_server(site.dir)), {}
+    sums = {"has": hashlib.sha256(whole).hexdigest().upper(), "wrong": "0" * 64}
+    for name in RAN:
+        how, _, source = name.rpartition("_")
+        site.tell_agents_of(name, dataminer_package_sha256=sums.get(how, ""), **known[source])
+        site.host(f"{name}-1").others = dict([COPIES])
+        places[name] = there(site.agent(f"{name}-1"), package.name, whole if how == "has" else whole[:-1])
+    return site, places, whole
+
+
+def test_package_from_everywhere(make_windows_site: MakeWindowsSite, web_server: WebServer) -> None:
+    """Without a SHA-256 nobody knows whether what is there is whole, so it is brought again; what has the right one isn't touched. What can't be
+    had, or isn't what is wanted, is told of, and that cluster stops.
+    """
+    site, places, whole = from_everywhere(make_windows_site, web_server)
+    before = site.trees()
+
+    run = site.play("upgrade_web", "--tags", "package", variables={"dataminer_target_version": NEW})
 
     assert run.rc != 0
-    assert len(web_server.asked) == 1
-    assert [path.read_bytes() for path in there] == [package.read_bytes()] * 2
-    assert modules(site, "web-1") == ["win_stat", "win_file", "win_get_url", "win_stat"]
-    assert modules(site, "share-1") == ["win_stat", "win_file", "win_copy", "win_stat"]
-    assert site.webs() == {"web-1": NEW, "share-1": NEW, "nowhere-1": "10.5.6"}
-    assert "Error downloading 'http://127.0.0.1:1" in run.text
-    assert installs(site.agent("nowhere-1")) == []
+    assert {name: modules(site, f"{name}-1") for name in RAN} == RAN
+    assert {name for name, tree in site.trees().items() if tree != before[name]} == {"web-1", "share-1", "wrong_share-1"}
+    assert [places[name].read_bytes() == whole for name in ("web", "share")] == [True, True]
+    assert len(web_server.asked) == 2
+    assert {name for name, row in run.recap.items() if row["failed"]} == {f"{name}-1" for name in TOLD}
+    assert [name for name, part in TOLD.items() if part not in " ".join(run.messages(f"{name}-1"))] == []
 
 
 def test_pending_reboot_when_restarts_are_allowed(make_windows_site: MakeWindowsSite) -> None:

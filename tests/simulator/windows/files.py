@@ -17,11 +17,14 @@ from .host import Refused
 from .payload import ModuleCall
 
 PREFIX = "ansible.windows."
+SHARE = "\\\\"
 Local = Callable[[str], Path]
 
 
 class FileModules:
-    """`local` turns a path of the host into one of this machine."""
+    """`local` turns a path of the host into one of this machine. Who came in over the network has no credentials that go on to a share; who logged on
+    by runas has.
+    """
 
     def __init__(self, local: Local) -> None:
         self.local = local
@@ -34,6 +37,8 @@ class FileModules:
 
     def __call__(self, call: ModuleCall) -> dict[str, Any]:
         """The module's result. Raises Refused, KeyError for another module."""
+        if str(call.args.get("src", "")).startswith(SHARE) and call.become is None:
+            return {"failed": True, "changed": False, "msg": f"Cannot copy src file: '{call.args['src']}' as it does not exist"}
         return self.known[call.name](call.args, call.check)
 
     def _stat(self, args: dict[str, Any], check: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from .faults import Faults, Where
 from .payload import Command, ModuleCall, UnknownShape, decode
 
+CREATE = 'Exception calling "CreateProcessAsUser" with "9" argument(s): "'
 NOT_RECOGNIZED = "'{}' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n"
 
 
@@ -47,9 +48,10 @@ class Seen:
 class PlayedHost:
     """`modules` carries out module calls, `commands` what else Ansible asks a host for.
 
+    `others` are accounts, by name with their passwords, as which runas may work there. `piece` is how many bytes of what a program says come at once:
+    in base64, and with their envelope, they are less than the 500 kB that Windows lets an answer have.
     `refused` tells what the host didn't do, in words; a test of good behaviour finds it empty. `requests` and `calls` count what arrived,
-    a call whose answer was lost included; `sent` has the bytes of all answers over WS-Man. `piece` is how many bytes of what a program says come at
-    once: in base64, and with their envelope, they are less than the 500 kB that Windows lets an answer have.
+    a call whose answer was lost included; `sent` has the bytes of all answers over WS-Man.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PlayedHost:
     commands: Commands = lambda _command: None
     user: str = "admin"
     password: str = "correct-Horse-9"
+    others: dict[str, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     requests: list[Seen] = field(default_factory=list)
     calls: list[ModuleCall] = field(default_factory=list)
@@ -113,12 +116,24 @@ class PlayedHost:
 
     def _module(self, call: ModuleCall) -> Output:
         if call.wrappers:
-            return self._refuse(f"plays no {', '.join(call.wrappers)} (become, async, coverage)")
+            return self._refuse(f"plays no {', '.join(call.wrappers)} (async, coverage)")
+        if call.become is not None and (problem := self._becomes(call.become)):
+            return problem
         try:
             result = self.modules(call)
         except Refused as error:
             result = {"failed": True, "changed": False, "msg": self._refuse(str(error)).stderr}
         return Output(1 if result.get("failed") else 0, json.dumps(result))
+
+    def _becomes(self, told: dict[str, Any]) -> Output | None:
+        """What runas comes to where it fails, as its wrapper says it."""
+        if set(told) - {"BecomeUser", "BecomePassword"}:
+            return self._refuse(f"plays runas without flags only, not with {', '.join(sorted(told))}")
+        user, known = str(told["BecomeUser"]), {self.user: self.password, **self.others}
+        if user in known and told.get("BecomePassword") == known[user]:
+            return None
+        why = f"Failed to logon {user} (The user name or password is incorrect, Win32ErrorCode 1326 - 0x0000052E)"
+        return Output(1, json.dumps({"failed": True, "msg": f'failure during exec_wrapper: {CREATE}{why}"'}))
 
     def _refuse(self, why: str) -> Output:
         """As PowerShell ends when something throws: a text on standard error, nothing else."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SEPARATOR = b"\n\0\0\0\0\n"  # between the bootstrap's own parameters, the manifest and further input
-MODULE_WRAPPER = "module_wrapper.ps1"
+MODULE_WRAPPER, BECOME_WRAPPER = "module_wrapper.ps1", "become_wrapper.ps1"
 _ENCODED = re.compile(r"-EncodedCommand (\S+)$")
 
 
@@ -23,12 +23,16 @@ class UnknownShape(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleCall:
-    """A module to run: its full name, its arguments without Ansible's own, and those (`_ansible_check_mode`…) without their prefix."""
+    """A module to run: its full name, its arguments without Ansible's own, and those (`_ansible_check_mode`…) without their prefix.
+
+    `become`: as whom, where that isn't who logged on: what runas is told.
+    """
 
     name: str
     args: dict[str, Any]
     internal: dict[str, Any]
     wrappers: tuple[str, ...] = ()
+    become: dict[str, Any] | None = None
 
     @property
     def check(self) -> bool:
@@ -115,5 +119,10 @@ def _module(actions: list[dict[str, Any]], scripts: dict[str, Any]) -> ModuleCal
         name=name,
         args={key: value for key, value in given.items() if not key.startswith(prefix)},
         internal={key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)},
-        wrappers=tuple(str(action["name"]) for action in actions[:-1]),
+        wrappers=tuple(str(action["name"]) for action in actions[:-1] if action["name"] != BECOME_WRAPPER),
+        become=next((_told(action) for action in actions[:-1] if action["name"] == BECOME_WRAPPER), None),
     )
+
+
+def _told(action: dict[str, Any]) -> dict[str, Any]:
+    return {**(action.get("params") or {}), **(action.get("secure_params") or {})}
