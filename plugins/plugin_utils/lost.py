@@ -43,7 +43,8 @@ _LOCAL = (
     "cert_pem file not found",
     "cert_key_pem file not found",
 )
-_SHARED = "controlpersist broken pipe"  # ssh's connection for several calls, gone twice in a row: no AnsibleConnectionFailure
+# words of connections that are lost without an AnsibleConnectionFailure: ssh's one for several calls, gone twice in a row; winrm's, beneath the input
+_GONE = ("controlpersist broken pipe", "winrm send_input failed")
 
 
 def is_lost(error: BaseException) -> bool:
@@ -51,7 +52,7 @@ def is_lost(error: BaseException) -> bool:
 
     Where the controller is at fault, too: its agent can't be reached, whatever class of error a plugin has for that.
     """
-    if isinstance(error, AnsibleConnectionFailure) or _SHARED in str(error).lower() or is_local(error):
+    if isinstance(error, AnsibleConnectionFailure) or any(words in str(error).lower() for words in _GONE) or is_local(error):
         return True
     cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
     return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS

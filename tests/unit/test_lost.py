@@ -24,6 +24,7 @@ def caused(cause: Exception) -> AnsibleError:
     [
         AnsibleConnectionFailure(SENT + "Connection to dma1 closed by remote host."),
         AnsibleControlPersistBrokenPipeError("Data could not be sent because of ControlPersist broken pipe: mux_client_hello_exchange"),
+        AnsibleError("winrm send_input failed; \nstdout: \nstderr "),
         requests.exceptions.ReadTimeout("Read timed out."),
         ConnectionResetError("reset"),
         TimeoutError("timed out"),
