@@ -48,5 +48,5 @@ REFUSED = [
     ("sudo -n whoami", b"", "'sudo' is not recognized as an internal or external command", "no program sudo"),
     (line("Get-Date"), b"", "runs modules only, not this script: Get-Date", "Get-Date"),
     (line(), b"#!/usr/bin/python", "can't decode a call: input without a manifest", "can't decode"),
-    (line(), stdin(manifest(before=("become_wrapper.ps1",))), "plays no become_wrapper.ps1", "become_wrapper"),
+    (line(), stdin(manifest(before=("async_wrapper.ps1",))), "plays no async_wrapper.ps1", "async_wrapper"),
 ]

@@ -26,10 +26,10 @@ def test_module_call_over_psrp() -> None:
 
 
 def test_wrappers_are_told() -> None:
-    call = decode(line(), stdin(manifest(before=("become_wrapper.ps1",))))
+    call = decode(line(), stdin(manifest(before=("async_wrapper.ps1",))))
 
     assert isinstance(call, ModuleCall)
-    assert call.wrappers == ("become_wrapper.ps1",)
+    assert call.wrappers == ("async_wrapper.ps1",)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_calls_share_a_connection_until_it_is_stopped(reached: Reached) -> None:
         *REFUSED,
         ("x" * (LONGEST + 1), b"", "extension is too long", "32767 characters"),
     ],
-    ids=["program", "script", "input", "become", "long"],
+    ids=["program", "script", "input", "async", "long"],
 )
 def test_refusals(reached: Reached, text: str, given: bytes, said: str, refused: str) -> None:
     """By the host: a failure, not a lost connection."""

@@ -33,8 +33,8 @@ class Where:
 class Fault:
     """One thing that goes wrong, `times` in a row, where everything that is given fits; `late`: only after the request was carried out.
 
-    `ran` judges the module call that the host carried out last. `lasting`: from then on at every request. `spares`: not the call after one that was
-    hit, which is the same one sent again.
+    `ran` judges the module call that the host carried out last. `lasting`: from then on at every request. `turns`: every call is hit, each at the
+    next of these verbs (and late or not), but not the one after that, which is the same one sent again.
     """
 
     kind: Kind
@@ -45,18 +45,20 @@ class Fault:
     times: int = 1
     ran: Callable[[ModuleCall], bool] | None = None
     lasting: bool = False
-    spares: bool = False
+    turns: tuple[tuple[str, bool], ...] = ()
+    hits: int = 0
     hit: int | None = None
 
     def strikes(self, where: Where, *, late: bool) -> bool:
         if self.lasting and self.hit is not None:
             return True
-        wanted = ((self.request, where.request), (self.call, where.call), (self.verb, where.verb), (self.late, late))
+        verb, when = self.turns[self.hits % len(self.turns)] if self.turns else (self.verb, self.late)
+        wanted = ((self.request, where.request), (self.call, where.call), (verb, where.verb), (when, late))
         if any(value is not None and value != found for value, found in wanted):
             return False
         if self.ran is not None and (where.ran is None or not self.ran(where.ran)):
             return False
-        if self.spares:
+        if self.turns:
             return self.hit is None or where.call > self.hit + 1
         return self.times > 0
 
@@ -86,7 +88,8 @@ class Faults:
             found = next((fault for fault in self._planned if fault.strikes(where, late=late)), None)
             if found is None:
                 return None
-            found.times, found.hit = found.times - 1, where.call
+            found.times, found.hits = found.times - 1, found.hits + 1
+            found.hit = where.call - (where.verb == "Create")  # what it would have led to comes under that number yet
             self.happened.append(where)
             self.ever = True
             return found.kind
