@@ -16,6 +16,7 @@ from ..module_utils.case_backup import backup
 from ..module_utils.case_common import scan_request
 from ..module_utils.case_info import agent_info
 from ..module_utils.case_restore import restore
+from ..module_utils.case_step import running
 from ..module_utils.case_upgrade import upgrade
 from ..module_utils.cases import guarded
 from ..module_utils.errors import InvalidInput
@@ -38,7 +39,14 @@ def call_windows(action: ActionBase, module: str, params: dict[str, Any], variab
     """The result of the module of that name. Raises InvalidInput where the agent is to be worked on as a user of another system."""
     _check_become(action)
     host = WindowsHost(_executor(action, variables), params["work_dir"], ahead=_ahead(module, params))
-    return guarded(CASES[module], host, params, check=action._task.check_mode, wait=float(params.get("poll_interval") or 0))
+    try:
+        return guarded(CASES[module], host, params, check=action._task.check_mode, wait=float(params.get("poll_interval") or 0))
+    except AnsibleConnectionFailure as error:
+        # of a commit whoever began it knows the name, and counts the time from there
+        if host.begun is None or host.begun.kind == "commit" or is_refused(error) or is_local(error):
+            raise
+        display.vv(f"connection lost, the job that was begun goes on: {error}")
+        return running(host.begun)  # whoever looks again does so more than once
 
 
 def _check_become(action: ActionBase) -> None:

@@ -65,6 +65,7 @@ class WindowsHost:
 
     `ahead` is the scan that will be asked for once a job has ended: it is made in the call that sees the end, and kept for that one question. So is
     the scan that told why a job wasn't started.
+    `begun` is the job that was started, as its start told it.
     `launcher` takes the place of Windows PowerShell started by WMI, on machines that have neither.
     """
 
@@ -74,6 +75,7 @@ class WindowsHost:
         self._ahead = ahead
         self._launcher = list(launcher)
         self._kept: tuple[dict[str, Any] | None, Any] | None = None
+        self.begun: JobStatus | None = None
 
     def scan(self, request: dict[str, Any]) -> dict[str, Any]:
         """The scan document; raises ScriptFailed or InvalidScan. `host_command` isn't for Windows and is left out of the request."""
@@ -92,7 +94,9 @@ class WindowsHost:
         job = {"kind": kind, "work": work_of(spec), "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
         more = {"script": _packed_script(f"job_{kind}"), **({"launcher": self._launcher} if self._launcher else {})}
         rests = {**_scan_along(basis.request), "basis": basis.parts} if basis else {}
-        return self._status("start", run_id, {**job, **more, **rests}, scanned=basis.request if basis else None)
+        status = self._status("start", run_id, {**job, **more, **rests}, scanned=basis.request if basis else None)
+        self.begun = status if status.active else None
+        return status
 
     def poll(self, run_id: str, wait: float = 0) -> JobStatus:
         ahead = _scan_along(self._ahead) if self._ahead else {}  # none where nobody will ask
