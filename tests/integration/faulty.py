@@ -29,7 +29,7 @@ def clusters(make: MakeWindowsSite, names: Iterable[str], *, connection: str, **
 
 def begin(site: WindowsSite, playbook: str, version: str, **variables: object) -> Playing:
     """On all agents at once. Each poll waits for the end of its job, so that there are few."""
-    return site.begin(playbook, "--forks", "20", variables=site.target(version, dataminer_poll_interval=15, **variables))
+    return site.begin(playbook, "--forks", "20", variables=site.target(version, **{"dataminer_poll_interval": 15, **variables}))
 
 
 def play(site: WindowsSite, playbook: str, version: str, **variables: object) -> Run:

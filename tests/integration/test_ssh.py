@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.plugin_utils.windows_host import script_text
 from conftest import MakeWindowsSite
 from faulty import clusters, play, reach_again, told
 from playbook import installs, own_backups
 from played import content_of, needs
 from simulator.windows.faults import Fault
+from simulator.windows.payload import ModuleCall
 
 pytestmark = pytest.mark.powershell
 
@@ -90,15 +92,34 @@ def test_status_and_a_file_under_wine(make_wine_site: MakeWindowsSite) -> None:
     assert status.verdicts() == {"DMA1": "in step"}
 
 
-# how the answer to the start of the install is lost, once, or with all that follow
+INSTALL = told("kind", "install")
+
+
+def polled(call: ModuleCall) -> bool:
+    """Whether a running install was asked for."""
+    given = call.args["parameters"]
+    return "kind" not in given and str(given.get("run_id")).startswith("install-")
+
+
+def read_again(call: ModuleCall) -> bool:
+    """Whether an agent was read after all: what is to be installed is of no interest any more."""
+    return bool(call.args["script"] == script_text("scan") and not call.args["parameters"].get("package"))
+
+
+# how answers are lost: once (thrice where ssh itself tries again, too), or with all that follow
 LOST: dict[str, dict[str, Any]] = {
-    "dropped": {"kind": "drop"},
-    "silent": {"kind": "silent"},
-    "for_good": {"kind": "drop", "lasting": True},
-    "refused": {"kind": "401", "lasting": True},
+    "ssh_retries": {"kind": "drop", "ran": INSTALL, "times": 3},
+    "silent": {"kind": "silent", "ran": INSTALL},
+    "gate": {"kind": "drop", "lasting": True},
+    "backup": {"kind": "drop", "ran": told("kind", "backup"), "lasting": True},
+    "poll": {"kind": "drop", "ran": polled, "lasting": True},
+    "refused": {"kind": "401", "ran": read_again, "lasting": True},
 }
+ANSWER = "The agent doesn't answer, asked 2 times; jobs that run there go on by themselves"
 SAID = {
-    "for_good": ("The agent doesn't answer, asked 2 times; jobs that run there go on by themselves", "can be reached over ssh: "),
+    "gate": (ANSWER,),
+    "backup": (ANSWER, "can be reached over ssh: "),
+    "poll": ("The connection was lost (10x) while the agent was asked for the install job", "nothing is lost"),
     "refused": ("The agent refuses the log-on, which isn't tried again; jobs that run there go on by themselves", "Permission denied (publickey"),
 }
 
@@ -106,18 +127,20 @@ SAID = {
 def test_connections_lost_during_an_upgrade(make_windows_site: MakeWindowsSite) -> None:
     """ssh ends with 255. Sent again, a call finds the job that it began; an agent that stays away ends its job, and running again finishes it."""
     site = clusters(make_windows_site, LOST, connection="ssh", patience=2, web=OLD, vendor_backups=0)
+    site.tell("ssh_retries", ansible_ssh_retries=1)
     contents = {agent.name: cluster.digest(agent.name) for cluster in site.clusters for agent in cluster.agents}
     for name, fault in LOST.items():
-        site.host(name).faults.plan(Fault(late=True, ran=told("kind", "install"), **fault))
+        site.host(name).faults.plan(Fault(late=True, **fault))
 
-    run = play(site, "upgrade_web", NEW)
+    run = play(site, "upgrade_web", NEW, dataminer_poll_interval=1)
 
     assert run.rc != 0
-    assert {name: len(site.host(name).faults.happened) for name in LOST} == {"dropped": 1, "silent": 1, "for_good": 2, "refused": 2}
+    hits = {name: len(site.host(name).faults.happened) for name in LOST}
+    assert [hits[name] for name in ("ssh_retries", "silent", "backup", "refused")] == [3, 1, 2, 2]
     assert {name for name, row in run.recap.items() if row["failed"] or row["unreachable"]} == set(SAID), run.text
     for name, parts in SAID.items():
         said = " ".join(run.messages(name))
-        assert [part for part in parts if part not in said] == []
+        assert [part for part in parts if part not in said] == [], name
     reach_again(site)
 
     again = play(site, "upgrade_web", NEW)
@@ -126,5 +149,6 @@ def test_connections_lost_during_an_upgrade(make_windows_site: MakeWindowsSite) 
     assert site.webs() == dict.fromkeys(LOST, NEW)
     for agent in site.agents:
         assert len(installs(agent)) == 1
-        (backup,) = own_backups(agent)
-        assert content_of(agent.backup_dir / backup) == contents[agent.name]
+        for backup in (backups := own_backups(agent)):
+            assert content_of(agent.backup_dir / backup) == contents[agent.name]
+        assert len(backups) == (2 if agent.name == "backup" else 1)
