@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 from conftest import MakeWindowsSite
+from faulty import closed, told
 from playbook import Run, installs, jobs, own_backups, until
 from played import WindowsSite, content_of, needs, settled
+from simulator.windows.faults import Fault
 
 pytestmark = pytest.mark.powershell
 
@@ -51,8 +54,11 @@ def nothing_to_do(site: WindowsSite) -> None:
 
 
 def test_round_trips_across_versions(make_windows_site: MakeWindowsSite) -> None:
-    """No call more where backups hold other versions of apps before and after. A shell serves all calls of a task."""
+    """No call more where backups hold other versions of apps before and after. A shell serves all calls of a task. By ansible-playbook itself, without
+    what makes runs quick.
+    """
     site = make_windows_site(agents=1)
+    site.plain = True
 
     run = site.play("upgrade_web", variables=site.target("10.5.12"))
 
@@ -131,10 +137,13 @@ def _half_way(site: WindowsSite) -> None:
     assert "Prove that the agents of the cluster are in step" not in run.tasks
 
 
-def test_controller_killed_during_the_install(make_windows_site: MakeWindowsSite) -> None:
-    """Jobs on the agent don't need it; the next run finds them, running or done, and starts no second installer."""
-    site = make_windows_site(agents=1, install_seconds=3)
-    (agent,) = site.agents
+@pytest.mark.long
+def test_controller_killed_during_the_install_and_during_the_commit(make_nearest_site: MakeWindowsSite) -> None:
+    """Jobs on the agent don't need it; the next run finds them, running or done, and starts no second installer. A web server that stands still for a
+    commit comes back after the deadline, and what is good stays.
+    """
+    site = make_nearest_site(agents=1, install_seconds=3)
+    (agent,), content = site.agents, site.cluster.digest("DMA1")
     playing = site.begin("upgrade_web", variables=site.target())
     until(lambda: bool(installs(agent)) or playing.process.poll() is not None, what="an install")
     playing.kill()
@@ -147,6 +156,24 @@ def test_controller_killed_during_the_install(make_windows_site: MakeWindowsSite
     assert site.webs() == {"DMA1": NEW}
     assert len(installs(agent)) == len(jobs(agent, "install")) == 1
     assert len(own_backups(agent)) == 1
+
+    faults, wanted = site.host("DMA1").faults, site.target(OLD, dataminer_restore_deadline=3)
+    faults.plan(Fault(kind="silent", verb="Receive", late=True, ran=told("kind", "commit")))
+    playing = site.begin("downgrade_restore", variables=wanted)
+    until(lambda: bool(faults.happened) or playing.process.poll() is not None, what="a commit that has begun")
+    playing.kill()
+    until(lambda: closed(agent), what="the end of the commit")
+    (result,) = (agent.work_dir / "jobs").glob("commit-*/result.json")
+    assert re.search(r'"released_by": ?"deadline"', result.read_text("utf-8"))
+    assert site.cluster.state("DMA1")["services"]["W3SVC"] == "Running"
+
+    back = site.play("downgrade_restore", variables=wanted)
+
+    assert back.rc == 0, back.text
+    assert site.webs() == {"DMA1": OLD}
+    after = site.cluster.digest("DMA1")
+    assert [path for path, digest in content.items() if after.get(path) != digest] == []
+    assert len(jobs(agent, "commit")) == 1
 
 
 @pytest.mark.long
