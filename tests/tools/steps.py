@@ -74,10 +74,15 @@ def all_steps() -> list[Step]:
 
 
 def selection(name: str, core: str, select: tuple[str, ...]) -> Step:
-    """Tests of a folder on another ansible-core."""
+    """Tests of a folder on another ansible-core. Played hosts have this machine's engine there: how near they are to Windows, `.venv` shows."""
+    more = {"PWSH_WINDOWS": ""} if name == "integration" else {}
     about = f"tests/{name} on ansible-core {core}" + (", a selection" if select else "")
     return Step(
-        f"{name}@{core}", about, partial(pytest_step, name, partial(other_environment, core), select=select), cores=2, needs=(f"venv@{core}",)
+        f"{name}@{core}",
+        about,
+        partial(pytest_step, name, partial(other_environment, core), select=select, more=more),
+        cores=2,
+        needs=(f"venv@{core}",),
     )
 
 
