@@ -17,6 +17,7 @@ TRIP = """if (-not $script:tripped) {
 
 AGAIN = "    $again = New-FileList $root @($spec['items'])\n"
 WHILE_READ = {
+    "a file appears": "[IO.File]::WriteAllText($list.files[0].full + '.json', 'b')",
     "a file vanishes": "[IO.File]::Delete($list.files[0].full)",
     "a folder vanishes": "[IO.Directory]::Delete([IO.Path]::GetDirectoryName($list.files[0].full), $true)",
     "a file is written, and keeps size and time": """$file = $list.files[0].full

@@ -155,10 +155,10 @@ def test_a_long_answer(host: Lane) -> None:
 
 
 def test_a_large_entry_and_a_date_that_never_was(host: Lane) -> None:
-    """Both are extracted; the file without a date has that of now."""
+    """All are extracted, a large one too that the content hasn't; the file without a date has that of now."""
     (host.home / "agent" / "Web").mkdir(parents=True)
     (host.home / "agent" / "Web" / "large").write_bytes(TEXT * 40)
-    path = make(host.home / "a.zip", {"Web/large": TEXT * 40, "Web/small": b"x"})
+    path = make(host.home / "a.zip", {"Web/large": TEXT * 40, "Web/larger": TEXT * 41, "Web/small": b"x"})
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\1\2")
     data[at + 14 : at + 16] = b"\0\0"
@@ -166,7 +166,7 @@ def test_a_large_entry_and_a_date_that_never_was(host: Lane) -> None:
     status = host.run(spec(host, path, mtime="keep"), "p1")
     assert status.state == "done", status.error
     assert (status.result or {})["same"] == 1
-    assert staged(host, "p1") == {"Web/large": TEXT * 40, "Web/small": b"x"}
+    assert staged(host, "p1") == {"Web/large": TEXT * 40, "Web/larger": TEXT * 41, "Web/small": b"x"}
     assert time.time() - (host.home / "work" / "staging" / "p1" / "Web" / "small").stat().st_mtime < 86400
 
 

@@ -54,8 +54,8 @@ def nothing_to_do(site: WindowsSite) -> None:
 
 
 def test_round_trips_across_versions(make_windows_site: MakeWindowsSite) -> None:
-    """No call more where backups hold other versions of apps before and after. A shell serves all calls of a task. By ansible-playbook itself, without
-    what makes runs quick.
+    """No call more where backups hold other versions of apps before and after. A shell serves all calls of a task. By ansible-playbook itself,
+    without what makes runs quick.
     """
     site = make_windows_site(agents=1)
     site.plain = True
