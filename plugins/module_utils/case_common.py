@@ -27,7 +27,6 @@ from .version import Version
 Args = dict[str, Any]
 Result = dict[str, Any]
 MAX_TEXT = 1024 * 1024
-NO_SERVICE = "none"
 PLANS = 3  # from scans made anew, before an agent counts as one that doesn't come to rest
 LIMITS = {"entries": DEFAULT_LIMITS.entries, "total": DEFAULT_LIMITS.total, "ratio": DEFAULT_LIMITS.ratio}
 
@@ -76,12 +75,6 @@ def join(folder: str, *parts: str) -> str:
     return mark.join([folder.rstrip("\\/"), *parts])
 
 
-def service_of(args: Args) -> str | None:
-    """The web server's service; none where none serves from this tree."""
-    name = str(args.get("web_service") or NO_SERVICE)
-    return None if name.lower() == NO_SERVICE else name
-
-
 def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
         "root": args["root"],
@@ -93,7 +86,6 @@ def scan_request(args: Args, content: list[dict[str, Any]] | None = None, likely
         "likely": likely,
         "package": args.get("package") or None,
         "installer": args.get("installer") or None,
-        "service": service_of(args),
         "max_text": MAX_TEXT,
         "log_tail": 4096,
     }

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any
@@ -15,7 +14,8 @@ from .agent_versions import DEFAULT_SUCCESS_PATTERN, success_test
 from .apps import InvalidAppInfo, parse_app_info
 from .backup import TWO_VERSIONS, plan_backup
 from .case_common import Args, Result, optional_version, pack, scan_request, state_of
-from .content import combined
+from .case_step import service_of
+from .content import combined, together
 from .errors import DataMinerError
 from .gate_host import no_restart
 from .host import Host
@@ -33,7 +33,7 @@ CUT = "invalid"
 
 def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) -> Result:  # noqa: ARG001
     """`agent`: what a person reads; `scan`: the document for the gate and the cluster's comparison, packed (`case_common.unpack`)."""
-    scan = host.scan(scan_request(args, likely=likely(args)))
+    scan = host.scan({**scan_request(args, likely=likely(args)), "service": service_of(args)})
     if scan["content"] is not None:
         items = content_items(state_of({**scan, "content": None}, args), args)
         scan = {**scan, "content": combined(scan["content"], items, apps={f"Applications/{app['folder']}" for app in scan["apps"]})}
@@ -91,13 +91,9 @@ def compact(scan: dict[str, Any], args: Args) -> dict[str, Any]:
     texts = {**scan["texts"], "web_config": {"text": None, "error": config["error"], "digest": digest_of(config)}}  # it may hold secrets
     content = None if scan["content"] is None else [{**row, "sha256": row["sha256"][:DIGEST]} for row in grouped(scan["content"])]
     cut = len(scan["apps"]) > APPS or len(scan["loose"]) > LOOSE or any(app["info"]["error"] == CUT for app in apps)
-    shorter = {"apps": apps, "packages": packages, "texts": texts, "dashboards": [], "loose": scan["loose"][:LOOSE], "content": content}
-    return {
-        **scan,
-        **shorter,
-        "errors": _short_errors(scan),
-        "basis": {name: digest for name, digest in scan["basis"].items() if not (cut and name == "content")},
-    }
+    basis = {name: digest for name, digest in scan["basis"].items() if not (cut and name == "content")}
+    lists = {"apps": apps, "packages": packages, "dashboards": [], "loose": scan["loose"][:LOOSE], "content": content, "errors": _short_errors(scan)}
+    return {**scan, **lists, "texts": texts, "basis": basis}
 
 
 def _short_errors(scan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -135,12 +131,7 @@ def _together(rows: list[dict[str, Any]], parts: int) -> list[dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(_top(row, parts), []).append(row)
-    return [_group(path, group) for path, group in groups.items()]
-
-
-def _group(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    digest = hashlib.sha256("".join(f"{row['sha256']} {row['path']}\n" for row in rows).encode("utf-8", "surrogatepass")).hexdigest()
-    return {"path": path, "files": sum(row["files"] for row in rows), "bytes": sum(row["bytes"] for row in rows), "sha256": digest}
+    return [together(path, group) for path, group in groups.items()]
 
 
 def _short_info(info: dict[str, Any]) -> dict[str, Any]:

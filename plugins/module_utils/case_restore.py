@@ -24,13 +24,13 @@ from .case_common import (
     optional_version,
     read_state,
     run_id_of,
-    service_of,
     utc_text,
     verify_spec,
 )
 from .case_step import ended as _ended
 from .case_step import known as _known
 from .case_step import running as _running
+from .case_step import service_of
 from .case_undo import broken_off, undo_step
 from .choice import TARGET, Background, choose
 from .errors import InvalidInput, JobFailed, Refused, UnknownJob

@@ -9,6 +9,8 @@ from .case_common import Args, Result, job_result
 from .host import Host
 from .jobs import JobStatus
 
+NO_SERVICE = "none"
+
 
 def known(host: Host, args: Args, wait: float) -> JobStatus | None:
     """The job that an earlier call of this step started."""
@@ -25,3 +27,9 @@ def ended(status: JobStatus) -> Result:
     if status.state != "done" or status.result is None:
         raise status.failure()
     return status.result
+
+
+def service_of(args: Args) -> str | None:
+    """The web server's service; none where none serves from this tree."""
+    name = str(args.get("web_service") or NO_SERVICE)
+    return None if name.lower() == NO_SERVICE else name

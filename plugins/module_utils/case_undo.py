@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from .agent import AgentState
-from .case_common import Args, Result, follow, job_result, read_state, run_id_of, seen_scan, service_of, state_of
-from .case_step import ended, known, running
+from .case_common import Args, Result, follow, job_result, read_state, run_id_of, seen_scan, state_of
+from .case_step import ended, known, running, service_of
 from .errors import Busy, JobFailed
 from .host import Host
 from .jobs import OPEN_JOURNAL_STATES, JobStatus, ends_by_itself, was_called_off
