@@ -108,7 +108,7 @@ def _known(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus | No
 
 def call_off(store: JobStore, run_id: str) -> JobStatus:
     """See `host.Host.signal`. Raises `Busy` where another job runs: none can begin meanwhile, and that one may be about to end."""
-    lock = store.take_lock()
+    lock = store.await_lock()
     if lock is None:
         raise store.busy("commit")
     try:

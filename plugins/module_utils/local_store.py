@@ -90,6 +90,11 @@ class JobStore:
             time.sleep(PATIENCE)
         return holder
 
+    def await_lock(self) -> int | None:
+        """`take_lock`, once a job that has told its end had the time to let it go."""
+        self.unended_job()
+        return self.take_lock()
+
     def create(self, run_id: str) -> Path:
         """The job's folder, made so that it survives a power cut."""
         folder = self.folder(run_id)

@@ -131,7 +131,7 @@ class Agent:
         write_json(folder / "spec.json", spec)
         record = {"run_id": run_id, "kind": spec["kind"], "owner": "test", "started": f"2026-11-24T04:15:{next(self.numbers):02}Z", "work": ""}
         write_json(folder / "state.json", record)
-        lock = self.store.take_lock()
+        lock = self.store.await_lock()
         assert lock is not None
         try:
             return local_host.RUNNERS[spec["kind"]](local_jobs.Job(self.store, run_id, spec, lock))

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import ansible_collections
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils import local_host, local_jobs
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, InvalidInput, JobFailed, NoSuchJob
-from ansible_collections.dataminer.web.plugins.module_utils.jobs import work_of
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import was_called_off, work_of
 from ansible_collections.dataminer.web.plugins.module_utils.local_files import read_json
 from ansible_collections.dataminer.web.plugins.module_utils.local_host import LocalHost
 from ansible_collections.dataminer.web.plugins.module_utils.local_jobs import Job
@@ -76,7 +77,7 @@ def test_a_job_runs_and_ends_with_its_result(agent: Agent) -> None:
     assert (started.state, started.attached, started.kind, started.owner) == ("running", False, "backup", "anna")
     ended = end(agent, "b1")
     assert (ended.state, ended.result) == ("done", {"answer": 42, "about": {"x": 1}})
-    assert agent.store.running_job() is None
+    assert agent.store.unended_job() is None  # once it had the time to let the lock go
     assert [row["state"] for row in agent.store.job_rows()] == ["done"]
 
 
@@ -229,12 +230,22 @@ def test_a_job_that_has_ended_but_holds_the_lock_is_not_attached_to(agent: Agent
     monkeypatch.setattr(local_jobs, "ATTEMPTS", 2)
     spec = {"kind": "backup", "dest_dir": "/x", "seconds": 0}
     agent.follow(spec, "b1")
-    lock = agent.store.take_lock()
+    lock = agent.store.await_lock()
     assert lock is not None
     agent.store.record("b1", {"run_id": "b1", "kind": "backup", "owner": "anna", "started": "then", "work": work_of(spec)})
     with pytest.raises(Busy, match="backup job b1 of anna, started then"):
         agent.start(spec, "b2")
     os.close(lock)
+
+
+def test_a_commit_is_called_off_once_the_job_that_ended_lets_the_lock_go(agent: Agent) -> None:
+    spec = {"kind": "backup", "seconds": 0}
+    agent.follow(spec, "b1")
+    lock = agent.store.await_lock()
+    assert lock is not None
+    agent.store.record("b1", {"run_id": "b1", "kind": "backup", "owner": "anna", "started": "then", "work": work_of(spec)})
+    threading.Timer(0.4, os.close, [lock]).start()
+    assert was_called_off(local_jobs.call_off(agent.store, "c1"))
 
 
 def test_a_killed_job_is_dead_and_the_next_may_start(agent: Agent) -> None:
