@@ -14,9 +14,10 @@ from ..module_utils.case_common import optional_version
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate import evaluate
 from ..module_utils.gate_host import restart_order
-from ..module_utils.gate_values import Gate, Request
+from ..module_utils.gate_values import Gate, Reading, Request
+from ..module_utils.manifest import format_time
 from ..module_utils.package import parse_package_name
-from ..module_utils.readiness import has_reached
+from ..module_utils.readiness import has_reached, last_migration
 from ..module_utils.report import gate_table
 from ..plugin_utils.action import checked_arguments, unfit_settings
 from ..plugin_utils.cluster_view import ClusterView
@@ -54,7 +55,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         restart = list(restart_order(request, (reading for reading in readings if reading.name in view.here)))
         reached = [r.name for r in readings if r.name in view.here and r.state is not None and gate.target and has_reached(r.state, gate.target)]
         result.update(
-            _told(gate, str(variables.get("inventory_hostname"))), changed=False, cluster=params["cluster"], restart=restart, reached=reached
+            _told(gate, str(variables.get("inventory_hostname"))),
+            changed=False,
+            cluster=params["cluster"],
+            restart=restart,
+            reached=reached,
+            migrated=_migrated(gate, readings),
         )
         if not gate.allowed:
             result.update(failed=True, msg=_denied(gate))
@@ -85,6 +91,13 @@ def _told(gate: Gate, agent: str) -> dict[str, Any]:
     """The gate's result for one agent: its own rows, those of the cluster, and who else is denied; all rows on all agents grow with the square."""
     rows = [row for row in gate.rows if row.agent in (None, agent) or row in gate.denials[:SHOWN_DENIALS]]
     return {**gate.to_result(), "rows": [row.to_result() for row in rows]}
+
+
+def _migrated(gate: Gate, readings: list[Reading]) -> dict[str, str]:
+    """See `readiness.last_migration`."""
+    states = {reading.name: reading.state for reading in readings if reading.state is not None}
+    last = last_migration(states, gate.target) if gate.purpose == "downgrade" and gate.target else None
+    return {"agent": last[0], "version": str(last[1].package.version), "at": format_time(last[1].ended or last[1].started)} if last else {}
 
 
 def _unfit(view: ClusterView) -> list[str]:

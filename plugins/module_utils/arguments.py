@@ -100,6 +100,7 @@ RESTORE: Spec = {
     "web_service": WEB_SERVICE,
     "deadline": {"type": "int", "default": 900, "range": (1, None)},
     "again": {"type": "bool", "default": False},
+    "migrated": {"type": "dict"},
 }
 
 CLUSTER: Spec = {"cluster": {"type": "str", "default": ""}}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .agent import KEPT, AgentState, BackupFile, LastRestore
+from .candidates import Background
 from .case_backup import CONTENT_PARTS, backup_spec
 from .case_common import (
     LIMITS,
@@ -32,10 +33,11 @@ from .case_step import known as _known
 from .case_step import running as _running
 from .case_step import service_of
 from .case_undo import broken_off, undo_step
-from .choice import TARGET, Background, choose
+from .choice import LATEST, TARGET, choose
 from .errors import InvalidInput, JobFailed, Refused, UnknownJob
 from .host import Host
 from .jobs import JobStatus
+from .manifest import parse_time
 from .readiness import latest_attempt
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
 from .version import Version, same_release
@@ -86,7 +88,9 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
 def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
     """The spec of the job that verifies the chosen backup, or the result where it was restored before."""
     chosen = choose(state.backups, wanted=args.get("backup") or TARGET, target=target, background=_background(state, args))
-    if done := _already(state, chosen.backup, args, target):
+    done = _already(state, chosen.backup, args, target)
+    elsewhere = _elsewhere(state, args) if done else ""
+    if done and not elsewhere:
         return done
     aside = join(args["work_dir"], "aside") if copy and chosen.backup.origin not in KEPT else None
     spec = verify_spec(args, chosen.backup, copy_to=aside, compare=True)
@@ -98,7 +102,7 @@ def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool
         "created": utc_text(_made(chosen.backup)),
         "zip_mark": _mark(chosen.backup),
         "how": chosen.how,
-        "notes": list(chosen.warnings),
+        "notes": [*chosen.warnings, *([elsewhere] if elsewhere else [])],
         "target": str(target) if target else None,
     }
     return spec
@@ -140,7 +144,7 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     if args.get("again") or last is None or not last.whole or last.at > state.utc:
         return None
     same = _is_restored(last, backup)
-    if not same and not (_by_target(args) and _made(backup) <= last.at):
+    if not same and not (_unnamed(args) and _made(backup) <= last.at):
         return None
     if args.get("apps") or args.get("dashboards"):
         return None
@@ -155,8 +159,20 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     return {"changed": False, "finished": True, "msg": text, "chosen": {"name": last.backup, "done": True}, "plan": None, "lost": [], "notes": []}
 
 
-def _by_target(args: Args) -> bool:
-    return (args.get("backup") or TARGET) == TARGET
+def _elsewhere(state: AgentState, args: Args) -> str:
+    """What another agent has migrated since this one's last restore, which synchronisation may have brought here."""
+    migrated, last = args.get("migrated") or {}, state.last_restore
+    at = parse_time(migrated.get("at"))
+    if at is None or last is None or at < last.at:
+        return ""
+    return (
+        f"{last.backup} was restored at {utc_text(last.at)}, but {migrated['agent']} installed {migrated['version']} since: what that migrated "
+        "may have been synchronised to this agent, so it is restored once more"
+    )
+
+
+def _unnamed(args: Args) -> bool:
+    return (args.get("backup") or TARGET) in (TARGET, LATEST)
 
 
 def _is_restored(last: LastRestore, backup: BackupFile) -> bool:

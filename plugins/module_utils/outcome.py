@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .agent import AgentState
-from .choice import Background
+from .candidates import Background
 from .cluster import MODULES, NO_RESULT, WEB_PROCESSES, first_line, processes_text, restarted
 from .gate_values import BACKUP, Direction, Verdict
 from .jobs import size_text

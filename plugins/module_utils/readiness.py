@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .agent import AgentState, BackupFile, InstalledPackage
 from .backup import not_counted, problem_of_backup
 from .errors import InvalidVersion
+from .package import FULL, WEB
 from .version import Version, is_newer, same_release
 
 
@@ -23,7 +25,7 @@ class NoBackupNeeded:
 
 def latest_attempt(state: AgentState) -> InstalledPackage | None:
     """The Full or Web package that was started last, whether it succeeded or not."""
-    relevant = [row for row in state.packages if row.package.kind in ("Full", "Web")]
+    relevant = [row for row in state.packages if row.package.kind in (FULL, WEB)]
     return max(relevant, key=lambda row: row.started, default=None)
 
 
@@ -32,6 +34,20 @@ def failed_attempt(state: AgentState) -> InstalledPackage | None:
     begun = [row for row in state.packages if row.completed or not row.failed_prerequisites]
     last = latest_attempt(replace(state, packages=tuple(begun)))
     return last if last is not None and last.completed is False else None
+
+
+def last_migration(states: Mapping[str, AgentState], target: Version) -> tuple[str, InstalledPackage] | None:
+    """The last install, on any of these agents, of web apps newer than `target`: synchronisation may have brought what it migrated to all of them.
+
+    One stopped by its prerequisites touched nothing.
+    """
+    newer = [
+        (name, row)
+        for name, state in states.items()
+        for row in state.packages
+        if row.package.kind in (FULL, WEB) and is_newer(row.package.version, target) and (row.completed or not row.failed_prerequisites)
+    ]
+    return max(newer, key=lambda pair: pair[1].ended or pair[1].started, default=None)
 
 
 def has_reached(state: AgentState, target: Version) -> bool:

@@ -29,7 +29,8 @@ options:
     choices: [chosen, prepared, committed, released, undone]
   backup:
     description:
-      - Which backup. V(target) is the one made on O(version); V(latest) the most recent one; anything else is the name or path of one.
+      - Which backup. V(target) is the one made on O(version); anything else is the name or path of one.
+      - V(latest) is the most recent one that wasn't made on a newer version than O(version).
     type: str
     default: target
   version:
@@ -85,6 +86,11 @@ options:
     description: Whether to restore a backup once more that was restored since the last install.
     type: bool
     default: false
+  migrated:
+    description:
+      - RV(dataminer.web.version_gate#module:migrated) of the gate, for V(chosen).
+      - What was restored before is restored once more where another agent migrated content since.
+    type: dict
   compression_level:
     description: Of the safety copy, 0 (none), 1 (fast) to 9 (small).
     type: int

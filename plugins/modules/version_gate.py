@@ -110,6 +110,12 @@ agents:
   returned: always
   type: list
   elements: str
+migrated:
+  description:
+    - For a downgrade, the last install of newer web apps on any agent of the cluster, RV(ignore:agent), RV(ignore:version) and RV(ignore:at) (UTC).
+    - Synchronisation may have brought what it migrated to the others.
+  returned: always
+  type: dict
 reached:
   description: The agents that run the target already, and need no package.
   returned: always

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import shortcut
@@ -99,6 +100,30 @@ def test_value_of_one_agent_stops_its_whole_cluster_at_the_gate(make_site: MakeS
     assert run.verdicts("pluto") == {"pluto-1": "stopped at the gate, unchanged", "pluto-2": "not judged, unchanged"}
     assert set(run.verdicts("mars").values()) == {"done"}
     assert all(changed_paths(contents[name], site.named("mars").digest(name)) == [] for name in ("mars-1", "mars-2"))
+
+
+def test_restored_before_but_another_agent_was_upgraded_since(make_site: MakeSite) -> None:
+    """Its migrated content comes to the agent that never left the old version: that one isn't passed over as restored before."""
+    site = make_site()
+    shortcut.upgraded(site, NEW)
+    variables = target(site.cluster, OLD)
+    assert site.play("downgrade_restore", variables=variables).rc == 0
+    one, other = site.agents
+    only = {"dataminer_target_version": NEW, "dataminer_package": str(site.cluster.package(NEW)), "dataminer_allow_partial": True}
+    assert site.play("upgrade_web", "--limit", one.name, variables=only).rc == 0
+    for folder in ("Applications", "Dashboards"):
+        shutil.copytree(one.root / folder, other.root / folder, dirs_exist_ok=True)
+
+    run = site.play("downgrade_restore", variables=variables)
+
+    assert run.rc != 0
+    assert code_of(run)
+    assert run.verdicts()[other.name] == "FAILED: acceptance of the loss"
+    assert f"but {one.name} installed {NEW}" in run.said
+    last = site.play("downgrade_restore", variables={**variables, "dataminer_accept_loss": code_of(run)})
+    assert last.rc == 0, last.text
+    assert set(last.verdicts().values()) == {"done"}
+    assert site.cluster.digest(one.name) == site.cluster.digest(other.name)
 
 
 def test_limit(make_site: MakeSite) -> None:

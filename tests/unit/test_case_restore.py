@@ -151,6 +151,28 @@ def test_an_older_backup_is_not_restored_over_a_newer_one_that_was(agent: Agent)
     assert not step(agent, "chosen", **CURRENT, again=True)["chosen"].get("done")
 
 
+def test_what_another_agent_migrated_since_is_restored_over(agent: Agent) -> None:
+    """Synchronisation may have brought it here: nothing on this agent tells it from what somebody edited, so nobody says that all is well."""
+    restored(agent, "one.zip")
+    for hours, expected in ((-1, True), (1, False)):
+        at = f"{datetime.now(tz=UTC) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
+        chosen = step(agent, "chosen", backup="one.zip", migrated={"agent": "DMA2", "version": "10.5.9", "at": at})
+        assert bool(chosen["chosen"].get("done")) is expected
+    assert any("but DMA2 installed 10.5.9 since: what that migrated may have been synchronised to this agent" in note for note in chosen["notes"])
+    assert done(agent, "one.zip")
+
+
+def test_the_latest_that_is_older_than_the_last_restore_is_not_restored(agent: Agent) -> None:
+    """The installer of the older package made one after the backup that was chosen, and before the restore of that."""
+    agent.write(OVERVIEW, "of later")
+    made(agent, "two.zip", -1)
+    restored(agent, "one.zip")
+    assert step(agent, "chosen", **CURRENT, backup="latest")["chosen"] == {"name": "one.zip", "done": True}
+    agent.write(OVERVIEW, "of the last day")
+    made(agent, "three.zip", 5)
+    assert step(agent, "chosen", **CURRENT, backup="latest")["chosen"]["name"] == "three.zip"
+
+
 def test_a_backup_that_was_made_after_a_restore_may_follow_it(agent: Agent) -> None:
     restored(agent, "one.zip")
     agent.write(OVERVIEW, "of later")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import BackupFile, HistoryLine, InstalledPackage, LastRestore, ManifestHead
-from ansible_collections.dataminer.web.plugins.module_utils.choice import Background, Chosen, choose, list_candidates
+from ansible_collections.dataminer.web.plugins.module_utils.candidates import Background, list_candidates
+from ansible_collections.dataminer.web.plugins.module_utils.choice import Chosen, choose
 from ansible_collections.dataminer.web.plugins.module_utils.errors import AmbiguousBackup, BackupInvalid, InvalidInput, NoBackup
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import format_time
 from ansible_collections.dataminer.web.plugins.module_utils.package import Package
@@ -482,11 +483,34 @@ def test_the_latest_of_all() -> None:
 
 
 def test_the_latest_on_another_version_is_a_warning() -> None:
-    chosen = pick(vendor("b.zip", 25), wanted="latest")
-    assert any("made on 10.5.6 (CU0), not on 10.5.4 (CU0): it may need another migration" in warning for warning in chosen.warnings)
+    chosen = pick(vendor("b.zip", 5), wanted="latest")
+    assert any("made on 10.5.3 (CU0), not on 10.5.4 (CU0): it may need another migration" in warning for warning in chosen.warnings)
     chosen = pick(vendor("b.zip", -5), wanted="latest")
     assert any("Whether b.zip was made on 10.5.4 (CU0) isn't known" in warning for warning in chosen.warnings)
     assert chosen.web_version is None
+
+
+def test_the_latest_is_none_of_a_newer_version_than_the_target() -> None:
+    """The installer of the older package made one of migrated content before it changed the version; the first run had chosen the other."""
+    installed = (*PACKAGES, package(WEB_10_5_4, 30))
+    automatic, unsure = vendor("automatic.zip", 30, 5), vendor("unsure.zip", 19.5)
+    chosen = pick(ours("a.zip", 12, "10.5.4"), automatic, wanted="latest", packages=installed)
+    assert (chosen.backup.name, chosen.how) == ("a.zip", "the newest that can be gone back to, as was asked for")
+    assert "automatic.zip is newer, but was passed over: it was made on 10.5.6 (CU0), newer than 10.5.4 (CU0)." in chosen.warnings
+    assert pick(automatic, wanted="latest", target=None, packages=installed).backup is automatic
+    tried = (*PACKAGES[:2], package(WEB_10_5_6, 19, completed=None, ended=False))
+    chosen = pick(ours("a.zip", 12, "10.5.4"), unsure, wanted="latest", packages=tried)
+    assert "unsure.zip is newer, but was passed over: it may have been made on 10.5.6 (CU0), newer than 10.5.4 (CU0)." in chosen.warnings
+    with pytest.raises(NoBackup, match=r"may have been made, on a newer web version than 10\.5\.4.*automatic\.zip.*Name the one to restore"):
+        pick(automatic, wanted="latest", packages=installed)
+
+
+def test_the_latest_is_of_doubtful_content_only_where_there_is_no_other() -> None:
+    good, doubtful = ours("good.zip", 12, "10.5.4"), ours("doubtful.zip", 13, "10.5.4", suspect="its content may be migrated in part")
+    chosen = pick(good, doubtful, wanted="latest")
+    assert chosen.backup is good
+    assert "doubtful.zip is newer, but was passed over: its content may be migrated in part." in chosen.warnings
+    assert pick(doubtful, wanted="latest").backup is doubtful
 
 
 def test_the_latest_that_can_be_used() -> None:
@@ -511,6 +535,16 @@ def test_one_name_in_two_folders() -> None:
     with pytest.raises(AmbiguousBackup, match="2 backups are called"):
         pick(*zips, wanted="a.zip")
     assert pick(*zips, wanted=zips[0].path).backup is zips[0]
+
+
+def test_a_path_that_is_gone_leads_to_the_copy_put_aside() -> None:
+    """The vendor's installer keeps five, and the older package made one more: the same command again finds what the first run chose."""
+    wanted = vendor("wanted.zip", 19)
+    chosen = pick(aside(wanted), vendor("later.zip", 29), wanted=wanted.path)
+    assert chosen.backup.path == "C:\\work\\aside\\wanted.zip"
+    assert chosen.how == f"the copy that was put aside of {wanted.path}, which is gone"
+    with pytest.raises(NoBackup):
+        pick(vendor("wanted.zip", 19, origin="own"), wanted=wanted.path)
 
 
 def test_a_name_that_is_not_there_lists_what_is() -> None:

@@ -12,7 +12,14 @@ from ansible_collections.dataminer.web.plugins.module_utils.backup import header
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Refused
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
-from ansible_collections.dataminer.web.plugins.module_utils.readiness import has_reached, latest_attempt, no_backup_needed, own_backups, suspect
+from ansible_collections.dataminer.web.plugins.module_utils.readiness import (
+    has_reached,
+    last_migration,
+    latest_attempt,
+    no_backup_needed,
+    own_backups,
+    suspect,
+)
 from gate_agents import NOW, V, state, version_fact
 
 HOUR = timedelta(hours=1)
@@ -83,6 +90,18 @@ def test_another_build_is_another_version() -> None:
 def test_only_packages_that_hold_web_apps_count_as_attempts(kind: str) -> None:
     packages = (install("10.5.9.0-1", hours_ago=3, kind=kind), install("1.0.0.0-1", hours_ago=1, kind="Other", completed=False))
     assert latest_attempt(agent("10.5.9", packages=packages)) == packages[0]
+
+
+def test_the_last_migration_is_that_of_any_agent_beyond_the_target() -> None:
+    """Whether it succeeded or not. What is no newer than the target migrates nothing that it couldn't read."""
+    blocked = replace(install("10.5.9.0-1", hours_ago=1, completed=False), failed_prerequisites=("VerifyNet10",))
+    failed = install("10.5.9.0-1", hours_ago=2, completed=False)
+    states = {
+        "DMA1": agent("10.5.6", packages=(install("10.5.9.0-1", hours_ago=5), install("10.5.6.0-1", hours_ago=1), blocked)),
+        "DMA2": agent("10.5.6", packages=(failed, install("10.5.9.0-1", hours_ago=1, kind="Cube"))),
+    }
+    assert last_migration(states, V("10.5.6")) == ("DMA2", failed)
+    assert last_migration(states, V("10.5.9")) is None
 
 
 def test_no_backup_is_needed_where_the_version_is_there() -> None:
