@@ -103,30 +103,57 @@ class Background:
             return f"it is of another cluster, {header['cluster']}"
         return f"it was made on another agent, {header['agent']}" if _differ(header.get("agent"), self.agent) else None
 
-    def half_migrated(self, moment: datetime) -> str | None:
+    def doubt(self, moment: datetime, version: Version | None, restored: datetime | None = None) -> str | None:
+        """Why content of that moment, under that web version, may be that of a newer one, or None.
+
+        Content stays at the newest version that ever migrated it, by half or whole, until all of it is restored. `restored`: when it was, by a
+        backup's own manifest, for an agent knows of its last restores only.
+        """
+        since = self._restored(moment, restored)
+        return self._half_migrated(moment, since) or self._downgraded(moment, version, since)
+
+    def _restored(self, moment: datetime, stated: datetime | None) -> datetime | None:
+        """When all of the content was restored last before a moment."""
+        last = self.last_restore
+        return max((at for at in (stated, last.at if last and last.whole else None) if at and at <= moment), default=None)
+
+    def _half_migrated(self, moment: datetime, since: datetime | None) -> str | None:
         """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""
         for package in self.packages:
             failed = package.completed is False and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
-            redone = any(event.certain and event.earliest >= package.started and event.latest < moment for event in self.events)
-            if failed and _end(package) < moment and not redone:
+            if failed and _end(package) < moment and not (since and since >= _end(package)) and not self._redone(package, moment):
                 return f"made after the install of {package.package.version} failed: its content may be migrated in part"
         return None
 
-    def downgraded(self, moment: datetime, restored: datetime | None = None) -> str | None:
-        """Content that was migrated before a downgrade stays so, unless all of it was restored after that. `restored`: when it was, by the backup's
-        own manifest, for an agent knows of its last restore only.
-        """
-        found = self.last_downgrade(moment)
-        last = self.last_restore
-        known = (restored, last.at if last and last.whole else None)
-        if found is None or any(at and found[1].earliest <= at <= moment for at in known):
-            return None
-        return f"made after a downgrade from {found[0].version} to {found[1].version}, with no restore on record since: it may be migrated content"
+    def _redone(self, package: InstalledPackage, moment: datetime) -> bool:
+        """Whether one of that version or a newer one has migrated all of it since: an older one migrates nothing back."""
+        return any(
+            event.certain and event.earliest >= package.started and event.latest < moment and not is_newer(package.package.version, event.version)
+            for event in self.events
+        )
 
-    def last_downgrade(self, moment: datetime) -> tuple[_Event, _Event] | None:
-        """What set the web version last before the moment, and what before that, where that was a newer version."""
-        done = sorted((event for event in self.events if event.certain and event.latest < moment), key=lambda event: event.latest)
-        return (done[-2], done[-1]) if done[1:] and is_newer(done[-2].version, done[-1].version) else None
+    def _downgraded(self, moment: datetime, version: Version | None, since: datetime | None) -> str | None:
+        """Content that was migrated before a downgrade stays so."""
+        found = self.gone_back(moment, version, since)
+        if found is None:
+            return None
+        return f"made after a downgrade from {found[0]} to {found[1]}, with no restore on record since: it may be migrated content"
+
+    def gone_back(self, moment: datetime, version: Version | None = None, since: datetime | None = None) -> tuple[Version, Version] | None:
+        """The last version that was installed before the moment and is newer than the one in force then, and that one: `version`, where it is known.
+
+        With `since`, of those that were in force at that time or later.
+        """
+        done = sorted((event for event in self.events if event.latest < moment), key=lambda event: event.latest)
+        certain = [event for event in done if event.certain]
+        if version is None and not certain:
+            return None
+        in_force = version or certain[-1].version
+        if since:
+            held = [event for event in certain if event.earliest <= since][-1:]
+            done = [*held, *(event for event in done if event.earliest > since)]
+        beyond = [event.version for event in done if is_newer(event.version, in_force)]
+        return (beyond[-1], in_force) if beyond else None
 
 
 def _differ(a: object, b: str | None) -> bool:
@@ -165,7 +192,7 @@ def _candidate(backup: BackupFile, background: Background) -> Candidate:
         by_manifest=stated is not None,
         purpose="safety" if header.get("purpose") == "safety" else "backup",
         problem=problem,
-        suspect=str(header["suspect"]) if header.get("suspect") else background.half_migrated(made) or background.downgraded(made, restored),
+        suspect=str(header["suspect"]) if header.get("suspect") else background.doubt(made, version, restored),
         stranger=background.stranger(header),
         foreign=background.is_foreign(header),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from .agent import ASIDE, BackupFile
 from .candidates import Background, Candidate, list_candidates
@@ -20,6 +21,7 @@ from .version import Content, Version, is_newer, same_release, web_content
 TARGET = "target"
 LATEST = "latest"
 
+_APART = timedelta(days=1)  # an upgrade of ours makes a backup before the installer makes its own
 _SHOWN_CANDIDATES = 30
 _NAME_ONE = "Name the one to restore, by file name or path, with dataminer_backup."
 
@@ -38,9 +40,10 @@ class Chosen:
 def choose(backups: Iterable[BackupFile], *, wanted: str = TARGET, target: Version | None, background: Background) -> Chosen:
     """The backup to restore.
 
-    `wanted`: `target`, the backup made on the target web version (the release itself before one with the same content, by manifest before by time);
-    `latest`, the newest that wasn't made on a newer version than the target, and one of doubtful content only where there is no other; or the file
-    name or path of one. Another agent's comes after this one's own; another cluster's is none.
+    `wanted`: `target`, the backup made on the target web version (the release itself before one with the same content; by manifest before by time,
+    but where the latter is more than a day newer somebody has to say which); `latest`, the newest that wasn't made on a newer version than the
+    target, and one of doubtful content only where there is no other; or the file name or path of one. Another agent's comes after this one's own
+    and the vendor's; another cluster's is none.
     Raises NoBackup and AmbiguousBackup, which list the candidates; BackupInvalid when the one named can't be used; InvalidInput for a missing target.
     """
     candidates = list_candidates(backups, background)
@@ -68,10 +71,11 @@ class _Table:
     def by_target(self, target: Version) -> Chosen:
         exact = [candidate for candidate in self.usable if candidate.version and same_release(candidate.version, target) is True]
         alike = [candidate for candidate in self.usable if candidate.version and web_content(candidate.version, target) is Content.SAME]
-        groups = [[c for c in group if c.by_manifest is by_manifest] for group in (exact, alike) for by_manifest in (True, False)]
-        ranked = [[c for c in group if bool(c.stranger) is strange] for group in groups for strange in (False, True)]
+        groups = [[c for c in group if bool(c.stranger) is strange] for group in (exact, alike) for strange in (False, True)]
+        ranked = [[c for c in group if c.by_manifest is by_manifest] for group in groups for by_manifest in (True, False)]
         for group in [[c for c in group if not c.suspect] for group in ranked] + ranked:
             if group:
+                self._only_one(group[0], exact)
                 return self.chosen(group[0], f"the newest backup made on {group[0].version}; {group[0].how}")
         possible = [candidate for candidate in self.usable if _may_be(candidate, target)]
         if possible:
@@ -81,6 +85,18 @@ class _Table:
                 remedy=_NAME_ONE,
             )
         raise self.none(f"No backup was made on web version {target}.", needed=f"a backup made on {target}, or on a release with the same content")
+
+    def _only_one(self, chosen: Candidate, exact: Sequence[Candidate]) -> None:
+        """What was edited between two of them would be taken for migrated, and nobody asked: its files were written anew by the install."""
+        later = [c for c in exact if chosen.by_manifest and not c.by_manifest and not c.suspect and not c.stranger and c.made - chosen.made > _APART]
+        if not later:
+            return
+        raise AmbiguousBackup(
+            f"{chosen.backup.name} is the newest backup that says that it was made on {chosen.version}, but {later[0].backup.name} was made later, "
+            "on that version as well by its time: what was edited in between is in that one only.",
+            found=self.listed([later[0], chosen]),
+            remedy=f"Set dataminer_backup to {LATEST} for the later one, or name the one to restore.",
+        )
 
     def latest(self) -> Chosen:
         """Installing the older package makes the newest of all, of migrated content: a second run must not take that for what the first one chose."""

@@ -361,7 +361,7 @@ def _went_back(run: AgentRun) -> bool:
     if now.get(run.name) == Direction.DOWNGRADE.value and run.results.get("dataminer_upgrade_result") is not None:
         return True
     state = run.after or run.before
-    return state is not None and Background(history=state.history, packages=state.packages).last_downgrade(state.utc) is not None
+    return state is not None and Background(history=state.history, packages=state.packages).gone_back(state.utc) is not None
 
 
 def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:

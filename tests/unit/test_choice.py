@@ -153,8 +153,12 @@ def test_below_the_promise_nothing_is_the_same_content() -> None:
 
 
 def test_a_manifest_before_a_vendor_zip() -> None:
-    chosen = pick(vendor("auto.zip", 20, 5), ours("fr.zip", 11, "10.5.4"))
-    assert chosen.backup.name == "fr.zip"
+    """As our own upgrade leaves them. Where days lie between, what was edited then would be taken for migrated: nobody chooses silently."""
+    automatic = vendor("auto.zip", 20, 5)
+    assert pick(automatic, ours("fr.zip", 19.5, "10.5.4")).backup.name == "fr.zip"
+    with pytest.raises(AmbiguousBackup, match=r"fr\.zip is the newest backup that says .*auto\.zip was made later.*dataminer_backup to latest"):
+        pick(automatic, ours("fr.zip", 11, "10.5.4"))
+    assert pick(automatic, ours("fr.zip", 11, "10.5.4"), wanted="latest").backup is automatic
 
 
 def test_the_release_itself_by_time_before_the_same_content_by_manifest() -> None:
@@ -174,6 +178,7 @@ def test_the_agents_own_backup_before_another_agents() -> None:
     """In a folder that agents share."""
     mine, other = ours("mine.zip", 15, "10.5.4", agent="dma1"), ours("other.zip", 16, "10.5.4", agent="DMA2")
     assert pick(other, mine).backup.name == "mine.zip"
+    assert pick(ours("old.zip", 11, "10.5.4", agent="DMA2"), vendor("auto.zip", 20, 5)).backup.name == "auto.zip"
     chosen = pick(other)
     assert chosen.backup.name == "other.zip"
     assert "other.zip: it was made on another agent, DMA2." in chosen.warnings
@@ -457,6 +462,31 @@ def test_a_backup_tells_of_the_restore_before_it(day: float, name: str) -> None:
     """An agent knows of its last restore only: after a second one the first, on which this backup rests, isn't on record any more."""
     backups = vendor("b.zip", 20, 5), ours("d.zip", 35, "10.5.4", restored=f"{at(day):%Y-%m-%dT%H:%M:%SZ}")
     assert pick(*backups, packages=DOWNGRADED, last_restore=restored(40)).backup.name == name
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        (package(WEB_10_5_4, 30), package(WEB_10_5_4, 31)),  # once more, for the dashboards were broken
+        (package(FULL_10_5_3, 30, kind="Full"), package(WEB_10_5_4, 31)),  # a Full package overrides the web apps (RN 43676)
+    ],
+)
+def test_content_stays_migrated_whatever_is_installed_after_a_downgrade(later: tuple[InstalledPackage, ...]) -> None:
+    good, migrated = ours("good.zip", 19, "10.5.4"), ours("migrated.zip", 35, "10.5.4")
+    history = (*HISTORY, line(FULL_10_5_3, 30)) if later[0].package.kind == "Full" else HISTORY
+    chosen = pick(good, migrated, packages=(*PACKAGES, *later), history=history)
+    assert chosen.backup is good
+    assert any("migrated.zip is newer, but was passed over: made after a downgrade from 10.5.6 (CU0)" in warning for warning in chosen.warnings)
+    again = (*PACKAGES, *later, package(WEB_10_5_6, 40))
+    assert pick(good, vendor("migrated.zip", 40, 3), packages=again, history=history).backup is good, "what that install found was migrated before"
+
+
+def test_an_older_version_migrates_nothing_back_that_a_failed_install_did() -> None:
+    good, migrated = ours("good.zip", 19, "10.5.4"), ours("migrated.zip", 35, "10.5.4")
+    packages = (*PACKAGES[:2], package(WEB_10_5_6, 20, completed=False), package(WEB_10_5_4, 25))
+    assert pick(good, migrated, packages=packages).backup is good
+    mended = ours("mended.zip", 35, "10.5.4", restored=format_time(at(22)))
+    assert pick(good, mended, packages=packages).backup is mended, "all of the content was restored after it failed"
 
 
 def test_after_a_downgrade_and_a_restore_the_content_is_right() -> None:
