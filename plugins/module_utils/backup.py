@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -203,7 +203,7 @@ def _safe(text: str) -> str:
 
 
 def header(*, plan: Plan, state: AgentState, agent: str, name: str, when: datetime, purpose: str = "backup") -> dict[str, object]:
-    """The header of the manifest: plain JSON types. `agent` is the name in the inventory, by which rotation tells agents apart."""
+    """The header of the manifest: plain JSON types. `agent` is the name in the inventory; with the cluster's it tells whose a backup is."""
     return {
         "schema": SCHEMA,
         "name": name,
@@ -220,17 +220,22 @@ def header(*, plan: Plan, state: AgentState, agent: str, name: str, when: dateti
     }
 
 
-def plan_rotation(backups: Iterable[BackupFile], *, agent: str, new_name: str, keep: int = DEFAULT_KEEP, suspect: bool = False) -> Rotation:
+def plan_rotation(
+    backups: Iterable[BackupFile], *, agent: str, new_name: str, cluster: str | None = None, keep: int = DEFAULT_KEEP, suspect: bool = False
+) -> Rotation:
     """Which backups may be deleted once the new one is verified, so that `keep` remain, the new one included.
 
     Only zips in our folder with our intact manifest, of their full size, with purpose `backup` and of this agent count and may go; all others are
-    reported and stay. Backups of content that may be half migrated (`suspect`, the new one's) take turns among themselves: none of them ever makes a
-    sound one go. Newest goes by the manifest's time, and the new one is the newest whatever the clock said. Raises InvalidInput for keep < 1.
+    reported and stay. `cluster`: the agent's, None where that isn't known. Backups of content that may be half migrated (`suspect`, the new one's)
+    take turns among themselves: none of them ever makes a sound one go. Newest goes by the manifest's time, and the new one is the newest whatever
+    the clock said. Raises InvalidInput for keep < 1.
     """
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise InvalidInput(f"{keep!r} backups can't be kept", needed="a whole number of at least 1", remedy="Correct dataminer_backup_keep.")
     others = [backup for backup in backups if fold(backup.name) != fold(new_name)]
-    reasons = {id(backup): problem_of_backup(backup) or not_counted(backup, agent) or _of_other_worth(backup, suspect=suspect) for backup in others}
+    reasons = {
+        id(backup): problem_of_backup(backup) or not_counted(backup, agent, cluster) or _of_other_worth(backup, suspect=suspect) for backup in others
+    }
     counted = sorted((backup for backup in others if reasons[id(backup)] is None), key=_age, reverse=True)
     ignored = tuple((backup.name, reason) for backup in others if (reason := reasons[id(backup)]))
     return Rotation(
@@ -251,16 +256,34 @@ def problem_of_backup(backup: BackupFile) -> str | None:
     return None
 
 
-def not_counted(backup: BackupFile, agent: str) -> str | None:
+def not_counted(backup: BackupFile, agent: str, cluster: str | None) -> str | None:
     """Why a complete backup is none of the agent's own, which have a part in its rotation."""
     head = backup.manifest.header if backup.manifest else {}
     if backup.origin != "own":
         return "it isn't in our backup folder"
     if head.get("purpose") != "backup":
         return "it is a safety copy"
-    if str(head.get("agent")).casefold() != agent.casefold():
-        return f"it is of another agent, {head.get('agent')}"
-    return None
+    return of_another(head, agent=agent, cluster=cluster)
+
+
+def of_another(header: Mapping[str, object], *, agent: str | None, cluster: str | None) -> str | None:
+    """Whose a backup is by its manifest's header, where it isn't this agent's; None where it is, or where nothing says that it isn't.
+
+    The name in the inventory tells agents of one cluster apart. Clusters that share a folder may have inventories of their own, with one name twice.
+    """
+    if of_another_cluster(header, cluster):
+        return f"it is of another cluster, {header['cluster']}"
+    return f"it is of another agent, {header['agent']}" if _differ(header.get("agent"), agent) else None
+
+
+def of_another_cluster(header: Mapping[str, object], cluster: str | None) -> bool:
+    """Whether a backup holds the content of a cluster that is known to be another one than this."""
+    return _differ(header.get("cluster"), cluster)
+
+
+def _differ(said: object, known: str | None) -> bool:
+    """Two names of different things; an unknown one differs from none."""
+    return bool(said) and bool(known) and str(said).casefold() != str(known).casefold()
 
 
 def _of_other_worth(backup: BackupFile, *, suspect: bool) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .agent import AgentState, BackupFile
-from .backup import Item, Plan, Rotation, backup_name, header, plan_backup, plan_rotation
+from .backup import Item, Plan, Rotation, backup_name, header, of_another, plan_backup, plan_rotation
 from .case_common import Args, Result, Start, agent_name, begin, follow, job_result, join, now, optional_version, utc_text, verify_spec
 from .errors import BackupInvalid
 from .host import Host
@@ -49,7 +49,7 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     agent, doubt = agent_name(args, state), suspect(state)
     name = backup_name(agent=agent, web_version=state.web.version, when=moment, purpose=purpose)
     folder = join(args["work_dir"], "safety") if safety else args["backup_dir"]
-    rotation = None if safety else plan_rotation(state.backups, agent=agent, new_name=name, keep=int(args.get("keep", 5)), suspect=doubt is not None)
+    rotation = None if safety else _rotation(state, args, agent=agent, new_name=name, suspect=doubt is not None)
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
@@ -73,18 +73,23 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     return spec, about
 
 
+def _rotation(state: AgentState, args: Args, *, agent: str, new_name: str, suspect: bool) -> Rotation:
+    keep = int(args.get("keep", 5))
+    return plan_rotation(state.backups, agent=agent, cluster=state.cluster.name, new_name=new_name, keep=keep, suspect=suspect)
+
+
 def _not_counting(state: AgentState, rotation: Rotation | None, agent: str) -> list[str]:
-    """What lies in the backup folder and is no backup to rely on. Zips of other agents in a shared folder are theirs to tell of."""
+    """What lies in the backup folder and is no backup to rely on. Zips of other agents and clusters in a shared folder are theirs to tell of."""
     if rotation is None:
         return []
-    others = {row.name for row in state.backups if row.origin != "own" or _of_another(row, agent)}
+    others = {row.name for row in state.backups if row.origin != "own" or _of_another(row, agent, state.cluster.name)}
     told = [f"{name} doesn't count as a backup and stays: {why}" for name, why in rotation.ignored if name not in others]
     at_work = state.job is not None and state.job.kind == "backup"
     return told + ([] if at_work else [f"{path} was never finished and doesn't count as a backup" for path in state.partials])
 
 
-def _of_another(row: BackupFile, agent: str) -> bool:
-    return row.manifest is not None and row.manifest.intact and str(row.manifest.header.get("agent")).casefold() != agent.casefold()
+def _of_another(row: BackupFile, agent: str, cluster: str | None) -> bool:
+    return row.manifest is not None and row.manifest.intact and of_another(row.manifest.header, agent=agent, cluster=cluster) is not None
 
 
 def _about(plan: Plan, rotation: Rotation | None, notes: list[str], titles: dict[str, str]) -> Result:

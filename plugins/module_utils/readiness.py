@@ -78,7 +78,7 @@ def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -
 
 def own_backups(state: AgentState, agent: str) -> list[BackupFile]:
     """Complete backups of ours, of this agent, as far as their manifests tell."""
-    return [row for row in state.backups if problem_of_backup(row) is None and not_counted(row, agent) is None]
+    return [row for row in state.backups if problem_of_backup(row) is None and not_counted(row, agent, state.cluster.name) is None]
 
 
 def _on_current(row: BackupFile, state: AgentState) -> bool:

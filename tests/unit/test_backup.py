@@ -397,17 +397,25 @@ def test_what_cannot_be_kept(keep: object) -> None:
         (zip_of_ours("x.zip", size=98), "has 98 bytes, but its manifest says 99"),
         (zip_of_ours("x.zip", purpose="safety"), "safety copy"),
         (zip_of_ours("x.zip", agent="DMA2"), "another agent, DMA2"),
+        (zip_of_ours("x.zip", cluster="Saturn"), "another cluster, Saturn"),
         (zip_of_ours("x.zip", origin="vendor"), "our backup folder"),
         (foreign("x.zip", origin="vendor"), "no manifest"),
     ],
 )
 def test_what_does_not_count_stays_and_is_reported(backup: BackupFile, reason: str) -> None:
-    rotation = plan_rotation([backup, zip_of_ours("a.zip")], agent="dma1", new_name="new.zip", keep=2)
+    rotation = plan_rotation([backup, zip_of_ours("a.zip")], agent="dma1", cluster="ground", new_name="new.zip", keep=2)
     assert rotation.delete == ()
     assert rotation.keep == ("new.zip", "a.zip")
     assert len(rotation.ignored) == 1
     assert rotation.ignored[0][0] == backup.name
     assert reason in rotation.ignored[0][1]
+
+
+@pytest.mark.parametrize(("said", "known"), [(None, "Ground"), ("Saturn", None)])
+def test_a_cluster_that_is_not_known_is_no_other_one(said: str | None, known: str | None) -> None:
+    """Where DMS.xml can't be read, or couldn't, backups would pile up."""
+    rotation = plan_rotation([zip_of_ours("a.zip", cluster=said)], agent="DMA1", cluster=known, new_name="new.zip", keep=1)
+    assert rotation.delete == ("a.zip",)
 
 
 def test_doubtful_backups_take_turns_among_themselves() -> None:

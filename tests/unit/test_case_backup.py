@@ -16,8 +16,9 @@ ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/back
 UNFINISHED = "/backups/half.zip.partial"
 
 
-def zip_of(name: str, *, origin: str = "own", intact: bool = True, agent: str | None = None) -> BackupFile:
-    head = None if agent is None else ManifestHead(header={"agent": agent, "purpose": "backup"}, trailer={"zip_size": 1}, intact=intact)
+def zip_of(name: str, *, origin: str = "own", intact: bool = True, agent: str | None = None, cluster: str = "DMS") -> BackupFile:
+    header: dict[str, object] = {"agent": agent, "cluster": cluster, "purpose": "backup"}
+    head = None if agent is None else ManifestHead(header=header, trailer={"zip_size": 1}, intact=intact)
     return BackupFile(origin=origin, path=f"/backups/{name}", name=name, size=5, modified=NOW, manifest=head)
 
 
@@ -55,9 +56,25 @@ def test_a_zip_that_does_not_count_is_told_at_the_end_too(row: BackupFile, why: 
     assert why in note
 
 
-@pytest.mark.parametrize("row", [zip_of("vendor.zip", origin="vendor"), zip_of("x.zip", agent="DMA2")], ids=["the vendor's", "another agent's"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(zip_of("vendor.zip", origin="vendor"), id="the vendor's"),
+        pytest.param(zip_of("x.zip", agent="DMA2"), id="another agent's"),
+        pytest.param(zip_of("x.zip", agent="DMA1", cluster="Saturn"), id="another cluster's"),
+    ],
+)
 def test_a_zip_of_somebody_else_is_not(row: BackupFile) -> None:
     assert told(backups=(row,)) == []
+
+
+@pytest.mark.parametrize(("cluster", "gone"), [("DMS", ["old.zip"]), ("Saturn", [])])
+def test_what_is_rotated_out_is_of_this_cluster(cluster: str, gone: list[str]) -> None:
+    """Two clusters may share a folder, and call an agent by one name."""
+    header = backup_spec(state(), ARGS, purpose="backup")[0]["header"]
+    trailer: dict[str, object] = {"files": 1, "bytes": 1, "zip_size": 5, "zip_sha256": "c" * 64}
+    old = replace(zip_of("old.zip"), manifest=ManifestHead(header={**header, "cluster": cluster}, trailer=trailer, intact=True))
+    assert backup_spec(state(backups=(old,)), {**ARGS, "keep": 1}, purpose="backup")[0]["rotate"] == gone
 
 
 def test_what_was_never_finished_is_told() -> None:

@@ -20,7 +20,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.readiness import (
     own_backups,
     suspect,
 )
-from gate_agents import NOW, V, state, version_fact
+from gate_agents import NOW, V, cluster, state, version_fact
 
 HOUR = timedelta(hours=1)
 
@@ -34,9 +34,17 @@ def install(version: str, *, hours_ago: float, completed: bool | None = True, ki
 
 
 def backup(
-    web: str, *, hours_ago: float, purpose: str = "backup", intact: bool = True, suspected: bool = False, size: int = 99, owner: str = "DMA1"
+    web: str,
+    *,
+    hours_ago: float,
+    purpose: str = "backup",
+    intact: bool = True,
+    suspected: bool = False,
+    size: int = 99,
+    owner: str = "DMA1",
+    dms: str = "DMS",
 ) -> BackupFile:
-    name, sound = f"{web}-{hours_ago}.zip", state(web=web, apps=(), loose=("x",))
+    name, sound = f"{web}-{hours_ago}.zip", state(web=web, apps=(), loose=("x",), cluster=cluster(name=dms))
     moment = NOW - hours_ago * HOUR
     whole = header(plan=plan_backup(sound), state=sound, agent=owner, name=name, when=moment, purpose=purpose)
     trailer: dict[str, object] = {"files": 1, "bytes": 1, "zip_size": 99, "zip_sha256": "c" * 64}
@@ -138,6 +146,7 @@ def test_after_a_failed_install_the_backup_from_before_it_serves() -> None:
         pytest.param(backup("10.5.6", hours_ago=2, suspected=True), id="itself suspect"),
         pytest.param(backup("10.5.6", hours_ago=2, size=3), id="not of its full size"),
         pytest.param(backup("10.5.6", hours_ago=2, owner="DMA2"), id="another agent's"),
+        pytest.param(backup("10.5.6", hours_ago=2, dms="Saturn"), id="another cluster's"),
     ],
 )
 def test_another_backup_does_not_serve(unfit: BackupFile) -> None:
