@@ -127,11 +127,11 @@ def _top(row: dict[str, Any], parts: int) -> str:
 
 
 def _together(rows: list[dict[str, Any]], parts: int) -> list[dict[str, Any]]:
-    """One row for all those that begin with the same parts of a path."""
+    """One row for all those that begin with the same parts of a path. A file in no folder of its own keeps its row: elsewhere it has that one too."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(_top(row, parts), []).append(row)
-    return [together(path, group) for path, group in groups.items()]
+    return [group[0] if [row["path"] for row in group] == [path] else together(path, group) for path, group in groups.items()]
 
 
 def _short_info(info: dict[str, Any]) -> dict[str, Any]:

@@ -208,6 +208,15 @@ def test_no_app_and_no_folder_of_very_many_is_lost(changed: int) -> None:
     assert sum(a != b for a, b in zip(first, second, strict=True)) == 1
 
 
+@pytest.mark.parametrize("path", ["Dashboards/Top.dmadb.json", "Web/logo.png", "Applications/loose.txt"])
+def test_a_file_in_no_folder_has_one_row_whatever_else_there_is(path: str) -> None:
+    """Else it would differ between an agent of just so many rows and one with a row more."""
+    few, many = rows(799, "Dashboards/F/{}.dmadb.json"), rows(800, "Dashboards/F/{}.dmadb.json")
+    (row,) = rows(1, path)
+    assert row in grouped([*few, row])
+    assert row in grouped([*many, row])
+
+
 def test_the_inventory_overrides_what_was_read() -> None:
     result = agent_info(FakeHost(document(apps=1, versions=1, files=1), []), {**ARGS, "web_version": "10.5.0.0-15000-CU3"})  # type: ignore[arg-type]
     state = state_of(unpack(result["scan"]), result["overrides"])
