@@ -48,11 +48,14 @@ def agent_info(host: Host, args: Args, *, check: bool = False, wait: float = 0) 
 
 
 def likely(args: Args) -> dict[str, Any] | None:
-    """A guess at what `content_items` will say, which needs what the scan reads. It decides which version folders are hashed and not only counted."""
+    """A guess at what `content_items` will say, which needs what the scan reads. It decides which version folders are hashed and not only counted.
+
+    So it must be one guess for all agents that are compared: not by `web_version`, which an inventory may name for one of them.
+    """
     if not args.get("content"):
         return None
     versions = args.get("versions", "auto")
-    every = versions == "all" or (versions == "auto" and _is_old(args.get("web_version") or args.get("likely_version")))
+    every = versions == "all" or (versions == "auto" and _is_old(args.get("likely_version")))
     return {"versions": "all" if every else "named", "web": bool(args.get("include_web", True))}
 
 

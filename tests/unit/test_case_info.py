@@ -235,6 +235,7 @@ def test_the_inventory_overrides_what_was_read() -> None:
         ({"versions": "all"}, "all"),
         ({"versions": "latest", "likely_version": "10.5.6"}, "named"),
         ({"include_web": False, "web_version": "10.6.2"}, "named"),
+        ({"web_version": "10.5.6"}, "named"),  # or the apps of the one agent whose version the inventory names would differ from all others
     ],
 )
 def test_one_look_whatever_was_guessed(asked: dict[str, Any], guess: str) -> None:
