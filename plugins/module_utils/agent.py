@@ -166,6 +166,7 @@ class RunningJob:
     owner: str
     started: str
     work: str
+    until: str = ""  # when a commit that waits starts its web server by itself at the latest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,8 +276,7 @@ def to_result(state: AgentState) -> dict[str, object]:
 
 def version_result(fact: VersionFact) -> dict[str, object]:
     """`version` in the vendor's notation or null, `build` and `source`."""
-    version = fact.version
-    return {"version": None if version is None else str(version), "build": version.build if version else None, "source": fact.source}
+    return {"version": str(fact.version) if fact.version else None, "build": fact.version.build if fact.version else None, "source": fact.source}
 
 
 def time_text(moment: datetime | None) -> str | None:

@@ -79,7 +79,7 @@ class _Scan:
             "installer": self.named_file("installer"),
             "service": self.service((facts or {}).pop("services", None)),
             "host": facts,
-            "job": job,
+            "job": job and {**job, "until": store.until(str(job["run_id"]))},
             "jobs": store.job_rows(),
             "journals": store.journal_rows(),
             "last_restore": store.last_restore(),

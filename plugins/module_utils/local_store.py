@@ -90,6 +90,12 @@ class JobStore:
             time.sleep(PATIENCE)
         return holder
 
+    def until(self, run_id: str) -> str | None:
+        """When a commit that waits starts its web server by itself at the latest, None where no job has told it."""
+        told = read_json(self.folder(run_id) / "progress.json") if RUN_ID.fullmatch(run_id) else None
+        until = told.get("until") if isinstance(told, dict) else None
+        return until if isinstance(until, str) else None
+
     def await_lock(self) -> int | None:
         """`take_lock`, once a job that has told its end had the time to let it go."""
         self.unended_job()

@@ -253,6 +253,7 @@ def _job(node: _Node) -> RunningJob:
         owner=node.text_or_none("owner") or "",
         started=node.text_or_none("started") or "",
         work=node.text_or_none("work") or "",
+        until=node.text_or_none("until") or "",
     )
 
 

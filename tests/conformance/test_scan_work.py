@@ -198,7 +198,7 @@ def test_a_job_that_has_told_its_end_has_a_moment_to_let_the_lock_go(host: Lane)
     write(work / "lock.json", json.dumps(record))
     write(work / "lock", "")
     with host.holding(work / "lock"):
-        assert host.scan()["job"] == record
+        assert host.scan()["job"] == {**record, "until": None}
     if host.windows and host.engine:  # its locks are those of the one engine, which scans
         return
     with contextlib.ExitStack() as held:
@@ -209,15 +209,20 @@ def test_a_job_that_has_told_its_end_has_a_moment_to_let_the_lock_go(host: Lane)
         timer.join()
 
 
-def test_running_job(host: Lane) -> None:
+@pytest.mark.parametrize("until", ["2026-03-01T10:15:00Z", None])
+def test_running_job(host: Lane, until: str | None) -> None:
+    """A commit that waits tells until when."""
     work = host.home / "work"
-    _job(work, "one", "2026-03-01T10:00:00Z", journal={"state": "swapped"})
+    told = {"until": until} if until else {}
+    _job(work, "one", "2026-03-01T10:00:00Z", journal={"state": "swapped"}, progress={"text": "swapped", "files": 1, **told})
     record = json.loads((work / "jobs" / "one" / "state.json").read_text())
     write(work / "lock.json", json.dumps(record))
     write(work / "lock", "")
     with host.holding(work / "lock"):
         document = host.scan()
-    assert document["job"] == record
+        write(work / "lock.json", json.dumps({**record, "run_id": "no/name"}))
+        assert host.scan()["job"]["until"] is None
+    assert document["job"] == {**record, "until": until}
     assert [row["state"] for row in document["jobs"]] == ["waiting"]
     assert host.scan()["job"] is None
 

@@ -88,7 +88,7 @@ def scan(**changes: Any) -> dict[str, Any]:
             "installer_busy": False,
             "upgrade_running": False,
         },
-        "job": {"run_id": "r1", "kind": "backup", "owner": "me", "started": "2025-05-01T11:59:00Z", "work": "ab"},
+        "job": {"run_id": "r1", "kind": "backup", "owner": "me", "started": "2025-05-01T11:59:00Z", "work": "ab", "until": "2025-05-01T12:14:00Z"},
         "jobs": [],
         "journals": [{"run_id": "r0", "state": "released"}],
         "content": [{"path": "Applications/a1", "files": 3, "bytes": 10, "sha256": "f" * 64}],
@@ -112,7 +112,7 @@ def test_a_whole_document() -> None:
     assert state.backups[0].manifest is None
     assert state.backups[1].manifest and not state.backups[1].manifest.intact
     assert state.disks["backup_dir"].path == "D:\\b"
-    assert state.job and state.job.kind == "backup"
+    assert state.job and (state.job.kind, state.job.until) == ("backup", "2025-05-01T12:14:00Z")
     assert state.journals == (("r0", "released"),)
     assert state.content and state.content[0].files == 3
     assert state.errors == ("C:\\x: access denied",)
@@ -158,6 +158,7 @@ def test_what_may_be_null(key: str) -> None:
         ("host.processes[0].pid", "4"),
         ("host.runtimes[0]", 8),
         ("job.run_id", None),
+        ("job.until", 900),
         ("content[0].bytes", None),
         ("errors[0].message", None),
     ],

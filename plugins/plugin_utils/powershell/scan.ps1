@@ -125,6 +125,7 @@ function Get-Document {
     $work = Get-LongPath $work_dir
     $jobs = Get-JobFolder $work
     $running = Wait-Ending $work 'Get-RunningJob'
+    if ($null -ne $running) { $running.until = Get-Until $work $running.run_id }
     $document = [ordered]@{ schema = 1; clock = Get-Clock; language_mode = $languageMode }
     $document.root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }
     $document.packages = @(foreach ($entry in (Get-Entry (Find-Unlinked $agent 'Upgrades', 'Packages'))) { if (Test-Folder $entry) { Get-PackageRow $entry } })

@@ -29,6 +29,14 @@ function Get-RunningJob([string]$folder) {
     return $job
 }
 
+# When a commit that waits starts its web server by itself at the latest; null where no job has told it.
+function Get-Until([string]$folder, [string]$runId) {
+    if (-not (Test-RunId $runId)) { return $null }
+    $told = Read-JsonFile ([IO.Path]::Combine($folder, 'jobs', $runId, 'progress.json'))
+    if ($null -eq $told) { return $null }
+    return $told['until']
+}
+
 # The job that the function named $ask finds. One that has told its end lets go of the lock in a moment.
 function Wait-Ending([string]$folder, [string]$ask) {
     for ($attempt = 1; ; $attempt++) {
