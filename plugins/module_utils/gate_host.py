@@ -41,6 +41,8 @@ OWN_JOBS = {
 FIT_LANGUAGE_MODES = (None, "FullLanguage")
 _SHOWN = 3
 _RESTORING = ("commit", "undo")
+_AT_WORK = {"commit": "a restore", "undo": "the undoing of a restore", "install": "an install", "unknown": "an unknown job"}
+_INSTALLING = "an install is running"
 _UNREAD = "nothing on the host answered for it"
 _CHECKED_LATER = "nothing: it is checked again when the job starts"
 _ADD_PACKAGE = "make sure that there is room for the package as well, twice where it is brought to the agent"
@@ -69,22 +71,40 @@ def _job(case: Case) -> Finding:
     if job is None:
         return passed("no job of this collection is running")
     found = f"{job.kind} job {job.run_id} of {job.owner or 'an unknown owner'} since {job.started or 'an unknown time'}"
+    end = ends_by_itself(job.until)
     if job.kind not in OWN_JOBS.get(case.request.purpose, ()):
-        return denied(found)
+        return denied(found, remedy=f"let that run end, then run again; where it is gone, {end}" if job.kind == "commit" else "")
     if job.kind == "commit":
-        return warned(found, remedy=f"nothing, if it has ended when this run comes to it: else this run stops, and {ends_by_itself()}")
+        return warned(found, remedy=f"nothing, if it has ended when this run comes to it: else this run stops, and {end}")
     return warned(found, remedy="nothing: this run attaches to it if it is the same work, and doesn't start a second one")
 
 
 def _journal(case: Case) -> Finding:
     """A journal that is open while no restore runs: that one broke off, perhaps half way, perhaps with the web server stopped."""
     job = case.state.job
-    found = [f"restore {run_id} is {state}" for run_id, state in case.state.journals if state in OPEN_JOURNAL_STATES]
+    found = [f"restore {run_id} is {state}" for run_id, state in _open(case.state)]
     if not found:
         return passed("no restore broke off")
     if job is not None and job.kind in _RESTORING:
         return passed(f"{'; '.join(found)}, and {job.kind} job {job.run_id} is at it")
     return warned("; ".join(found), remedy="nothing: this run is to recover it") if case.request.recover else denied("; ".join(found))
+
+
+def _open(state: AgentState) -> list[tuple[str, str]]:
+    """Restores that haven't ended: run id and state of the journal."""
+    return [(run_id, journal) for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES]
+
+
+def at_work(state: AgentState) -> str:
+    """What changes or reads the agent at this moment, in words; "" where nothing is known to."""
+    if state.job is not None:
+        return _AT_WORK.get(state.job.kind, f"a {state.job.kind} job")
+    return "a DataMiner upgrade" if is_installing(state) else ""
+
+
+def is_installing(state: AgentState) -> bool:
+    """Whether a package is being installed, by this collection or by somebody else."""
+    return (state.job is not None and state.job.kind == "install") or (state.host is not None and state.host.upgrade_running)
 
 
 def no_restart(state: AgentState) -> tuple[str, ...]:
@@ -95,7 +115,7 @@ def no_restart(state: AgentState) -> tuple[str, ...]:
     found = [f"{job.kind} job {job.run_id}"] if job else []
     found += ["a Windows Installer at work"] if host.installer_busy else []
     found += ["a DataMiner upgrade at work"] if host.upgrade_running else []
-    found += [f"restore {run_id}, which is {journal}" for run_id, journal in state.journals if journal in OPEN_JOURNAL_STATES]
+    found += [f"restore {run_id}, which is {journal}" for run_id, journal in _open(state)]
     return tuple(found)
 
 
@@ -192,7 +212,20 @@ def _web_service(case: Case) -> Finding:
     name, state = case.state.web_service
     if state is None:
         return denied(f"there is no service {name}")
-    return passed(f"{name} is {state}") if state == "Running" else warned(f"{name} is {state}", remedy=_START)
+    return passed(f"{name} is {state}") if state == "Running" else warned(f"{name} is {state}", remedy=_held_down(case) or _START)
+
+
+def _held_down(case: Case) -> str:
+    """Who starts a web server that stands still on purpose; "" where nobody is known to. By hand, users would write into what may still be undone."""
+    job = case.state.job
+    if job is not None and job.kind == "commit":
+        return f"leave it alone: {ends_by_itself(job.until)}"
+    if job is not None and job.kind == "undo":
+        return f"leave it alone: {job.kind} job {job.run_id} starts it at its end"
+    if _open(case.state):
+        who = "this run" if case.request.recover else "run downgrade_restore.yml, which"
+        return f"leave it alone: {who} recovers the restore first and starts it"
+    return f"leave it alone: {_INSTALLING}, which may restart it" if is_installing(case.state) else ""
 
 
 def _installer_there(case: Case) -> Finding:

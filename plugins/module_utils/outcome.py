@@ -12,12 +12,13 @@ from typing import Any
 from .agent import AgentState
 from .candidates import Background
 from .cluster import MODULES, NO_RESULT, WEB_PROCESSES, first_line, processes_text, restarted
+from .gate_host import at_work
 from .gate_values import BACKUP, Direction, Verdict
 from .jobs import size_text
 from .modules_text import modules_text
 from .report import AgentSummary, summary
 from .restore_text import lost_line
-from .status import status_text
+from .status import status_text, under_way
 from .version import Version
 
 Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
@@ -45,6 +46,7 @@ PHASES = {
     "dataminer_after": "reading again",
     "dataminer_verified": "verification",
 }
+_RESTORING = ("dataminer_recovered", "dataminer_restore_committed", "dataminer_restore_undone", "dataminer_restore_released")
 SHOWN_LOST = 20  # of an agent; all are listed where they are to be accepted
 GATE = PHASES["dataminer_gate"]
 LAST_OF = {"upgrade": "dataminer_verified", "downgrade": "dataminer_verified", "backup": "dataminer_backup_result", "status": "dataminer_verified"}
@@ -91,9 +93,13 @@ def failed_phase(results: Results) -> tuple[str, str] | None:
     """The first phase that failed on this agent, and the first line of why; a phase that only stopped for others doesn't count."""
     for key, phase in PHASES.items():
         result = results.get(key)
-        if result and (result.get("failed") or result.get("unreachable")) and not result.get("stopped"):
+        if result and _is_bad(result) and not result.get("stopped"):
             return ("unreachable" if result.get("unreachable") else phase), first_line(result.get("msg")) or "no message"
     return None
+
+
+def _is_bad(result: Mapping[str, Any] | None) -> bool:
+    return bool(result and (result.get("failed") or result.get("unreachable")))
 
 
 def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
@@ -113,7 +119,8 @@ def _verdict(run: AgentRun, *, purpose: str, check: bool) -> str:
     if results.get(LAST_OF[purpose]) is None:
         return "NOT FINISHED"
     if purpose == "status":
-        return "in step"
+        work = at_work(run.before) if run.before else ""
+        return f"in step; {work} is at work" if work else "in step"
     if _unaccepted(results):
         return "would STOP: the loss isn't accepted"
     changed = any((result or {}).get("changed") for key, result in results.items() if key not in ("dataminer_scan", "dataminer_after"))
@@ -221,7 +228,7 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
     parts = [
         f"Summary of {'cluster ' + name if name else 'the cluster'}: {purpose}{' (check mode: nothing was changed)' if check else ''}",
         summary(summarise(run, purpose=purpose, check=check) for run in told),
-        status_text(((run.name, run.before) for run in told if run.before), modules=names.modules) if purpose == "status" else "",
+        status_text(_read(told), modules=names.modules) if purpose == "status" else "",
         _failures(told),
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
@@ -232,6 +239,10 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
         conclusion(told, purpose=purpose, check=check),
     ]
     return [part for part in parts if part]
+
+
+def _read(runs: Iterable[AgentRun]) -> list[tuple[str, AgentState]]:
+    return [(run.name, run.before) for run in runs if run.before]
 
 
 def _failures(runs: Sequence[AgentRun]) -> str:
@@ -279,8 +290,8 @@ def conclusion(runs: Sequence[AgentRun], *, purpose: str, check: bool) -> str:
     good = [run for run in runs if is_good(run.results, purpose=purpose)]
     bad = [run.name for run in runs if run not in good]
     if purpose == "status" and not bad:
-        first = "Before the first change, compare these facts with the About box of one agent."
-        return f"{len(good)} of {len(runs)} agents are in step{_unseen(runs)}. {first}"
+        last = under_way(_read(runs)) or ". Before the first change, compare these facts with the About box of one agent."
+        return f"{len(good)} of {len(runs)} agents are in step{_unseen(runs)}{last}"
     if stops := _would_stop(runs, purpose):
         return stops
     if not bad:
@@ -309,7 +320,7 @@ def _status_end(runs: Sequence[AgentRun], good: int, bad: Sequence[str]) -> str:
     uncompared = [run.name for run in runs if _only_uncompared(run)]
     unwell = [name for name in bad if name not in uncompared]
     rest = f" {', '.join(uncompared)} {'was' if len(uncompared) == 1 else 'were'} read, but not compared." if uncompared else ""
-    return f"{good} of {len(runs)} agents are in step; look at {', '.join(unwell or bad)}.{rest} Nothing was changed."
+    return f"{good} of {len(runs)} agents are in step; look at {', '.join(unwell or bad)}.{rest} Nothing was changed{under_way(_read(runs)) or '.'}"
 
 
 def _would_stop(runs: Sequence[AgentRun], purpose: str) -> str:
@@ -372,7 +383,9 @@ def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
 
 
 def _gone_back(runs: Sequence[AgentRun], names: Names) -> list[str]:
-    """What a downgrade leaves to do and to expect."""
+    """What a downgrade leaves to do and to expect. One that isn't over leaves nothing yet: a restore may hold the web servers down on purpose."""
+    if any(_is_bad(run.results.get(key)) for run in runs for key in _RESTORING):
+        return ["What is left to do by hand is told by the run that ends the restore."]
     told = next((found for run in runs if (found := (run.results.get("dataminer_gate") or {}).get("target"))), None)
     goal = Version.parse(told) if told else None
     hosts = [(run.name, state.host if (state := run.after or run.before) else None) for run in runs]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from .agent import AgentState, BackupFile, InstalledPackage, VersionFact
 from .cluster import MODULES
+from .gate_host import at_work
 from .jobs import size_text
 from .report import table
 
@@ -19,6 +20,16 @@ HEADERS = ("fact", "found", "read from, or what to set when it is wrong")
 def status_text(agents: Iterable[tuple[str, AgentState]], *, modules: Mapping[str, str] = MODULES) -> str:
     """A table of facts for each agent."""
     return "\n\n".join(f"{name}\n{table(HEADERS, facts(state, modules))}" for name, state in agents)
+
+
+def under_way(agents: Iterable[tuple[str, AgentState]]) -> str:
+    """The end of a sentence: at work on which agents is what. In step or not, they aren't to be touched now. "" where nothing is."""
+    names: dict[str, list[str]] = {}
+    for name, state in agents:
+        if work := at_work(state):
+            names.setdefault(work, []).append(name)
+    told = "; ".join(f"{work} is at work on {', '.join(on)}" for work, on in names.items())
+    return f", but {told}. Leave it alone, and run this again once it has ended." if told else ""
 
 
 def facts(state: AgentState, modules: Mapping[str, str]) -> list[tuple[str, str, str]]:

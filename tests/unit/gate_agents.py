@@ -101,8 +101,8 @@ def verdict(gate: Gate, rule: str, agent: str | None = "a1") -> Verdict:
     return row(gate, rule, agent).verdict
 
 
-def job(kind: str) -> RunningJob:
-    return RunningJob(run_id=f"{kind}-1", kind=kind, owner="ann@controller", started="2026-11-24T04:00:00Z", work="w")
+def job(kind: str, until: str = "") -> RunningJob:
+    return RunningJob(run_id=f"{kind}-1", kind=kind, owner="ann@controller", started="2026-11-24T04:00:00Z", work="w", until=until)
 
 
 def history(text: str, hours_ago: float) -> HistoryLine:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
-from ansible_collections.dataminer.web.plugins.module_utils.gate_host import no_restart, restart_order, restarts
+from ansible_collections.dataminer.web.plugins.module_utils.gate_host import at_work, no_restart, restart_order, restarts
 from gate_agents import cluster, installed, job, judge, package, reading, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
@@ -324,6 +324,67 @@ def test_the_web_server_is_looked_for_before_a_restore_would_stop_it(service: tu
     assert gate.allowed is (expected is not DENY)
     assert verdict(judge(one, purpose="status"), "web-service") is (WARN if expected is DENY else expected)
     assert all(each.rule != "web-service" for each in for_purpose("upgrade", one).rows)
+
+
+BY_HAND = "find out why, and start it"
+AT_LATEST = "the agent starts its web server by itself at 2026-11-24T04:30:00Z at the latest"
+
+
+@pytest.mark.parametrize("purpose", ["status", "downgrade"])
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"job": job("commit", until="2026-11-24T04:30:00Z"), "journals": (("commit-1", "swapped"),)}, AT_LATEST),
+        ({"job": job("commit")}, "starts its web server by itself at its deadline"),
+        ({"job": job("undo")}, "undo job undo-1 starts it at its end"),
+        ({"job": job("install")}, "an install is running"),
+        ({"host": {"upgrade_running": True}}, "an install is running"),
+        ({}, BY_HAND),
+    ],
+)
+def test_nobody_is_told_to_start_a_web_server_that_is_held_down_on_purpose(purpose: str, facts: dict[str, Any], told: str) -> None:
+    """Users would write into what can still be undone."""
+    gate = for_purpose(purpose, state(web_service=("W3SVC", "Stopped"), **facts), recover=purpose == "downgrade")
+    assert verdict(gate, "web-service") is WARN
+    said = row(gate, "web-service").remedy
+    assert told in said
+    assert (BY_HAND in said, said.startswith("leave it alone")) == (not facts, bool(facts))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "told"),
+    [
+        ("status", "leave it alone: run downgrade_restore.yml, which recovers the restore first and starts it"),
+        ("downgrade", "leave it alone: this run recovers the restore first and starts it"),
+    ],
+)
+@pytest.mark.parametrize("journal", ["committing", "swapped", "undoing"])
+def test_a_restore_that_broke_off_is_recovered_before_the_web_server_starts(purpose: str, told: str, journal: str) -> None:
+    one = state(web_service=("W3SVC", "Stopped"), journals=(("c1", journal),), job=job("backup") if purpose == "status" else None)
+    assert row(for_purpose(purpose, one, recover=purpose == "downgrade"), "web-service").remedy == told
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "backup", "status"])
+def test_who_meets_a_commit_is_told_when_it_ends(purpose: str) -> None:
+    said = row(for_purpose(purpose, state(job=job("commit", until="2026-11-24T04:30:00Z"))), "job").remedy
+    assert said.startswith("let that run end, then run again; where it is gone, " + AT_LATEST)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({}, ""),
+        ({"job": job("commit")}, "a restore"),
+        ({"job": job("undo")}, "the undoing of a restore"),
+        ({"job": job("install"), "host": {"upgrade_running": True}}, "an install"),
+        ({"host": {"upgrade_running": True}}, "a DataMiner upgrade"),
+        ({"job": job("backup")}, "a backup job"),
+        ({"job": job("unknown")}, "an unknown job"),
+    ],
+)
+def test_what_is_at_work_is_told_in_words(facts: dict[str, Any], told: str) -> None:
+    assert at_work(state(**facts)) == told
+    assert at_work(replace(state(), host=None)) == ""
 
 
 def test_free_space_tells_both_sizes() -> None:

@@ -10,7 +10,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentSt
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
 from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_paragraphs, failed_phase, is_good, summarise
 from ansible_collections.dataminer.web.plugins.module_utils.status import facts, status_text
-from gate_agents import NOW, cluster, installed, package, state
+from gate_agents import NOW, cluster, installed, job, package, state
 
 OK: dict[str, Any] = {"changed": False}
 MADE = {"changed": True, "finished": True, "backup": {"name": "a.zip", "zip_size": 2_500_000}}
@@ -206,6 +206,24 @@ def denials(*pairs: tuple[str, str | None]) -> dict[str, Any]:
     return {**FAILED, "rows": [{"rule": rule, "agent": agent, "verdict": "deny", "found": "x"} for rule, agent in pairs]}
 
 
+def test_a_status_while_a_restore_is_at_work_says_so_last() -> None:
+    """In step, but with the web servers held down: nobody is to take that for well, or to start them."""
+    waits, installs = replace(BEFORE, job=job("commit")), state(host={"upgrade_running": True})
+    runs = [run(before=waits), run("DMA2", before=waits), run("DMA3", before=installs), run("DMA4")]
+    assert [summarise(one, purpose="status", check=False).verdict for one in runs] == [
+        "in step; a restore is at work",
+        "in step; a restore is at work",
+        "in step; a DataMiner upgrade is at work",
+        "in step",
+    ]
+    work = "a restore is at work on DMA1, DMA2; a DataMiner upgrade is at work on DMA3. Leave it alone, and run this again once it has ended."
+    assert text(*runs, purpose="status").splitlines()[-1] == f"4 of 4 agents are in step, but {work}"
+    differs = run("DMA4", dataminer_verified=FAILED)
+    assert text(*runs[:3], differs, purpose="status").splitlines()[-1] == (
+        f"3 of 4 agents are in step; look at DMA4. Nothing was changed, but {work}"
+    )
+
+
 def test_a_status_blames_no_agent_for_another_one() -> None:
     gate = denials(("read", "DMA3"))
     lost = run("DMA3", before=None, dataminer_scan={"unreachable": True, "msg": "no route"}, dataminer_gate=gate)
@@ -247,6 +265,25 @@ def test_modules_are_told_of_where_something_older_was_installed(direction: str,
     gate = {**OK, "target": "10.5.6.0-1", "directions": {"DMA1": direction}}
     said = text(run(after=now, dataminer_gate=gate, dataminer_restore_committed=OK), purpose="downgrade")
     assert ("NOT reinstalled" in said) is told
+
+
+@pytest.mark.parametrize(
+    ("key", "result", "told"),
+    [
+        ("dataminer_recovered", FAILED, False),  # a restore of another run is at work
+        ("dataminer_restore_committed", {"unreachable": True, "msg": "no route"}, False),
+        ("dataminer_restore_undone", FAILED, False),
+        ("dataminer_restore_released", FAILED, False),
+        ("dataminer_restore_prepared", FAILED, True),
+        ("dataminer_verified", FAILED, True),
+    ],
+)
+def test_nobody_is_told_to_restart_a_web_server_that_a_restore_may_hold_down(key: str, result: dict[str, Any], told: bool) -> None:
+    """The older package may have been installed by the run that is still at it."""
+    now = replace(AFTER, packages=(older(9, "10.5.9.0-1"), older(2, "10.5.6.0-1")))
+    said = text(run("DMA1", after=now), run("DMA2", after=now, **{key: result}), purpose="downgrade")
+    assert ("restart W3SVC" in said) is told
+    assert ("What is left to do by hand is told by the run that ends the restore." in said) is not told
 
 
 def test_a_failure_is_told_with_its_reason() -> None:
