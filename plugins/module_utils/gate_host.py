@@ -42,7 +42,7 @@ FIT_LANGUAGE_MODES = (None, "FullLanguage")
 _SHOWN = 3
 _RESTORING = ("commit", "undo")
 _AT_WORK = {"commit": "a restore", "undo": "the undoing of a restore", "install": "an install", "unknown": "an unknown job"}
-_INSTALLING = "an install is running"
+INSTALLING = "an install is running"
 _UNREAD = "nothing on the host answered for it"
 _CHECKED_LATER = "nothing: it is checked again when the job starts"
 _ADD_PACKAGE = "make sure that there is room for the package as well, twice where it is brought to the agent"
@@ -103,7 +103,7 @@ def at_work(state: AgentState) -> str:
 
 
 def is_installing(state: AgentState) -> bool:
-    """Whether a package is being installed, by this collection or by somebody else."""
+    """Whether a package is being installed, by this collection or by somebody else: how its log ends says nothing yet."""
     return (state.job is not None and state.job.kind == "install") or (state.host is not None and state.host.upgrade_running)
 
 
@@ -181,8 +181,8 @@ def _last_package(case: Case) -> Finding:
         return not_applicable("no package was ever installed, as far as its folders tell")
     last = max(case.state.packages, key=lambda row: row.started)
     found = f"{last.package.file_name}, started {last.started:%Y-%m-%d %H:%M} UTC"
-    if _own_install(case):
-        return not_applicable(f"{found}: an install is running")
+    if is_installing(case.state) and not last.completed:
+        return not_applicable(f"{found}: {INSTALLING}")
     if last.completed is None:
         return not_applicable(f"{found}: nothing tells whether it succeeded")
     if last.completed:
@@ -225,7 +225,7 @@ def _held_down(case: Case) -> str:
     if _open(case.state):
         who = "this run" if case.request.recover else "run downgrade_restore.yml, which"
         return f"leave it alone: {who} recovers the restore first and starts it"
-    return f"leave it alone: {_INSTALLING}, which may restart it" if is_installing(case.state) else ""
+    return f"leave it alone: {INSTALLING}, which may restart it" if is_installing(case.state) else ""
 
 
 def _installer_there(case: Case) -> Finding:

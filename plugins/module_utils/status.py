@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .agent import AgentState, BackupFile, InstalledPackage, VersionFact
+from .agent import AgentState, BackupFile, VersionFact
 from .cluster import MODULES
-from .gate_host import at_work
+from .gate_host import INSTALLING, at_work, is_installing
 from .jobs import size_text
 from .report import table
 
@@ -40,7 +40,7 @@ def facts(state: AgentState, modules: Mapping[str, str]) -> list[tuple[str, str,
         ("DataMiner", state.root if state.root_exists else f"{state.root} doesn't exist", "dataminer_root"),
         ("folder Web", "there" if state.has_web_folder else "none", "shared files, since 10.5.0 [CU11] / 10.6.2 (dataminer_include_web)"),
         ("web API", state.web_api or "not read", "file version of Webpages/API/bin/WebApiLib.dll: compare with the About box"),
-        ("last package", *_last_package(state.packages)),
+        ("last package", *_last_package(state)),
         ("modules", _modules(state), f"Uninstall entries; compared: {_compared(modules)} (dataminer_module_names)"),
         ("processes", _processes(state), "those in dataminer_web_processes may restart"),
         ("web server", _service(state), "the state of its service (dataminer_web_service)"),
@@ -65,11 +65,12 @@ def _version(fact: VersionFact) -> str:
     return str(fact.version) + (f" build {fact.version.build}" if fact.version.build else "")
 
 
-def _last_package(packages: Iterable[InstalledPackage]) -> tuple[str, str]:
-    last = max(packages, key=lambda row: row.started, default=None)
+def _last_package(state: AgentState) -> tuple[str, str]:
+    last = max(state.packages, key=lambda row: row.started, default=None)
     if last is None:
         return "none", "Upgrades/Packages"
     ended = {True: "succeeded", False: "didn't succeed", None: "unknown"}[last.completed]
+    ended = INSTALLING if is_installing(state) and not last.completed else ended
     said = f', by the line "{last.said}"' if last.said else ""
     return f"{last.package.file_name}: {ended}{said}", "its progress.log (dataminer_progress_success_pattern)"
 

@@ -207,6 +207,16 @@ def test_a_failed_last_package_warns_rn_37033(packages: tuple[Any, ...], expecte
     assert verdict(judge(state(packages=packages)), "last-package") is expected
 
 
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade", "backup", "status"])
+@pytest.mark.parametrize("facts", [{"job": job("install")}, {"host": {"upgrade_running": True}}])
+@pytest.mark.parametrize("completed", [False, None])
+def test_a_package_that_is_being_installed_has_not_failed(purpose: str, facts: dict[str, Any], completed: bool | None) -> None:
+    """By whomever it is installed, and whoever asks."""
+    gate = for_purpose(purpose, state(packages=(installed("Web", 0.1, completed=completed), installed("Web", 5)), **facts))
+    assert verdict(gate, "last-package") is NA
+    assert row(gate, "last-package").found.endswith("an install is running")
+
+
 def test_a_failed_last_package_names_its_prerequisites_rn_37033() -> None:
     gate = judge(state(packages=(installed("Web", 5, completed=False, failed=("VerifyDotNet",)),)))
     assert "VerifyDotNet" in row(gate, "last-package").found

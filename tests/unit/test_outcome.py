@@ -407,6 +407,23 @@ def test_the_status_tells_what_is_inferred_or_found_nowhere() -> None:
     assert told["DataMiner"] == ("C:\\Skyline DataMiner", "dataminer_root")
 
 
+@pytest.mark.parametrize(
+    ("completed", "facts", "said"),
+    [
+        (False, {}, "didn't succeed"),
+        (False, {"job": job("install")}, "an install is running"),
+        (None, {"job": job("install")}, "an install is running"),
+        (False, {"host": {"upgrade_running": True}}, "an install is running"),
+        (True, {"host": {"upgrade_running": True}}, "succeeded"),  # it counts as running for some minutes after its end
+        (False, {"job": job("backup")}, "didn't succeed"),
+    ],
+)
+def test_the_status_of_the_last_package(completed: bool | None, facts: dict[str, Any], said: str) -> None:
+    """How the log ends tells nothing while somebody writes it."""
+    packages = (replace(installed("Web", 0.1, completed=completed), said="Copying files"),)
+    assert cells(state(packages=packages, **facts))["last package"][0].endswith(f'Upgrade.dmupgrade: {said}, by the line "Copying files"')
+
+
 @pytest.mark.parametrize(("found", "said"), [("Stopped", "W3SVC: Stopped"), (None, "there is no service W3SVC")])
 def test_the_status_of_the_web_server(found: str | None, said: str) -> None:
     assert cells(state(web_service=("W3SVC", found)))["web server"][0] == said
