@@ -202,10 +202,22 @@ def _server(case: ClusterCase) -> Findings:
 
 
 def _web(case: ClusterCase) -> Findings:
-    return _in_step(case, lambda state: state.web, differing=warned)
+    bring = f"{_bring(case.request)}; where a version was misread, set dataminer_web_version"
+    return _in_step(case, lambda state: state.web, differing=warned, remedy=bring, unsure=bring if case.request.purpose in CHANGES else _CU)
 
 
-def _in_step(case: ClusterCase, fact: Callable[[AgentState], VersionFact], *, differing: Callable[[str], Finding]) -> Findings:
+def _bring(request: Request) -> str:
+    """How the agents come to one web version: only a run that installs brings them there, and only those that it works on."""
+    if request.purpose not in CHANGES:
+        return "install one package on all agents: run upgrade_web.yml or downgrade_restore.yml for the whole cluster"
+    if set(request.cluster_agents) - set(request.play_agents):
+        return "expect this run to bring its own agents to one web version, and run it for the others too"
+    return "expect this run to bring all agents to one web version"
+
+
+def _in_step(
+    case: ClusterCase, fact: Callable[[AgentState], VersionFact], *, differing: Callable[..., Finding], remedy: str = "", unsure: str = ""
+) -> Findings:
     """Unknown versions are left to the rules that deny them."""
     known = {name: version for name, state in case.states.items() if (version := fact(state).version) is not None}
     if not known:
@@ -213,9 +225,9 @@ def _in_step(case: ClusterCase, fact: Callable[[AgentState], VersionFact], *, di
     answers = {same_release(a, b) for a, b in combinations(known.values(), 2)}
     found = "; ".join(f"{name}: {version}" + (f" build {version.build}" if version.build is not None else "") for name, version in known.items())
     if False in answers:
-        return _once(differing(found))
+        return _once(differing(found, remedy=remedy))
     if None in answers:
-        return _once(warned(f"{found}: whether these are one release can't be told, a CU isn't stated"))
+        return _once(warned(f"{found}: whether these are one release can't be told, a CU isn't stated", remedy=unsure))
     return _once(passed(found))
 
 
@@ -249,7 +261,7 @@ _DOUBLED = "keep one inventory name per agent"
 _UNLISTED = "give the agent its own dataminer_cluster in the inventory, or see why the cluster doesn't list it"
 _FAILOVER = "list both physical hosts of each pair in the inventory, never the virtual IP, and change both together"
 _IN_STEP = "bring all agents to one server version first; where a version was misread, set dataminer_server_version"
-_WEB_STEP = "expect this run to bring all agents to one web version; where a version was misread, set dataminer_web_version"
+_CU = "set dataminer_web_version for these agents, as their About box shows it, with its CU: '10.5.0 [CU1]'"
 _ONE_PACKAGE = "name one file in dataminer_package for all agents of the cluster; its folder may differ"
 _CLOCKS = "synchronise the clocks: DataMiner decides by time which file is newer"
 
@@ -263,7 +275,7 @@ CLUSTER_RULES = (
     ClusterRule("unlisted", "every agent is in the DMS.xml of the others", "collection", _unlisted, _UNLISTED),
     ClusterRule("failover", "both hosts of a Failover pair, not the virtual IP", "docs", _failover, _FAILOVER),
     ClusterRule("same-server", "one server version on all agents", "docs", _server, _IN_STEP),
-    ClusterRule("same-version", "one web version on all agents", "docs", _web, _WEB_STEP),
+    ClusterRule("same-version", "one web version on all agents", "docs", _web),
     ClusterRule("one-package", "all agents get the same package", "docs", _package, _ONE_PACKAGE, purposes=CHANGES),
     ClusterRule("clock", "clocks in step", "docs", _clocks, _CLOCKS),
 )

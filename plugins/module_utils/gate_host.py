@@ -109,14 +109,17 @@ def is_installing(state: AgentState) -> bool:
 
 def no_restart(state: AgentState) -> tuple[str, ...]:
     """What speaks against a restart of the agent now."""
-    job, host = state.job, state.host
-    if host is None:
+    if state.host is None:
         return ("nothing on the host answered for what is at work there",)
-    found = [f"{job.kind} job {job.run_id}"] if job else []
-    found += ["a Windows Installer at work"] if host.installer_busy else []
-    found += ["a DataMiner upgrade at work"] if host.upgrade_running else []
+    found = _alive(state)
     found += [f"restore {run_id}, which is {journal}" for run_id, journal in _open(state)]
     return tuple(found)
+
+
+def _alive(state: AgentState) -> list[str]:
+    found = [f"{state.job.kind} job {state.job.run_id}"] if state.job else []
+    found += ["a Windows Installer at work"] if state.host and state.host.installer_busy else []
+    return found + (["a DataMiner upgrade at work"] if state.host and state.host.upgrade_running else [])
 
 
 def restarts(request: Request, state: AgentState) -> bool:
@@ -147,7 +150,11 @@ def _pending_reboot(case: Case) -> Finding:
     found = f"pending: {'; '.join(host.pending_reboot)}"
     if restarts(case.request, case.state):
         return warned(found, remedy="nothing: this run restarts the agent before it goes on, since dataminer_allow_reboot is true")
-    return warned(found, remedy="see again after the install: it may be its own") if _own_install(case) else denied(found)
+    if _own_install(case):
+        return warned(found, remedy="see again after the install: it may be its own")
+    if alive := _alive(case.state):
+        return denied(found, remedy=f"don't reboot the agent before this has ended, and see again then: {'; '.join(alive)}")
+    return denied(found, remedy=_REBOOT_LATER if case.request.purpose == STATUS else "")
 
 
 def _installer_busy(case: Case) -> Finding:
@@ -309,6 +316,7 @@ _WAIT = "wait until it has ended, then run again"
 _RUNNING = "wait until it has ended; never abort it"
 _LAST = "find out in its progress.log why, and mend it first; where it did succeed, set dataminer_progress_success_pattern"
 _REBOOT = "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"
+_REBOOT_LATER = "reboot the agent before the next change, or let that run do it with dataminer_allow_reboot=true"
 _PACKAGE = "set dataminer_package to its path on the agents; with dataminer_package_from=controller it is a path on the controller"
 _INSTALLER = "install the Taskbar Utility (SLTaskbarUtility) there, or set dataminer_installer to its path"
 _SERVICE = "set dataminer_web_service to the service that serves the web apps, or to none where no service does"

@@ -268,6 +268,33 @@ def test_one_server_version_and_one_web_version(versions: tuple[str | None, ...]
         assert text is None or f"{name}: " in row(gate, "same-server", None).found
 
 
+READ_ONLY = "install one package on all agents: run upgrade_web.yml or downgrade_restore.yml for the whole cluster"
+ALL = "expect this run to bring all agents to one web version"
+SOME = "expect this run to bring its own agents to one web version, and run it for the others too"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "play", "told"),
+    [
+        ("status", ("a1", "a2"), READ_ONLY),
+        ("backup", ("a1", "a2"), READ_ONLY),
+        ("backup", ("a1",), READ_ONLY),
+        ("upgrade", ("a1", "a2"), ALL),
+        ("downgrade", ("a1", "a2"), ALL),
+        ("upgrade", ("a1",), SOME),
+    ],
+)
+def test_only_a_run_that_changes_something_promises_one_web_version(purpose: str, play: tuple[str, ...], told: str) -> None:
+    found = row(judge(state(), state(web="10.5.3"), purpose=purpose, play_agents=play, allow_partial=True), "same-version", None)
+    assert (found.verdict, found.remedy) == (WARN, f"{told}; where a version was misread, set dataminer_web_version")
+
+
+@pytest.mark.parametrize(("purpose", "told"), [("status", "set dataminer_web_version"), ("backup", "set dataminer_web_version"), ("upgrade", ALL)])
+def test_what_can_not_be_told_for_want_of_a_cu_is_to_be_stated(purpose: str, told: str) -> None:
+    found = row(judge(state(web="10.5.0.0-15001"), state(web="10.5.0 [CU1]"), purpose=purpose), "same-version", None)
+    assert (found.verdict, found.remedy.startswith(told)) == (WARN, True)
+
+
 @pytest.mark.parametrize("purpose", ["backup", "status"])
 def test_differing_servers_only_warn_where_nothing_changes(purpose: str) -> None:
     assert verdict(judge(state(), state(server="10.5.3"), purpose=purpose), "same-server", None) is WARN

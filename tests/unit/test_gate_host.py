@@ -117,6 +117,27 @@ def test_no_agent_is_restarted_unasked_needlessly_or_at_work(purpose: str, allow
     assert "this run restarts" not in " ".join(found.remedy for found in gate.rows)
 
 
+@pytest.mark.parametrize(
+    ("purpose", "facts", "told"),
+    [
+        ("upgrade", {}, "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"),
+        ("downgrade", {"journals": (("c1", "swapped"),)}, "reboot the agent first, or let this run do it with dataminer_allow_reboot=true"),
+        ("status", {}, "reboot the agent before the next change, or let that run do it with dataminer_allow_reboot=true"),
+        ("status", {"job": job("install")}, "don't reboot the agent before this has ended, and see again then: install job install-1"),
+        ("status", {"job": job("commit")}, "don't reboot the agent before this has ended, and see again then: commit job commit-1"),
+        ("upgrade", {"job": job("prepare")}, "don't reboot the agent before this has ended, and see again then: prepare job prepare-1"),
+    ],
+)
+def test_a_pending_reboot_waits_for_what_is_at_work_and_no_status_restarts(purpose: str, facts: dict[str, Any], told: str) -> None:
+    found = row(for_purpose(purpose, state(host=PENDING, **facts), recover=purpose == "downgrade"), "pending-reboot")
+    assert (found.verdict, found.remedy) == (WARN if purpose == "status" else DENY, told)
+
+
+def test_a_pending_reboot_waits_for_a_foreign_upgrade() -> None:
+    told = row(judge(state(host={**PENDING, "upgrade_running": True, "installer_busy": True})), "pending-reboot").remedy
+    assert told.endswith("see again then: a Windows Installer at work; a DataMiner upgrade at work")
+
+
 def test_what_speaks_against_a_restart_is_told() -> None:
     assert no_restart(state(host=PENDING)) == ()
     assert no_restart(
