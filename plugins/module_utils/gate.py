@@ -25,7 +25,8 @@ def evaluate(request: Request, readings: Iterable[Reading]) -> Gate:
     """The verdict on a request, from what was read of the agents. Rows come in a fixed order: the cluster's, then each agent's by name.
 
     An agent of the request that has no reading counts as unread, and so denies. For one inventory name the last reading counts. Outside the play
-    (`--limit`) an agent's own rules only warn, since nothing is changed there; that it was read, and the rules of the cluster, hold for it too.
+    (`--limit`) an agent's own rules only warn, since nothing is changed there, and those of work aren't asked; that it was read, and the rules of the
+    cluster, hold for it too.
     """
     by_name = {reading.name: reading for reading in readings}
     names = sorted({*request.cluster_agents, *request.play_agents, *by_name})
@@ -59,10 +60,9 @@ def _cluster_rows(case: ClusterCase) -> Iterator[Row]:
 
 
 def _agent_rows(case: Case) -> Iterator[Row]:
-    worked_on = case.name in case.request.play_agents
     for rule in AGENT_RULES:
-        if case.request.purpose in rule.purposes:
-            yield _row(rule, case.name, rule.check(case), denies=worked_on and case.request.purpose in rule.denies)
+        if case.request.purpose in rule.purposes and (case.worked_on or not rule.of_work):
+            yield _row(rule, case.name, rule.check(case), denies=case.worked_on and case.request.purpose in rule.denies)
 
 
 def _row(rule: Rule | ClusterRule, agent: str | None, finding: Finding, *, denies: bool) -> Row:

@@ -72,7 +72,7 @@ def _job(case: Case) -> Finding:
         return passed("no job of this collection is running")
     found = f"{job.kind} job {job.run_id} of {job.owner or 'an unknown owner'} since {job.started or 'an unknown time'}"
     end = ends_by_itself(job.until)
-    if job.kind not in OWN_JOBS.get(case.request.purpose, ()):
+    if not case.worked_on or job.kind not in OWN_JOBS.get(case.request.purpose, ()):
         return denied(found, remedy=f"let that run end, then run again; where it is gone, {end}" if job.kind == "commit" else "")
     if job.kind == "commit":
         return warned(found, remedy=f"nothing, if it has ended when this run comes to it: else this run stops, and {end}")
@@ -87,7 +87,8 @@ def _journal(case: Case) -> Finding:
         return passed("no restore broke off")
     if job is not None and job.kind in _RESTORING:
         return passed(f"{'; '.join(found)}, and {job.kind} job {job.run_id} is at it")
-    return warned("; ".join(found), remedy="nothing: this run is to recover it") if case.request.recover else denied("; ".join(found))
+    recovers = case.request.recover and case.worked_on
+    return warned("; ".join(found), remedy="nothing: this run is to recover it") if recovers else denied("; ".join(found))
 
 
 def _open(state: AgentState) -> list[tuple[str, str]]:
@@ -180,7 +181,8 @@ def _running(case: Case, host: HostFacts | None, *, busy: bool, what: str) -> Fi
 def _own_install(case: Case) -> str:
     """The running install of this collection that a run for this purpose attaches to, if any."""
     job = case.state.job
-    return f"install job {job.run_id}" if job and job.kind == "install" and case.request.purpose in CHANGES else ""
+    attaches = case.worked_on and case.request.purpose in CHANGES
+    return f"install job {job.run_id}" if job and job.kind == "install" and attaches else ""
 
 
 def _last_package(case: Case) -> Finding:
@@ -324,6 +326,7 @@ _START = "find out why, and start it; a restore starts it as well"
 _ERRORS = "give the account access to it, or mend the file"
 _SPACE = "make room on that volume, or move the backup folder or the working folder to another one"
 _FULL = "PowerShell in FullLanguage"
+_SERVES = "the service of the web server"
 
 HOST_RULES = (
     Rule("root", "the DataMiner folder", "collection", _root, _ROOT, purposes=PURPOSES),
@@ -332,12 +335,12 @@ HOST_RULES = (
     Rule("job", "no job of another kind is running", "collection", _job, _WAIT, purposes=PURPOSES),
     Rule("journal", "no restore that broke off", "collection", _journal, _JOURNAL, purposes=PURPOSES, denies=PURPOSES),
     Rule("upgrade-running", "never a second upgrade while one runs", "docs", _upgrade_running, _RUNNING, purposes=PURPOSES),
-    Rule("installer-busy", "no other installation", "collection", _installer_busy, _WAIT, purposes=CHANGES),
-    Rule("pending-reboot", "no pending reboot", "collection", _pending_reboot, _REBOOT, purposes=(*CHANGES, STATUS), denies=CHANGES),
+    Rule("installer-busy", "no other installation", "collection", _installer_busy, _WAIT, purposes=CHANGES, of_work=True),
+    Rule("pending-reboot", "no pending reboot", "collection", _pending_reboot, _REBOOT, purposes=(*CHANGES, STATUS), denies=CHANGES, of_work=True),
     Rule("last-package", "the last package was installed well", "RN 37033", _last_package, _LAST, purposes=PURPOSES),
-    Rule("package-there", "the package is on the agent", "collection", _package_there, _PACKAGE),
-    Rule("installer-there", "the installer is on the agent", "collection", _installer_there, _INSTALLER),
-    Rule("web-service", "the service of the web server", "collection", _web_service, _SERVICE, purposes=(DOWNGRADE, STATUS), denies=(DOWNGRADE,)),
-    Rule("free-space", "room for the copies that are made", "collection", _space, _SPACE, purposes=WORK),
+    Rule("package-there", "the package is on the agent", "collection", _package_there, _PACKAGE, of_work=True),
+    Rule("installer-there", "the installer is on the agent", "collection", _installer_there, _INSTALLER, of_work=True),
+    Rule("web-service", _SERVES, "collection", _web_service, _SERVICE, purposes=(DOWNGRADE, STATUS), denies=(DOWNGRADE,), of_work=True),
+    Rule("free-space", "room for the copies that are made", "collection", _space, _SPACE, purposes=WORK, of_work=True),
     Rule("scan-errors", "everything is readable", "collection", _scan_errors, _ERRORS, purposes=PURPOSES),
 )

@@ -134,6 +134,11 @@ class Case:
     direction: Direction
 
     @property
+    def worked_on(self) -> bool:
+        """Whether this run works on the agent, and doesn't only read it for it is one of the cluster."""
+        return self.name in self.request.play_agents
+
+    @property
     def server(self) -> Version | None:
         return self.state.server.version
 
@@ -157,7 +162,10 @@ class ClusterCase:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of an agent. `says` is what it requires. It is asked for its `purposes`; outside `denies` its denials are warnings."""
+    """A rule of an agent. `says` is what it requires. It is asked for its `purposes`; outside `denies` its denials are warnings.
+
+    `of_work`: it is about the work that is done on the agent, and says nothing of one that the run leaves alone.
+    """
 
     id: str
     says: str
@@ -166,6 +174,7 @@ class Rule:
     remedy: str = ""
     purposes: tuple[str, ...] = field(default=CHANGES, kw_only=True)
     denies: tuple[str, ...] = field(default=WORK, kw_only=True)
+    of_work: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def test_limit_with_leave(site: Site) -> None:
     assert site.trees()["DMA2"] == before
     assert "left out of this run: DMA2" in run.said
     assert "run it for the others too" in " ".join(run.said.split())
+    assert "installer-there" not in run.gate, "its installer isn't where the default says, which is no matter of this run"
 
 
 def test_limit_with_leave_where_the_others_do_not_answer(site: Site) -> None:

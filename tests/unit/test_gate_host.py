@@ -16,10 +16,12 @@ GB = 10**9
 WORK = ["upgrade", "downgrade", "backup"]
 
 
-def for_purpose(purpose: str, one: AgentState, **more: Any) -> Any:
+def for_purpose(purpose: str, one: AgentState, two: AgentState | None = None, **more: Any) -> Any:
     """Judged with a target that the purpose allows."""
     older = {"package": package("10.5.3.0-15400")} if purpose == "downgrade" else {}
-    return judge(one, purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **{**older, **more})
+    return judge(
+        *([one, two] if two else [one]), purpose=purpose, target={"upgrade": "10.5.5", "downgrade": "10.5.3"}.get(purpose), **{**older, **more}
+    )
 
 
 @pytest.mark.parametrize("purpose", WORK)
@@ -450,9 +452,36 @@ def test_what_could_not_be_read_is_told(count: int, told: str) -> None:
 
 
 def test_outside_a_partial_run_an_agents_own_trouble_only_warns() -> None:
-    trouble = state(host={"pending_reboot": ("x",)}, root_exists=False)
+    trouble = state(host={"upgrade_running": True}, root_exists=False)
     gate = judge(state(), trouble, play_agents=("a1",), allow_partial=True)
-    assert verdict(gate, "pending-reboot", "a2") is WARN
+    assert verdict(gate, "upgrade-running", "a2") is WARN
     assert verdict(gate, "root", "a2") is WARN
     assert gate.allowed, gate.denials
     assert not judge(state(), trouble, play_agents=("a1", "a2")).allowed
+
+
+@pytest.mark.parametrize("purpose", WORK)
+def test_of_an_agent_that_is_left_alone_nobody_asks_what_only_work_there_needs(purpose: str) -> None:
+    """Neither installer nor service are read there, by the names that are its own."""
+    bare = state(installer_file=there(None), package_file=there(None), web_service=("W3SVC", None), host={**PENDING, "installer_busy": True})
+    gate = for_purpose(purpose, state(), two=bare, play_agents=("a1",), allow_partial=True, allow_reboot=True)
+    needed = {"package-there", "installer-there", "web-service", "free-space", "pending-reboot", "installer-busy"}
+    assert {each.rule for each in gate.rows if each.agent == "a2"} & needed == set()
+    assert {each.rule for each in gate.rows if each.agent == "a2"} > {"root", "journal", "job", "last-package"}
+    assert {each.rule for each in gate.rows if each.agent == "a1"} & needed
+
+
+@pytest.mark.parametrize(
+    ("purpose", "rule", "facts", "told"),
+    [
+        ("upgrade", "job", {"job": job("install")}, "wait until it has ended, then run again"),
+        ("upgrade", "upgrade-running", {"job": job("install"), "host": {"upgrade_running": True}}, "wait until it has ended; never abort it"),
+        ("downgrade", "job", {"job": job("undo")}, "wait until it has ended, then run again"),
+        ("downgrade", "job", {"job": job("commit")}, "let that run end, then run again"),
+        ("downgrade", "journal", {"journals": (("c1", "swapped"),)}, "run downgrade_restore.yml for that version again"),
+    ],
+)
+def test_a_run_promises_nothing_of_an_agent_that_it_leaves_alone(purpose: str, rule: str, facts: dict[str, Any], told: str) -> None:
+    gate = for_purpose(purpose, state(), two=state(**facts), play_agents=("a1",), allow_partial=True, recover=purpose == "downgrade")
+    found = row(gate, rule, "a2")
+    assert (found.verdict, found.remedy.startswith(told)) == (WARN, True), found.remedy
