@@ -71,6 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return Request(
             purpose=params["purpose"],
             target=optional_version(params["target"], "dataminer_target_version"),
+            expected=optional_version(params["expected"], "dataminer_verify_expected"),
             package=parse_package_name(name) if name else None,
             play_agents=view.here,
             cluster_agents=view.agents,

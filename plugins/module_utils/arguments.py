@@ -109,6 +109,7 @@ VERSION_GATE: Spec = {
     **CLUSTER,
     "purpose": {"type": "str", "required": True, "choices": ["upgrade", "downgrade", "backup", "status"]},
     "target": {"type": "raw"},
+    "expected": {"type": "raw"},
     "package": {"type": "str", "default": ""},
     "package_size": {"type": "int"},
     "package_brought": {"type": "bool", "default": False},

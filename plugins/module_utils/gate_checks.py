@@ -43,6 +43,14 @@ def target(request: Request) -> Finding:
     return passed(f"{named}, {package.file_name}")
 
 
+def expected(request: Request) -> Finding:
+    """The verification says what it expects of the agents once all are changed: too late, where that can't come true."""
+    if request.expected is None or request.goal is None:
+        return not_applicable("the verification expects what the run goes to" if request.goal else _NO_TARGET)
+    found = f"the verification expects {request.expected}, the target is {request.goal}"
+    return denied(found) if same_release(request.expected, request.goal) is False else passed(found)
+
+
 def daas(request: Request) -> Finding:
     return denied("a DaaS system") if request.daas else passed("not said to be a DaaS system")
 

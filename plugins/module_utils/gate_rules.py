@@ -29,6 +29,7 @@ _FULL = "upgrade the DataMiner server first, with a full upgrade"
 _SERVER = "set dataminer_server_version for this agent in the inventory, as its About box shows it"
 _WEB = "set dataminer_web_version for this agent in the inventory, as its About box shows it, with its CU: '10.4.0 [CU21]'"
 _TARGET = "set dataminer_target_version, dataminer_package, or both"
+_EXPECTED = "take dataminer_verify_expected out of the inventory, or set it to the target"
 _NOT_WEB = "take the Web Upgrade package of this version; full upgrades aren't done here"
 _DAAS = "nothing can be done from outside: DaaS systems are upgraded by the vendor"
 _BOX = "a Dashboard Gateway is outside the package and is refreshed by hand"
@@ -39,6 +40,7 @@ _NO_DCM = "web packages never hold it on 10.4.0"
 
 REQUEST_RULES = (
     ClusterRule("target", "a target version, a package, or both of one release", "collection", once(check.target), _TARGET, purposes=CHANGES),
+    ClusterRule("expected", "what the verification expects is the target", "collection", once(check.expected), _EXPECTED, purposes=CHANGES),
     ClusterRule("daas", "an agent whose server can be reached: DaaS gives no access", "docs", once(check.daas), _DAAS, denies=PURPOSES),
     ClusterRule("kind", "web upgrades take Web packages only", "docs", check.kind, _NOT_WEB, purposes=CHANGES),
     ClusterRule("track", "a web package of either track will do", "docs", once(check.track), purposes=CHANGES),

@@ -46,7 +46,8 @@ class Request:
     """What somebody wants to do to a cluster.
 
     `play_agents` are the inventory names this run works on, `cluster_agents` all inventory names of the cluster. A `target` or a `package` is needed
-    to change anything; `package_known` is False where one will be installed whose name isn't known yet. Sizes are bytes. `package_size` is None where
+    to change anything; `expected` is the version that the verification behind the change is told to look for, where it isn't simply the goal;
+    `package_known` is False where one will be installed whose name isn't known yet. Sizes are bytes. `package_size` is None where
     only the agents may know it; `package_brought`: it is copied to them first. `content_factor` is how many
     times the content must fit beside itself, None takes the purpose's own (gate_host). `target_runtime` is the major version of .NET that the modules
     of the target need, where it is known better than by the rules. `dashboard_gateway`: whether the system has one, None if unknown. `recover`: this
@@ -55,6 +56,7 @@ class Request:
 
     purpose: str
     target: Version | None = None
+    expected: Version | None = None
     package: Package | None = None
     package_known: bool = True
     play_agents: tuple[str, ...] = ()

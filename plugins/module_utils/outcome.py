@@ -231,7 +231,7 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
         status_text(_read(told), modules=names.modules) if purpose == "status" else "",
         _failures(told),
         _differences(told),
-        _grouped("Note", [(run.name, note) for run in told for note in _notes(run)]),
+        _grouped("Note", [(run.name, note) for run in told for note in _notes(run, purpose)]),
         "" if check else _grouped("Processes", _processes(told, names)),
         _grouped("News", _web_configs(told)),
         _grouped("Lost", _lost(told)),
@@ -262,8 +262,11 @@ def _failures(runs: Sequence[AgentRun]) -> str:
     return "\n".join([*(f"{', '.join(names)} failed (gate): {reason}" for reason, names in unjudged.items()), *lines])
 
 
-def _notes(run: AgentRun) -> list[str]:
-    notes = [note for key in PHASES for note in (run.results.get(key) or {}).get("notes") or []]
+def _notes(run: AgentRun, purpose: str) -> list[str]:
+    """Whoever asked for nothing but a backup is told why there is none: a dataminer_backup_before may be left in the inventory."""
+    backup = run.results.get("dataminer_backup_result") or {}
+    notes = [backup["msg"]] if purpose == BACKUP and backup.get("finished") and not backup.get("backup") else []
+    notes += [note for key in PHASES for note in (run.results.get(key) or {}).get("notes") or []]
     return list(dict.fromkeys(notes))
 
 

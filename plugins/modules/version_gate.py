@@ -24,6 +24,9 @@ options:
   target:
     description: Web version to go to. Quote it.
     type: raw
+  expected:
+    description: Web version that C(dataminer_verify_expected) has the verification expect. A change that goes to another one is denied. Quote it.
+    type: raw
   package:
     description: Name or path of the package that brings it.
     type: str

@@ -75,6 +75,11 @@ BY_VALUES = {
     ),
     # nothing says what to install; an empty text, as a survey sends it, is nothing
     "nothing_named": Refusal(variables={"dataminer_target_version": "", "dataminer_package": ""}, said=("dataminer_package",)),
+    # left over from the last upgrade: the verification would fail, once all agents are changed
+    "other_expected": Refusal(
+        variables={"dataminer_verify_expected": "10.5.6"},
+        said=("expected: found the verification expects 10.5.6 (CU0), the target is 10.5.9", "take dataminer_verify_expected out of the inventory"),
+    ),
     # a misspelt variable names none, and every agent would be backed up first
     "no_package": Refusal(
         variables={"dataminer_package": "", "dataminer_pakage": "/x"},

@@ -194,12 +194,14 @@ def _read(path: Path) -> bytes:
 def test_agents_that_differ_before_and_booleans_given_as_texts(make_site: MakeSite) -> None:
     """Mending a cluster that is out of step is what an upgrade is for: a warning, and the agent that is there already is left alone.
 
-    `-e x=false` is the text "false"; an empty text means unset.
+    `-e x=false` is the text "false"; an empty text means unset. A version that was to be installed next, once, keeps no agent from its backup.
     """
     site = make_site(per_agent={"DMA2": {"web": "10.5.9"}})
     before = site.trees()["DMA2"]
     options = [
-        word for pair in ("dataminer_allow_partial=false", "dataminer_include_web=false", "dataminer_package_sha256=") for word in ("-e", pair)
+        word
+        for pair in ("dataminer_allow_partial=false", "dataminer_include_web=false", "dataminer_package_sha256=", "dataminer_backup_before=10.5.6")
+        for word in ("-e", pair)
     ]
 
     run = site.play("upgrade_web", *options, variables=target(site.cluster))

@@ -260,6 +260,32 @@ def test_the_target_takes_the_packages_build() -> None:
     assert (gate.target.cu, gate.target.build) == (9, 16001)
 
 
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+@pytest.mark.parametrize(
+    ("expected", "target", "answer"),
+    [
+        ("10.5.6", "10.5.4", DENY),
+        ("10.5.4", "10.5.4", PASS),
+        ("10.5.0 [CU9]", "10.5.0", PASS),
+        (None, "10.5.4", NA),
+        ("10.5.4", None, NA),
+    ],
+)
+def test_what_the_verification_can_not_find_is_denied_first(purpose: str, expected: str | None, target: str | None, answer: Verdict) -> None:
+    gate = judge(state(), purpose=purpose, target=target, expected=None if expected is None else V(expected))
+    told = row(gate, "expected", None)
+    assert told.verdict is answer
+    if answer is DENY:
+        assert not gate.allowed
+        assert told.found == f"the verification expects {V(str(expected))}, the target is {V(str(target))}"
+        assert "take dataminer_verify_expected out of the inventory" in told.remedy
+
+
+@pytest.mark.parametrize("purpose", ["backup", "status"])
+def test_nothing_is_verified_where_nothing_changes(purpose: str) -> None:
+    assert all(one.rule != "expected" for one in judge(state(), purpose=purpose, expected=V("10.5.6")).rows)
+
+
 @pytest.mark.parametrize(
     ("fact", "rule", "variable"), [("server", "server-version", "dataminer_server_version"), ("web", "web-version", "dataminer_web_version")]
 )

@@ -101,6 +101,16 @@ def test_a_run_on_a_part_of_a_cluster_says_that_it_is_out_of_step() -> None:
     assert last == "1 of 1 agents: the upgrade ended well. The cluster is OUT OF STEP until the others follow: left out of this run: DMA2."
 
 
+def test_a_backup_that_was_not_made_says_why() -> None:
+    """Of an upgrade it is no news."""
+    why = {"changed": False, "finished": True, "backup": None, "msg": "No backup made: the agent already runs 10.5.6 (CU0)"}
+    note = "Note (DMA1, DMA2): No backup made: the agent already runs 10.5.6 (CU0)"
+    runs = [run(name, dataminer_backup_result=why) for name in ("DMA1", "DMA2")]
+    assert note in text(*runs, purpose="backup").splitlines()
+    assert "Note" not in text(*runs)
+    assert "Note" not in text(run(), purpose="backup")
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
