@@ -38,9 +38,9 @@ from .errors import InvalidInput, JobFailed, Refused, UnknownJob
 from .host import Host
 from .jobs import JobStatus
 from .manifest import parse_time
-from .readiness import latest_attempt
+from .readiness import other_software, restored_since
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
-from .version import Version, same_release
+from .version import Version
 
 
 def restore(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
@@ -137,21 +137,14 @@ def _already(state: AgentState, backup: BackupFile, args: Args, target: Version 
     """The same backup was restored since the last install: doing it again would overwrite what was edited since.
 
     So would one that wasn't asked for by name, and is older than that restore: nobody wants to go back twice.
-    An agent that runs another version was installed since, whatever is left of the installer's own records. Of a restore whose time is yet to come,
-    since the clock was set back, nobody knows what came after it.
     """
-    last = state.last_restore
-    if args.get("again") or last is None or not last.whole or last.at > state.utc:
+    last = restored_since(state, target)
+    if args.get("again") or last is None:
         return None
     same = _is_restored(last, backup)
     if not same and not (_unnamed(args) and _made(backup) <= last.at):
         return None
     if args.get("apps") or args.get("dashboards"):
-        return None
-    if _other_software(state, target):
-        return None
-    attempt = latest_attempt(state)
-    if attempt and last.at <= (attempt.ended or attempt.started):
         return None
     text = f"{last.backup} was restored at {utc_text(last.at)} (run {last.run_id}), and nothing was installed since; " + (
         "set dataminer_restore_again to do it once more" if same else f"to restore {backup.name}, name it in dataminer_backup"
@@ -262,7 +255,7 @@ def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
 
 def _software_first(state: AgentState, target: Version | None) -> None:
     """Content that is restored under other web apps than it was made on is migrated again."""
-    if not _other_software(state, target):
+    if not other_software(state, target):
         return
     raise Refused(
         "The agent doesn't run the web version that the content is restored for",
@@ -270,11 +263,6 @@ def _software_first(state: AgentState, target: Version | None) -> None:
         needed=str(target),
         remedy="run the whole playbook, without --tags and --skip-tags, with the older package in dataminer_package",
     )
-
-
-def _other_software(state: AgentState, target: Version | None) -> bool:
-    """Whether the agent surely runs another web version than the content is restored for."""
-    return target is not None and state.web.version is not None and same_release(state.web.version, target) is False
 
 
 def _prepare_spec(args: Args, chosen: dict[str, Any], safety: dict[str, Any] | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from .gate_values import (
     warned,
 )
 from .jobs import OPEN_JOURNAL_STATES, ends_by_itself, size_text
-from .readiness import has_reached
+from .readiness import has_reached, no_backup_needed, restored_since
 
 CONTENT_FACTOR = {UPGRADE: 3.0, DOWNGRADE: 2.0, BACKUP: 1.0}
 """How often the content must fit beside itself. Upgrade: our zip, the vendor's temporary copy, its zip. Restore: what is staged, the safety copy."""
@@ -45,6 +45,7 @@ _AT_WORK = {"commit": "a restore", "undo": "the undoing of a restore", "install"
 INSTALLING = "an install is running"
 _UNREAD = "nothing on the host answered for it"
 _CHECKED_LATER = "nothing: it is checked again when the job starts"
+_RESTORED = "nothing, for it was restored already: room is needed only where it is restored once more, and that checks it again when it begins"
 _ADD_PACKAGE = "make sure that there is room for the package as well, twice where it is brought to the agent"
 
 
@@ -209,7 +210,7 @@ def _package_there(case: Case) -> Finding:
         return passed(f"{file.path}, {size_text(file.size)}")
     if case.request.package_brought:
         return not_applicable(f"{file.path} is brought before it is installed")
-    if case.target is not None and has_reached(case.state, case.target):
+    if _installed(case):
         return not_applicable(f"no file {file.path}, but {case.target} is installed already")
     return denied(f"no file {file.path}")
 
@@ -243,13 +244,16 @@ def _installer_there(case: Case) -> Finding:
         return not_applicable("nothing is going to be installed")
     if file.size is not None:
         return passed(file.path)
-    if case.target is not None and has_reached(case.state, case.target):
+    if _installed(case):
         return not_applicable(f"no file {file.path}, but {case.target} is installed already")
     return denied(f"no file {file.path}")
 
 
 def _space(case: Case) -> Finding:
-    """Each volume is asked for what the work writes there, as far as the sizes are known."""
+    """Each volume is asked for what the work writes there, as far as the sizes are known. What has ended well filled it, and isn't done again."""
+    if not _shares(case):
+        own = _own_install(case)
+        return not_applicable(f"{own} has begun, and is only followed" if own else f"{case.target} is installed already")
     needs, unread = _needs(case)
     if unread:
         return warned(f"free space wasn't read for {', '.join(unread)}", remedy=_CHECKED_LATER)
@@ -257,10 +261,11 @@ def _space(case: Case) -> Finding:
     found = "; ".join(f"{free[volume].path}: {size_text(free[volume].free)} free" for volume in sorted(needs))
     required = "; ".join(f"{size_text(need)} on the volume of {free[volume].path}" for volume, need in sorted(needs.items()) if need)
     if any(free[volume].free < need for volume, need in needs.items()):
-        return denied(found, required=required)
+        done = case.request.purpose == DOWNGRADE and _installed(case) and restored_since(case.state, case.target)
+        return warned(found, required=required, remedy=_RESTORED) if done else denied(found, required=required)
     if case.state.content is None:
         return warned(f"{found}; the size of the content isn't known yet", remedy=_CHECKED_LATER)
-    if case.request.purpose != BACKUP and case.request.package is not None and _package_size(case) is None:
+    if any(name == "root" for name, _times, _extra in _shares(case)) and case.request.package is not None and _package_size(case) is None:
         return warned(f"{found}; the size of the package isn't known yet", required=required, remedy=_ADD_PACKAGE)
     return passed(found, required=required)
 
@@ -277,16 +282,24 @@ def _needs(case: Case) -> tuple[dict[str, float], list[str]]:
 
 
 def _shares(case: Case) -> list[tuple[str, float, int]]:
-    """By disk: how often the content goes there, and what else. Of an upgrade's copies one is our zip, the others are the vendor's."""
+    """By disk: how often the content goes there, and what else. Of an upgrade's copies one is our zip, the others are the vendor's.
+
+    Nothing where nothing is to be done that writes.
+    """
     request = case.request
     factor = CONTENT_FACTOR[request.purpose] if request.content_factor is None else request.content_factor
     if request.purpose == BACKUP:
         return [("backup_dir", factor, 0)]
-    package = [("root", 0.0, _package_size(case) or 0), *_copy(case)]
+    package = [] if _installed(case) or _own_install(case) else [("root", 0.0, _package_size(case) or 0), *_copy(case)]
     if request.purpose == DOWNGRADE:
         return [("work_dir", factor, 0), *package]
     ours = min(factor, 1.0)
-    return [("backup_dir", ours, 0), ("root", factor - ours, 0), *package]
+    kept = no_backup_needed(case.state, case.target, agent=case.name) is not None
+    return [("backup_dir", 0.0 if kept else ours, 0), ("root", factor - ours, 0), *package] if package else []
+
+
+def _installed(case: Case) -> bool:
+    return case.target is not None and has_reached(case.state, case.target)
 
 
 def _package_size(case: Case) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .agent import AgentState, BackupFile, InstalledPackage
+from .agent import AgentState, BackupFile, InstalledPackage, LastRestore
 from .backup import not_counted, problem_of_backup
 from .errors import InvalidVersion
 from .package import FULL, WEB
@@ -53,6 +53,23 @@ def last_migration(states: Mapping[str, AgentState], target: Version) -> tuple[s
 def has_reached(state: AgentState, target: Version) -> bool:
     """The agent runs `target`, and no later attempt failed half way."""
     return state.web.version is not None and same_release(state.web.version, target) is True and failed_attempt(state) is None
+
+
+def other_software(state: AgentState, target: Version | None) -> bool:
+    """Whether the agent surely runs another web version than `target`."""
+    return target is not None and state.web.version is not None and same_release(state.web.version, target) is False
+
+
+def restored_since(state: AgentState, target: Version | None) -> LastRestore | None:
+    """The restore of all content that came last, where nothing was installed since.
+
+    An agent that runs another version was installed since, whatever is left of the installer's own records. Of a restore whose time is yet to come,
+    since the clock was set back, nobody knows what came after it.
+    """
+    last, attempt = state.last_restore, latest_attempt(state)
+    if last is None or not last.whole or last.at > state.utc or other_software(state, target):
+        return None
+    return None if attempt and last.at <= (attempt.ended or attempt.started) else last
 
 
 def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -> NoBackupNeeded | None:

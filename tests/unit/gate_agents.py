@@ -8,15 +8,18 @@ from typing import Any
 
 from ansible_collections.dataminer.web.plugins.module_utils.agent import (
     AgentState,
+    BackupFile,
     Cluster,
     Disk,
     HistoryLine,
     HostFacts,
     InstalledPackage,
+    ManifestHead,
     Member,
     RunningJob,
     VersionFact,
 )
+from ansible_collections.dataminer.web.plugins.module_utils.backup import header, plan_backup
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Gate, Reading, Request, Row, Verdict, evaluate
 from ansible_collections.dataminer.web.plugins.module_utils.package import Package, parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.version import Version
@@ -115,3 +118,22 @@ def installed(kind: str, hours_ago: float, *, completed: bool | None = True, fai
     started = NOW - timedelta(hours=hours_ago)
     facts: dict[str, Any] = {"package": package(kind=kind), "folder": "x", "started": started, "ended": started + timedelta(minutes=10)}
     return InstalledPackage(completed=completed, failed_prerequisites=failed, **facts)
+
+
+def backup(
+    web: str,
+    *,
+    hours_ago: float,
+    purpose: str = "backup",
+    intact: bool = True,
+    suspected: bool = False,
+    size: int = 99,
+    owner: str = "DMA1",
+    dms: str = "DMS",
+) -> BackupFile:
+    name, sound = f"{web}-{hours_ago}.zip", state(web=web, apps=(), loose=("x",), cluster=cluster(name=dms))
+    moment = NOW - timedelta(hours=hours_ago)
+    whole = header(plan=plan_backup(sound), state=sound, agent=owner, name=name, when=moment, purpose=purpose)
+    trailer: dict[str, object] = {"files": 1, "bytes": 1, "zip_size": 99, "zip_sha256": "c" * 64}
+    head = ManifestHead(header={**whole, **({"suspect": "half migrated"} if suspected else {})}, trailer=trailer, intact=intact)
+    return BackupFile(origin="own", path=f"/b/{name}", name=name, size=size, modified=moment, manifest=head)

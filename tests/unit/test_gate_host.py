@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk, PackageFile
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, Disk, LastRestore, PackageFile
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
 from ansible_collections.dataminer.web.plugins.module_utils.gate_host import at_work, no_restart, restart_order, restarts
-from gate_agents import cluster, installed, job, judge, package, reading, request, row, state, verdict
+from gate_agents import NOW, backup, cluster, installed, job, judge, package, reading, request, row, state, verdict
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 GB = 10**9
@@ -418,6 +419,61 @@ def test_who_meets_a_commit_is_told_when_it_ends(purpose: str) -> None:
 def test_what_is_at_work_is_told_in_words(facts: dict[str, Any], told: str) -> None:
     assert at_work(state(**facts)) == told
     assert at_work(replace(state(), host=None)) == ""
+
+
+DONE, ATTACHED = "10.5.5 (CU0) is installed already", "install job install-1 has begun"
+
+
+def released(hours_ago: float, **more: Any) -> LastRestore:
+    return LastRestore(run_id="c1", state="released", at=NOW - timedelta(hours=hours_ago), backup="b.zip", **more)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "free", "facts", "expected"),
+    [
+        pytest.param("upgrade", 0, {"web": "10.5.5.0-15700"}, NA, id="upgrade: it has ended well, and its zips are there"),
+        pytest.param("upgrade", 0, {"job": job("install")}, NA, id="upgrade: an install that is only followed"),
+        pytest.param("upgrade", 30, {"job": job("backup")}, DENY, id="upgrade: a backup that is followed comes before an install"),
+        pytest.param("upgrade", 30, {"web": "10.5.5.0-15701"}, DENY, id="upgrade: another build"),
+        pytest.param("downgrade", 20, {"web": "10.5.5.0-15700"}, PASS, id="downgrade: installed"),
+        pytest.param("downgrade", 19, {"web": "10.5.5.0-15700"}, DENY, id="downgrade: installed, no room to restore"),
+        pytest.param("downgrade", 20, {"job": job("install")}, PASS, id="downgrade: an install that is only followed"),
+        pytest.param("downgrade", 0, {"web": "10.5.5.0-15700", "last_restore": released(1)}, WARN, id="downgrade: restored"),
+        pytest.param("downgrade", 20, {"last_restore": released(1)}, DENY, id="downgrade: restored, before another one is installed"),
+        pytest.param("downgrade", 19, {"web": "10.5.5.0-15700", "last_restore": released(1, partial=True)}, DENY, id="downgrade: restored in part"),
+        pytest.param(
+            "downgrade",
+            19,
+            {"web": "10.5.5.0-15700", "last_restore": released(3), "packages": (installed("Web", 2),)},
+            DENY,
+            id="downgrade: restored, before it was installed again",
+        ),
+    ],
+)
+def test_an_agent_that_has_its_share_behind_it_needs_no_room(purpose: str, free: int, facts: dict[str, Any], expected: Verdict) -> None:
+    """What ended well on it has filled its volume, and the others wait for what is left to do."""
+    usual = {"web": {"upgrade": "10.5.4", "downgrade": "10.5.6"}[purpose], "content": content(10 * GB), "package_file": there(GB)}
+    behind, needy = state(**{**usual, "disks": one_volume(free * GB), **facts}), state(**usual, disks=one_volume(40 * GB))
+    gate = judge(behind, needy, purpose=purpose, package=package())
+    assert verdict(gate, "free-space") is expected
+    assert verdict(gate, "free-space", "a2") is PASS
+    assert gate.allowed is (expected is not DENY)
+
+
+def test_why_no_room_is_needed_is_told() -> None:
+    assert row(judge(state(web="10.5.5.0-15700"), package=package()), "free-space").found == DONE
+    assert row(judge(state(job=job("install")), package=package()), "free-space").found.startswith(ATTACHED)
+    restored = state(web="10.5.5", content=content(GB), disks=one_volume(0), last_restore=released(1))
+    assert "only where it is restored once more" in row(judge(restored, purpose="downgrade"), "free-space").remedy
+
+
+def test_a_backup_from_before_a_failed_install_takes_no_more_room() -> None:
+    """It is kept; what the installer writes itself is still to come."""
+    packages = (installed("Web", 1, completed=False),)
+    for backups, needed in (((), 31), ((backup("10.5.4", hours_ago=1.5, owner="a1"),), 21), ((backup("10.5.4", hours_ago=1.5, owner="a2"),), 31)):
+        for free, expected in ((needed * GB, PASS), (needed * GB - 1, DENY)):
+            one = state(content=content(10 * GB), disks=one_volume(free), package_file=there(GB), packages=packages, backups=backups)
+            assert verdict(judge(one, package=package()), "free-space") is expected
 
 
 def test_free_space_tells_both_sizes() -> None:

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, BackupFile, InstalledPackage, ManifestHead
-from ansible_collections.dataminer.web.plugins.module_utils.backup import header, plan_backup
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, BackupFile, InstalledPackage
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Refused
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
@@ -20,7 +19,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.readiness import (
     own_backups,
     suspect,
 )
-from gate_agents import NOW, V, cluster, state, version_fact
+from gate_agents import NOW, V, backup, state, version_fact
 
 HOUR = timedelta(hours=1)
 
@@ -31,25 +30,6 @@ def install(version: str, *, hours_ago: float, completed: bool | None = True, ki
     return InstalledPackage(
         package=parse_package_name(name), folder=name, started=started, ended=started + timedelta(minutes=10), completed=completed
     )
-
-
-def backup(
-    web: str,
-    *,
-    hours_ago: float,
-    purpose: str = "backup",
-    intact: bool = True,
-    suspected: bool = False,
-    size: int = 99,
-    owner: str = "DMA1",
-    dms: str = "DMS",
-) -> BackupFile:
-    name, sound = f"{web}-{hours_ago}.zip", state(web=web, apps=(), loose=("x",), cluster=cluster(name=dms))
-    moment = NOW - hours_ago * HOUR
-    whole = header(plan=plan_backup(sound), state=sound, agent=owner, name=name, when=moment, purpose=purpose)
-    trailer: dict[str, object] = {"files": 1, "bytes": 1, "zip_size": 99, "zip_sha256": "c" * 64}
-    head = ManifestHead(header={**whole, **({"suspect": "half migrated"} if suspected else {})}, trailer=trailer, intact=intact)
-    return BackupFile(origin="own", path=f"/b/{name}", name=name, size=size, modified=moment, manifest=head)
 
 
 def agent(web: str, **more: Any) -> AgentState:
