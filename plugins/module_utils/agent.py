@@ -246,6 +246,11 @@ class AgentState:
     web_service: tuple[str, str | None] | None = None  # its name, and the state it is in where there is one
     errors: tuple[str, ...] = field(default=())
 
+    @property
+    def install(self) -> RunningJob | None:
+        """The install of this collection that is at work."""
+        return self.job if self.job is not None and self.job.kind == "install" else None
+
 
 def to_result(state: AgentState) -> dict[str, object]:
     """The state as plain JSON types: versions in the vendor's notation, times as YYYY-MM-DDTHH:MM:SSZ, sizes in bytes.

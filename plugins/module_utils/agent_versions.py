@@ -159,7 +159,7 @@ def _may_have_followed(package: InstalledPackage, best: _Event) -> bool:
 def _doubt(package: InstalledPackage, best: _Event) -> str:
     return (
         f"{best.version} by {best.source}, but whether {package.package.file_name} was installed after it can't be told: "
-        f"{PACKAGES}/{package.folder} has no progress.log that can be read. Name the web version in the inventory"
+        f"{PACKAGES}/{package.folder} has no progress.log that can be read. Name the web version in the inventory, unless an install is still at work"
     )
 
 

@@ -29,7 +29,8 @@ def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
 
     def plan(state: AgentState) -> Start | Result:
         needless = no_backup_needed(state, before, agent=agent_name(args, state))
-        if needless and needless.backup and not check and not _installs(state):
+        # beside an install nothing else runs, and what that rests on was read before it began
+        if needless and needless.backup and not check and not state.install:
             return Start(spec=_proof_spec(needless, needless.backup, args), parts=("versions", "backups", "work"))
         if needless:
             return _needless(needless)
@@ -117,11 +118,6 @@ def _included(item: Item, titles: dict[str, str]) -> str:
     title = titles.get(item.path)
     what = item.path if title is None else f'low-code app "{title}" ({item.path})'
     return f"include {what}" + ("" if item.versions is None else f", versions {', '.join(map(str, item.versions)) or 'none'}")
-
-
-def _installs(state: AgentState) -> bool:
-    """Whether an install of ours is at work: what it rests on was read before it began, and it lets no other job in."""
-    return state.job is not None and state.job.kind == "install"
 
 
 def _proof_spec(needless: NoBackupNeeded, backup: BackupFile, args: Args) -> dict[str, Any]:

@@ -86,8 +86,7 @@ def _no_package() -> InvalidInput:
 
 
 def _check_free(state: AgentState) -> None:
-    ours = state.job is not None and state.job.kind == "install"
-    if state.host and state.host.upgrade_running and not ours:
+    if state.host and state.host.upgrade_running and not state.install:
         raise Busy(
             "An upgrade that this collection didn't start runs on this agent",
             needed="no running upgrade",

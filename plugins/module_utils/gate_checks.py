@@ -10,9 +10,24 @@ from collections.abc import Callable
 from datetime import datetime
 
 from .agent import InstalledPackage, VersionFact
-from .gate_values import CHANGES, DOWNGRADE, STATUS, UPGRADE, Case, ClusterCase, Direction, Finding, Request, denied, not_applicable, passed, warned
+from .gate_values import (
+    ATTACHES,
+    CHANGES,
+    DOWNGRADE,
+    STATUS,
+    UPGRADE,
+    Case,
+    ClusterCase,
+    Direction,
+    Finding,
+    Request,
+    denied,
+    not_applicable,
+    passed,
+    warned,
+)
 from .package import FULL, WEB
-from .readiness import has_reached
+from .readiness import has_reached, latest_attempt
 from .version import Threshold, Version, least_month, same_release
 
 Check = Callable[[Case], Finding]
@@ -121,6 +136,8 @@ def server_known(case: Case) -> Finding:
 def web_known(case: Case) -> Finding:
     """What the inventory names stays, whatever is installed: then the agent never seems to run the target, and its backups bear the wrong version."""
     fact, target = case.state.web, case.target
+    if fact.version is None and (at_work := _install_at_work(case)):
+        return _unknown_meanwhile(case, at_work)
     finding = _known(fact)
     if fact.read is None or fact.version is None:
         return finding
@@ -131,6 +148,21 @@ def web_known(case: Case) -> Finding:
     if read is not None and same_release(read, fact.version) is False:
         return warned(found, remedy="take dataminer_web_version out of the inventory, unless the About box shows what it says")
     return passed(found)
+
+
+def _install_at_work(case: Case) -> str:
+    """Ours, whatever the run is for, or somebody else's."""
+    job, host = case.state.install, case.state.host
+    if job is not None:
+        return f"install job {job.run_id}"
+    return "a DataMiner upgrade" if host is not None and host.upgrade_running else ""
+
+
+def _unknown_meanwhile(case: Case, at_work: str) -> Finding:
+    """An installer may let nobody read its progress.log, and what the inventory is told now would soon be wrong."""
+    found, last = f"unknown while {at_work} is at work", latest_attempt(case.state)
+    other = last is not None and case.target is not None and same_release(last.package.version, case.target) is False
+    return warned(found, remedy=ATTACHES) if case.own_install and not other else denied(found, remedy="wait until it has ended, then run again")
 
 
 def _known(fact: VersionFact) -> Finding:

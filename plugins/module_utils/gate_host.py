@@ -8,6 +8,7 @@ from pathlib import PureWindowsPath
 
 from .agent import AgentState, HostFacts
 from .gate_values import (
+    ATTACHES,
     BACKUP,
     CHANGES,
     DOWNGRADE,
@@ -152,7 +153,7 @@ def _pending_reboot(case: Case) -> Finding:
     found = f"pending: {'; '.join(host.pending_reboot)}"
     if restarts(case.request, case.state):
         return warned(found, remedy="nothing: this run restarts the agent before it goes on, since dataminer_allow_reboot is true")
-    if _own_install(case):
+    if case.own_install:
         return warned(found, remedy="see again after the install: it may be its own")
     if alive := _alive(case.state):
         return denied(found, remedy=f"don't reboot the agent before this has ended, and see again then: {'; '.join(alive)}")
@@ -174,16 +175,9 @@ def _running(case: Case, host: HostFacts | None, *, busy: bool, what: str) -> Fi
         return not_applicable(_UNREAD)
     if not busy:
         return passed(f"no {what} is at work")
-    own = _own_install(case)
+    own = case.own_install
     found = f"a {what} is at work"
-    return warned(f"{found}, that of {own}", remedy="nothing: this run attaches to that job") if own else denied(found)
-
-
-def _own_install(case: Case) -> str:
-    """The running install of this collection that a run for this purpose attaches to, if any."""
-    job = case.state.job
-    attaches = case.worked_on and case.request.purpose in CHANGES
-    return f"install job {job.run_id}" if job and job.kind == "install" and attaches else ""
+    return warned(f"{found}, that of {own}", remedy=ATTACHES) if own else denied(found)
 
 
 def _last_package(case: Case) -> Finding:
@@ -252,8 +246,7 @@ def _installer_there(case: Case) -> Finding:
 def _space(case: Case) -> Finding:
     """Each volume is asked for what the work writes there, as far as the sizes are known. What has ended well filled it, and isn't done again."""
     if not _shares(case):
-        own = _own_install(case)
-        return not_applicable(f"{own} has begun, and is only followed" if own else f"{case.target} is installed already")
+        return not_applicable(f"{case.own_install} has begun, and is only followed" if case.own_install else f"{case.target} is installed already")
     needs, unread = _needs(case)
     if unread:
         return warned(f"free space wasn't read for {', '.join(unread)}", remedy=_CHECKED_LATER)
@@ -290,7 +283,7 @@ def _shares(case: Case) -> list[tuple[str, float, int]]:
     factor = CONTENT_FACTOR[request.purpose] if request.content_factor is None else request.content_factor
     if request.purpose == BACKUP:
         return [("backup_dir", factor, 0)]
-    package = [] if _installed(case) or _own_install(case) else [("root", 0.0, _package_size(case) or 0), *_copy(case)]
+    package = [] if _installed(case) or case.own_install else [("root", 0.0, _package_size(case) or 0), *_copy(case)]
     if request.purpose == DOWNGRADE:
         return [("work_dir", factor, 0), *package]
     ours = min(factor, 1.0)

@@ -23,6 +23,7 @@ STATUS = "status"
 CHANGES = (UPGRADE, DOWNGRADE)
 WORK = (UPGRADE, DOWNGRADE, BACKUP)
 PURPOSES = (UPGRADE, DOWNGRADE, BACKUP, STATUS)
+ATTACHES = "nothing: this run attaches to that job"
 
 
 class Verdict(Enum):
@@ -147,6 +148,12 @@ class Case:
     @property
     def web(self) -> Version | None:
         return self.state.web.version
+
+    @property
+    def own_install(self) -> str:
+        """The running install of this collection that a run for this purpose attaches to, if any."""
+        job = self.state.install
+        return f"install job {job.run_id}" if job and self.worked_on and self.request.purpose in CHANGES else ""
 
 
 @dataclass(frozen=True, kw_only=True)

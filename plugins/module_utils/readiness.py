@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .agent import AgentState, BackupFile, InstalledPackage, LastRestore
@@ -75,18 +75,20 @@ def restored_since(state: AgentState, target: Version | None) -> LastRestore | N
 def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -> NoBackupNeeded | None:
     """A reason to make no backup before an upgrade of `agent` (its inventory name) to `target`, or None.
 
-    After a failed attempt the content may be half migrated: a backup of it, under the version from before, would be taken for a good one later. The
-    one from before the attempt serves, once it was read again.
+    Beside an install of ours nothing else runs: it began once the agent had its backup. After a failed attempt the content may be half migrated: a
+    backup of it, under the version from before, would be taken for a good one later. The one from before the attempt serves, once it was read again.
     """
     if target is None:
         return None
     if has_reached(state, target):
         return NoBackupNeeded(reason=f"the agent already runs {target}")
+    sound = [row for row in own_backups(state, agent) if not _doubtful(row)]
+    if state.install:
+        return NoBackupNeeded(reason=f"install job {state.install.run_id} is at work", backup=_newest(sound))
     failed = failed_attempt(state)
     if failed is None:
         return None
-    before = [row for row in own_backups(state, agent) if row.modified <= failed.started and _on_current(row, state) and not _doubtful(row)]
-    newest = max(before, key=lambda row: row.modified, default=None)
+    newest = _newest(row for row in sound if row.modified <= failed.started and _on_current(row, state))
     if newest is None:
         return None
     reason = f"the install of {failed.package.version} failed, so the content may be half migrated; the backup from before it serves"
@@ -96,6 +98,10 @@ def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -
 def own_backups(state: AgentState, agent: str) -> list[BackupFile]:
     """Complete backups of ours, of this agent, as far as their manifests tell."""
     return [row for row in state.backups if problem_of_backup(row) is None and not_counted(row, agent, state.cluster.name) is None]
+
+
+def _newest(backups: Iterable[BackupFile]) -> BackupFile | None:
+    return max(backups, key=lambda row: row.modified, default=None)
 
 
 def _on_current(row: BackupFile, state: AgentState) -> bool:

@@ -147,13 +147,16 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
 
 
 def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
-    """The jobs go on by themselves; the next run attaches to those that still run, finds others done, and starts no installer twice."""
+    """The jobs go on by themselves; the next run attaches to those that still run, finds others done, and starts no installer twice.
+
+    Of one of them nothing can be read yet.
+    """
     site = make_site(*scenarios(slow={"install_seconds": 5}, done={"agents": 1, "install_seconds": 1}))
     variables, slow = target(site.cluster), site.named("slow").agents
     playing = site.begin("upgrade_web", variables=variables)
     until(lambda: all(installs(agent) for agent in site.agents), what="an install on every agent")
     playing.kill()
-    with held(slow):
+    with held(slow), out_of_reach(slow[1].packages / installs(slow[1])[0] / "progress.log"):
         until(partial(idle, site.agent("done-1")), what="the end of the quick install")
         following = site.begin("upgrade_web", variables=variables)
         until(lambda: "[dataminer.web.upgrade : Wait for the install]" in following.text(), what="the next run's wait")
@@ -162,6 +165,8 @@ def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
 
     assert again.rc == 0, again.text
     assert again.text.count("attaches") >= 1
+    assert "unknown while install job" in again.gate
+    assert again.summary_of("slow").count("kept, ") == 2
     assert set(site.webs().values()) == {"10.5.9"}
     assert again.verdicts("slow") == {"slow-1": "done", "slow-2": "done"}
     assert again.recap["done-1"]["changed"] == 0
@@ -182,6 +187,16 @@ def held(agents: Sequence[Agent]) -> Iterator[None]:
     finally:
         for pid in found:
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def out_of_reach(path: Path) -> Iterator[None]:
+    """Within the block there is no such file."""
+    away = path.rename(path.parents[2] / path.name)
+    try:
+        yield
+    finally:
+        away.rename(path)
 
 
 def _read(path: Path) -> bytes:

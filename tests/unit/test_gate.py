@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import VersionFact
 from ansible_collections.dataminer.web.plugins.module_utils.gate import Verdict
-from gate_agents import V, history, installed, judge, package, row, state, verdict, version_fact
+from gate_agents import V, history, installed, job, judge, package, row, state, verdict, version_fact
 
 PASS, WARN, DENY, NA = Verdict.PASS, Verdict.WARN, Verdict.DENY, Verdict.NOT_APPLICABLE
 
@@ -316,6 +316,39 @@ def test_a_version_that_the_inventory_names_stays_whatever_is_installed(
     gate = judge(replace(state(), web=fact), purpose=purpose)
     assert verdict(gate, "web-version") is expected
     assert words in f"{row(gate, 'web-version').found} {row(gate, 'web-version').remedy}"
+
+
+def doubtful(version: str = "10.5.5.0-15700") -> dict[str, Any]:
+    """An install's folder is there, and its progress.log can't be read."""
+    begun = installed("Web", 0.1, completed=None)
+    return {"web": None, "packages": (replace(begun, package=package(version)),)}
+
+
+@pytest.mark.parametrize("purpose", ["upgrade", "downgrade"])
+@pytest.mark.parametrize("facts", [doubtful(), {"web": None}])
+def test_a_version_that_can_not_be_read_while_the_own_install_is_at_work_denies_nothing(purpose: str, facts: dict[str, Any]) -> None:
+    """The inventory isn't to be told a version that the install changes in a moment."""
+    busy = {"installer_busy": True, "upgrade_running": True}
+    gate = judge(state(job=job("install"), host=busy, **facts), package=package(), purpose=purpose)
+    assert gate.allowed, gate.denials
+    told = row(gate, "web-version")
+    assert (told.verdict, told.found) == (WARN, "unknown while install job install-1 is at work")
+    assert told.remedy == "nothing: this run attaches to that job"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "facts", "expected", "found"),
+    [
+        ("upgrade", {"job": job("install"), **doubtful("10.5.6.0-15800")}, DENY, "install job install-1"),
+        ("upgrade", {"host": {"upgrade_running": True}, **doubtful()}, DENY, "a DataMiner upgrade"),
+        ("status", {"job": job("install"), **doubtful()}, WARN, "install job install-1"),
+        ("status", {"host": {"upgrade_running": True}, **doubtful()}, WARN, "a DataMiner upgrade"),
+    ],
+)
+def test_nor_is_it_to_be_told_while_another_one_is(purpose: str, facts: dict[str, Any], expected: Verdict, found: str) -> None:
+    told = row(judge(state(**facts), package=package(), purpose=purpose), "web-version")
+    assert (told.verdict, told.found) == (expected, f"unknown while {found} is at work")
+    assert told.remedy == "wait until it has ended, then run again"
 
 
 HISTORIES: list[tuple[str, dict[str, Any], Verdict]] = [

@@ -19,7 +19,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.readiness import (
     own_backups,
     suspect,
 )
-from gate_agents import NOW, V, backup, state, version_fact
+from gate_agents import NOW, V, backup, job, state, version_fact
 
 HOUR = timedelta(hours=1)
 
@@ -114,6 +114,21 @@ def test_after_a_failed_install_the_backup_from_before_it_serves() -> None:
     assert found is not None
     assert found.backup == before
     assert "half migrated" in found.reason
+
+
+@pytest.mark.parametrize("completed", [None, False])
+@pytest.mark.parametrize(
+    "backups", [(), (backup("10.5.6", hours_ago=2), backup("10.5.6", hours_ago=50), backup("10.5.6", hours_ago=1, suspected=True))]
+)
+def test_beside_an_install_at_work_none_is_made(completed: bool | None, backups: tuple[BackupFile, ...]) -> None:
+    """Whatever of it can be read: it lets no other job in, and begins once the agent has its backup."""
+    at_work = agent("10.5.6", packages=(install("10.5.9.0-1", hours_ago=0.1, completed=completed),), backups=backups, job=job("install"))
+    for one in (at_work, replace(at_work, web=version_fact(None)), replace(at_work, packages=())):
+        found = no_backup_needed(one, V("10.5.9"), agent="DMA1")
+        assert found is not None
+        assert found.reason == "install job install-1 is at work"
+        assert found.backup == (backups[0] if backups else None)
+    assert no_backup_needed(at_work, None, agent="DMA1") is None
 
 
 @pytest.mark.parametrize(
