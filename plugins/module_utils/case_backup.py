@@ -13,10 +13,12 @@ from .case_common import Args, Result, Start, agent_name, begin, follow, job_res
 from .errors import BackupInvalid
 from .host import Host
 from .jobs import JobStatus, size_text
-from .readiness import NoBackupNeeded, no_backup_needed, suspect
+from .readiness import NoBackupNeeded, backup_from_before, no_backup_needed, suspect
 
 SHOWN = 200
 CONTENT_PARTS = ("content", "versions")  # what the items of a backup rest on
+BACKUP_PARTS = (*CONTENT_PARTS, "backups", "work")
+PROOF_PARTS = ("versions", "backups", "work")
 
 
 def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
@@ -24,22 +26,40 @@ def backup(host: Host, args: Args, *, check: bool, wait: float = 0) -> Result:
     if args.get("run_id"):
         status = host.poll(args["run_id"], wait)
         if status.state != "absent":
-            return _told(status)
+            return _followed(host, args, status, wait)
     before = optional_version(args.get("before"), "before")
 
     def plan(state: AgentState) -> Start | Result:
         needless = no_backup_needed(state, before, agent=agent_name(args, state))
         # beside an install nothing else runs, and what that rests on was read before it began
         if needless and needless.backup and not check and not state.install:
-            return Start(spec=_proof_spec(needless, needless.backup, args), parts=("versions", "backups", "work"))
+            return Start(spec=_proof_spec(needless, needless.backup, args), parts=PROOF_PARTS)
         if needless:
             return _needless(needless)
         spec, about = backup_spec(state, args, purpose="backup")
         if check:
             return {"changed": True, "finished": True, **about, "backup": {"name": spec["name"], "would": True}}
-        return Start(spec=spec, parts=(*CONTENT_PARTS, "backups", "work"))
+        kept = backup_from_before(state, agent_name(args, state)) if before else None
+        if kept and not (state.job and state.job.kind == "backup"):  # of an earlier run, which has read it again
+            return Start(spec={**verify_spec(args, kept), "about": {"kept": kept.name}}, parts=PROOF_PARTS)
+        return Start(spec=spec, parts=BACKUP_PARTS)
 
     begun = begin(host, args, plan)
+    return _followed(host, args, follow(host, begun, wait), wait) if isinstance(begun, JobStatus) else begun
+
+
+def _followed(host: Host, args: Args, status: JobStatus, wait: float) -> Result:
+    """The job's state as a result. Behind a backup from before a failed install that was read again, but is old, one of what is there now is made."""
+    kept = None if status.active or status.kind != "verify" else _proved(status).get("kept")
+    if kept is None:
+        return _told(status)
+    note = f"{kept}, from before that install, was read again, is whole and stays"
+
+    def plan(state: AgentState) -> Start:
+        spec, _about = backup_spec(state, args, purpose="backup")
+        return Start(spec={**spec, "about": {**spec["about"], "notes": [*spec["about"]["notes"], note]}}, parts=BACKUP_PARTS)
+
+    begun = begin(host, {**args, "run_id": None}, plan)
     return _told(follow(host, begun, wait)) if isinstance(begun, JobStatus) else begun
 
 
@@ -145,7 +165,7 @@ def _proved(status: JobStatus) -> Result:
     if status.state != "done" or status.result is None:
         raise status.failure()
     told: Result = dict(status.result["about"])
-    return {**told, "msg": f"{told['msg']}; it was read again and is whole", "job": job_result(status)}
+    return told if "kept" in told else {**told, "msg": f"{told['msg']}; it was read again and is whole", "job": job_result(status)}
 
 
 def _told(status: JobStatus) -> Result:

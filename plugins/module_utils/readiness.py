@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from .agent import AgentState, BackupFile, InstalledPackage, LastRestore
 from .backup import not_counted, problem_of_backup
 from .errors import InvalidVersion
 from .package import FULL, WEB
 from .version import Version, is_newer, same_release
+
+SERVES = timedelta(hours=2)
+"""How old the last backup may be after a failed install: the longest install and another try fit in, half a day's work doesn't."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,28 +80,43 @@ def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -
     """A reason to make no backup before an upgrade of `agent` (its inventory name) to `target`, or None.
 
     Beside an install of ours nothing else runs: it began once the agent had its backup. After a failed attempt the content may be half migrated: a
-    backup of it, under the version from before, would be taken for a good one later. The one from before the attempt serves, once it was read again.
+    backup of it, under the version from before, would be taken for a good one later. The one from before the attempt serves, once it was read again,
+    and no other is made as long as there can be little that was done since the last one.
     """
     if target is None:
         return None
     if has_reached(state, target):
         return NoBackupNeeded(reason=f"the agent already runs {target}")
-    sound = [row for row in own_backups(state, agent) if not _doubtful(row)]
     if state.install:
-        return NoBackupNeeded(reason=f"install job {state.install.run_id} is at work", backup=_newest(sound))
+        return NoBackupNeeded(reason=f"install job {state.install.run_id} is at work", backup=_newest(_sound(state, agent)))
+    failed, kept = failed_attempt(state), backup_from_before(state, agent)
+    if failed is None or kept is None or not _lately(state, agent):
+        return None
+    reason = f"the install of {failed.package.version} failed, so the content may be half migrated; the backup from before it serves"
+    return NoBackupNeeded(reason=reason, backup=kept)
+
+
+def _lately(state: AgentState, agent: str) -> bool:
+    """Whether what people did is in a backup but for the last hours, in one that is suspect if need be."""
+    last = _newest(row for row in own_backups(state, agent) if _on_current(row, state))
+    return last is not None and state.utc - last.modified <= SERVES
+
+
+def backup_from_before(state: AgentState, agent: str) -> BackupFile | None:
+    """The last sound backup that was made on the version from before a failed attempt; None where none failed."""
     failed = failed_attempt(state)
     if failed is None:
         return None
-    newest = _newest(row for row in sound if row.modified <= failed.started and _on_current(row, state))
-    if newest is None:
-        return None
-    reason = f"the install of {failed.package.version} failed, so the content may be half migrated; the backup from before it serves"
-    return NoBackupNeeded(reason=reason, backup=newest)
+    return _newest(row for row in _sound(state, agent) if row.modified <= failed.started and _on_current(row, state))
 
 
 def own_backups(state: AgentState, agent: str) -> list[BackupFile]:
     """Complete backups of ours, of this agent, as far as their manifests tell."""
     return [row for row in state.backups if problem_of_backup(row) is None and not_counted(row, agent, state.cluster.name) is None]
+
+
+def _sound(state: AgentState, agent: str) -> list[BackupFile]:
+    return [row for row in own_backups(state, agent) if not _doubtful(row)]
 
 
 def _newest(backups: Iterable[BackupFile]) -> BackupFile | None:

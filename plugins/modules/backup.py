@@ -34,7 +34,8 @@ options:
   before:
     description:
       - The web version that will be installed next. An agent that runs it already needs no backup.
-      - After an install that failed half way, the backup from before it is kept instead of making one of half-migrated content.
+      - After an install that failed half way, the backup from before it is read again and kept instead of making one of half-migrated content. Where
+        it is more than two hours old, such a one is made as well, for what was done since, and is marked as what it is.
     type: raw
   compression_level:
     description: 0 (none), 1 (fast) to 9 (small).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,11 +112,12 @@ def _only_the_web_is_touched(changed: list[str]) -> None:
 @pytest.mark.each_core
 def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     """The others end their phase, its cluster stops and another one goes on; running again finishes, and keeps the backup from before the failed
-    attempt.
+    attempt. Where that is old, another one is made beside it.
     """
-    site = make_site(*scenarios(failing={"agents": 3}, mars={"agents": 1}))
+    site = make_site(*scenarios(failing={"agents": 3}, mars={"agents": 1}, late={"agents": 1}))
     failing, cluster = site.agent("failing-2"), site.named("failing")
-    cluster.set_state("failing-2", fail_at="migration")
+    for name in ("failing-2", "late-1"):
+        site.cluster_of(name).set_state(name, fail_at="migration")
     content = cluster.digest("failing-2")
 
     run = site.play("upgrade_web", variables=target(site.cluster))
@@ -125,7 +127,7 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     assert run.verdicts("failing") == {"failing-1": stopped, "failing-2": "FAILED: install", "failing-3": stopped}
     assert run.verdicts("mars") == {"mars-1": "done"}
     assert run.recap["mars-1"]["failed"] == 0
-    assert [len(installs(agent)) for agent in site.agents] == [1, 1, 1, 1]
+    assert [len(installs(agent)) for agent in site.agents] == [1, 1, 1, 1, 1]
     (said,) = run.messages("failing-2")
     for part in ("The installer ended with code 1", "told to fail at migration", "Needed: one of the codes 0", "run the playbook again"):
         assert part in said
@@ -133,6 +135,8 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     assert after_phase in run.messages("failing-1")[0]
     assert "failing-2 failed (install): The installer ended with code 1" in run.summary
     (kept,) = own_backups(failing)
+    (old,) = site.agent("late-1").backup_dir.glob("*.zip")
+    os.utime(old, (time.time() - 3 * 3600,) * 2)
 
     again = site.play("upgrade_web", variables=target(site.cluster))
 
@@ -143,7 +147,10 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
     assert zip_digests(failing.backup_dir / kept) == content
     assert kept in again.summary
     assert "kept" in again.summary
-    assert [len(installs(agent)) for agent in site.agents] == [1, 2, 1, 1]
+    assert [len(installs(agent)) for agent in site.agents] == [1, 2, 1, 1, 2]
+    first, second = own_backups(site.agent("late-1"))
+    assert (first, "suspect" in manifest_header(site.agent("late-1"), second)) == (old.name, True)
+    assert f"Note (late-1): {first}, from before that install, was read again, is whole and stays" in again.summary
 
 
 def test_controller_killed_during_the_install(make_site: MakeSite) -> None:

@@ -468,9 +468,10 @@ def test_why_no_room_is_needed_is_told() -> None:
 
 
 def test_a_backup_from_before_a_failed_install_takes_no_more_room() -> None:
-    """It is kept; what the installer writes itself is still to come."""
+    """It is kept; what the installer writes itself is still to come. Beside an old one another is made."""
     packages = (installed("Web", 1, completed=False),)
-    for backups, needed in (((), 31), ((backup("10.5.4", hours_ago=1.5, owner="a1"),), 21), ((backup("10.5.4", hours_ago=1.5, owner="a2"),), 31)):
+    found = (("a1", 1.5, 21), ("a2", 1.5, 31), ("a1", 15, 31))
+    for backups, needed in (((), 31), *(((backup("10.5.4", hours_ago=hours, owner=owner),), room) for owner, hours, room in found)):
         for free, expected in ((needed * GB, PASS), (needed * GB - 1, DENY)):
             one = state(content=content(10 * GB), disks=one_volume(free), package_file=there(GB), packages=packages, backups=backups)
             assert verdict(judge(one, package=package()), "free-space") is expected

@@ -12,6 +12,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.errors import Refuse
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
 from ansible_collections.dataminer.web.plugins.module_utils.readiness import (
+    backup_from_before,
     has_reached,
     last_migration,
     latest_attempt,
@@ -116,6 +117,27 @@ def test_after_a_failed_install_the_backup_from_before_it_serves() -> None:
     assert "half migrated" in found.reason
 
 
+@pytest.mark.parametrize(("hours", "alone"), [(1.9, True), (2.1, False), (24 * 21, False)])
+def test_what_was_done_since_an_old_one_is_in_none(hours: float, alone: bool) -> None:
+    kept = backup("10.5.6", hours_ago=hours)
+    failed = agent("10.5.6", packages=(install("10.5.9.0-1", hours_ago=hours - 0.1, completed=False),), backups=(kept,))
+    assert (no_backup_needed(failed, V("10.5.9"), agent="DMA1") is not None) is alone
+    assert backup_from_before(failed, "DMA1") == kept
+    assert backup_from_before(replace(failed, packages=()), "DMA1") is None
+
+
+@pytest.mark.parametrize(("web", "hours", "enough"), [("10.5.6", 1.9, True), ("10.5.6", 2.1, False), ("10.5.4", 1.9, False)])
+def test_one_of_half_migrated_content_is_made_once_for_one_more_try(web: str, hours: float, enough: bool) -> None:
+    """It holds what was done; the sound one is what serves."""
+    kept, doubtful = backup("10.5.6", hours_ago=30), backup(web, hours_ago=hours, suspected=True)
+    packages = tuple(install("10.5.9.0-1", hours_ago=hours, completed=False) for hours in (29, 0.2))
+    found = no_backup_needed(agent("10.5.6", packages=packages[:1], backups=(kept, doubtful)), V("10.5.9"), agent="DMA1")
+    again = no_backup_needed(agent("10.5.6", packages=packages, backups=(kept, doubtful)), V("10.5.9"), agent="DMA1")
+    for one in (found, again):
+        assert (one is not None) is enough
+        assert one is None or one.backup == kept
+
+
 @pytest.mark.parametrize("completed", [None, False])
 @pytest.mark.parametrize(
     "backups", [(), (backup("10.5.6", hours_ago=2), backup("10.5.6", hours_ago=50), backup("10.5.6", hours_ago=1, suspected=True))]
@@ -147,6 +169,7 @@ def test_beside_an_install_at_work_none_is_made(completed: bool | None, backups:
 def test_another_backup_does_not_serve(unfit: BackupFile) -> None:
     failed = agent("10.5.6", packages=(install("10.5.9.0-1", hours_ago=1, completed=False),), backups=(unfit,))
     assert no_backup_needed(failed, V("10.5.9"), agent="DMA1") is None
+    assert backup_from_before(failed, "DMA1") is None
     assert "half migrated" in (suspect(failed) or "")
 
 
