@@ -13,7 +13,7 @@ from .case_common import Args, Result, Start, agent_name, begin, follow, job_res
 from .errors import BackupInvalid
 from .host import Host
 from .jobs import JobStatus, size_text
-from .readiness import NoBackupNeeded, backup_from_before, no_backup_needed, suspect
+from .readiness import NoBackupNeeded, backup_from_before, no_backup_needed, sound_backups, suspect
 
 SHOWN = 200
 CONTENT_PARTS = ("content", "versions")  # what the items of a backup rest on
@@ -100,10 +100,14 @@ def _rotation(state: AgentState, args: Args, *, agent: str, new_name: str, suspe
 
 
 def _not_counting(state: AgentState, rotation: Rotation | None, agent: str) -> list[str]:
-    """What lies in the backup folder and is no backup to rely on. Zips of other agents and clusters in a shared folder are theirs to tell of."""
+    """What lies in the backup folder and is no backup to rely on. Zips of other agents and clusters in a shared folder are theirs to tell of.
+
+    A sound one that stays beside a new one that is suspect is the last to be that.
+    """
     if rotation is None:
         return []
     others = {row.name for row in state.backups if row.origin != "own" or _of_another(row, agent, state.cluster.name)}
+    others |= {row.name for row in sound_backups(state, agent)}
     told = [f"{name} doesn't count as a backup and stays: {why}" for name, why in rotation.ignored if name not in others]
     at_work = state.job is not None and state.job.kind == "backup"
     return told + ([] if at_work else [f"{path} was never finished and doesn't count as a backup" for path in state.partials])

@@ -88,7 +88,7 @@ def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -
     if has_reached(state, target):
         return NoBackupNeeded(reason=f"the agent already runs {target}")
     if state.install:
-        return NoBackupNeeded(reason=f"install job {state.install.run_id} is at work", backup=_newest(_sound(state, agent)))
+        return NoBackupNeeded(reason=f"install job {state.install.run_id} is at work", backup=_newest(sound_backups(state, agent)))
     failed, kept = failed_attempt(state), backup_from_before(state, agent)
     if failed is None or kept is None or not _lately(state, agent):
         return None
@@ -107,7 +107,7 @@ def backup_from_before(state: AgentState, agent: str) -> BackupFile | None:
     failed = failed_attempt(state)
     if failed is None:
         return None
-    return _newest(row for row in _sound(state, agent) if row.modified <= failed.started and _on_current(row, state))
+    return _newest(row for row in sound_backups(state, agent) if row.modified <= failed.started and _on_current(row, state))
 
 
 def own_backups(state: AgentState, agent: str) -> list[BackupFile]:
@@ -115,7 +115,8 @@ def own_backups(state: AgentState, agent: str) -> list[BackupFile]:
     return [row for row in state.backups if problem_of_backup(row) is None and not_counted(row, agent, state.cluster.name) is None]
 
 
-def _sound(state: AgentState, agent: str) -> list[BackupFile]:
+def sound_backups(state: AgentState, agent: str) -> list[BackupFile]:
+    """Those of them that say nothing against themselves."""
     return [row for row in own_backups(state, agent) if not _doubtful(row)]
 
 

@@ -10,7 +10,8 @@ from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentSt
 from ansible_collections.dataminer.web.plugins.module_utils.case_backup import backup, backup_spec
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import JobStatus
 from ansible_collections.dataminer.web.plugins.module_utils.manifest import ManifestHead
-from gate_agents import NOW, job, state
+from gate_agents import NOW, installed, job, state
+from gate_agents import backup as one_of_ours
 
 ARGS: dict[str, Any] = {"root": "/dm", "work_dir": "/work", "backup_dir": "/backups", "agent": "DMA1"}
 UNFINISHED = "/backups/half.zip.partial"
@@ -75,6 +76,14 @@ def test_what_is_rotated_out_is_of_this_cluster(cluster: str, gone: list[str]) -
     trailer: dict[str, object] = {"files": 1, "bytes": 1, "zip_size": 5, "zip_sha256": "c" * 64}
     old = replace(zip_of("old.zip"), manifest=ManifestHead(header={**header, "cluster": cluster}, trailer=trailer, intact=True))
     assert backup_spec(state(backups=(old,)), {**ARGS, "keep": 1}, purpose="backup")[0]["rotate"] == gone
+
+
+def test_beside_a_doubtful_one_the_sound_ones_count() -> None:
+    """They stay, whatever their number. In turn a doubtful one doesn't count, and says why."""
+    failed, sound = installed("Web", 1, completed=False), [one_of_ours("10.5.4", hours_ago=hours, owner="DMA1") for hours in range(2, 9)]
+    assert told(packages=(failed,), backups=tuple(sound)) == []
+    (note,) = told(backups=(*sound, one_of_ours("10.5.4", hours_ago=1, owner="DMA1", suspected=True)))
+    assert note == "10.5.4-1.zip doesn't count as a backup and stays: half migrated"
 
 
 def test_what_was_never_finished_is_told() -> None:
