@@ -153,6 +153,8 @@ def _pending_reboot(case: Case) -> Finding:
     found = f"pending: {'; '.join(host.pending_reboot)}"
     if restarts(case.request, case.state):
         return warned(found, remedy="nothing: this run restarts the agent before it goes on, since dataminer_allow_reboot is true")
+    if case.request.purpose == UPGRADE and _installed(case):
+        return warned(found, remedy="reboot the agent at a quiet moment: this run has nothing left to do on it")
     if case.own_install:
         return warned(found, remedy="see again after the install: it may be its own")
     if alive := _alive(case.state):

@@ -86,6 +86,15 @@ def test_a_pending_reboot_may_be_seen_to_by_this_run(purpose: str) -> None:
     assert restarts(request(purpose, allow_reboot=True), state(host=PENDING))
 
 
+@pytest.mark.parametrize(("purpose", "web", "expected"), [("upgrade", "10.5.5", WARN), ("downgrade", "10.5.3", DENY)])
+def test_a_reboot_that_an_install_left_pending_does_not_keep_the_others_from_theirs(purpose: str, web: str, expected: Verdict) -> None:
+    """After an install nothing is rebooted. Of a downgrade the restore is still to come."""
+    gate = for_purpose(purpose, state(web=web, host=PENDING), package=None)
+    assert verdict(gate, "pending-reboot") is expected
+    assert gate.allowed is (expected is WARN)
+    assert ("nothing left to do on it" in row(gate, "pending-reboot").remedy) is gate.allowed
+
+
 def test_the_machines_of_a_pair_are_restarted_one_right_after_the_other() -> None:
     """Others keep their place; those with nothing pending, or not read, have none."""
     ids, twins = {"a1": 7, "a2": 2, "a3": 9, "a4": 2, "a5": 7}, ("a1", "a3", "a5")
