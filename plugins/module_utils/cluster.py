@@ -324,8 +324,8 @@ def barrier(
 ) -> Barrier:
     """Whether every one of `agents` has a successful result of the phase, and is there for the next one.
 
-    An agent without a result has none: unreachable or skipped, not well. Those that are `gone` will do no more in this play, and what they succeeded
-    in may be an earlier play's.
+    An agent without a result has none: unreachable or skipped, not well. Those that are `gone` will do no more in this play, whatever they succeeded
+    in before.
     """
     problems = tuple((name, problem) for name in agents if (problem := _problem(results.get(name)) or (LEFT if name in gone else None)))
     return Barrier(ok=not problems, cluster=cluster, phase=phase, problems=problems)

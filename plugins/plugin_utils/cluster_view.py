@@ -60,8 +60,9 @@ class ClusterView:
             return default
 
     def result(self, name: str, key: str) -> dict[str, Any] | None:
+        """None of a task that left none in this play, either: the gate empties those of earlier ones."""
         found = self.variable(name, key)
-        return dict(found) if isinstance(found, Mapping) else None
+        return dict(found) if isinstance(found, Mapping) and found else None
 
     def reading(self, name: str, key: str) -> Reading:
         """The agent as `agent_info` read it, or why it wasn't read."""

@@ -302,7 +302,7 @@ def test_the_barrier_asks_every_agent_for_a_success(result: dict[str, Any] | Non
 
 
 def test_the_barrier_counts_no_success_of_an_agent_that_left_the_run() -> None:
-    """Its success may be an earlier play's, and nothing that comes after the barrier will happen there."""
+    """Nothing that comes after the barrier will happen there."""
     results = {"dma1": {"changed": True}, "dma2": {"changed": True}, "dma3": {"failed": True, "msg": "Disk full"}}
     judged = barrier(cluster="pluto", agents=["dma1", "dma2", "dma3"], results=results, phase="backup", gone=["dma2", "dma3"])
     assert judged.problems == (("dma2", "it failed in another task, and left this run"), ("dma3", "failed: Disk full"))

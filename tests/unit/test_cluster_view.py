@@ -83,6 +83,12 @@ def test_processes_of_an_agent_that_the_run_restarted_are_compared_with_those_si
     assert before.host.runtimes == (started,)
 
 
+def test_a_result_that_the_gate_forgot_is_none() -> None:
+    seen = view(a=host(dataminer_after={}))
+    assert seen.result("a", "dataminer_after") is None
+    assert seen.reading("a", "dataminer_after").problem == problem_of(None)
+
+
 def test_hosts_without_a_cluster_are_one_cluster() -> None:
     assert view("", a={}, b={}, c=host()).agents == ("a", "b")
 
