@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.errors import InvalidInput
 from ..module_utils.outcome import PHASES, AgentRun, Names, cluster_paragraphs, is_good, summarise
 from ..module_utils.page import ClusterPage
 from ..module_utils.report import AgentSummary
@@ -40,7 +42,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             document["clusters"][name] = [vars(row) for row in rows]
             pages.append(_page(name, runs, rows, paragraphs, purpose=purpose))
         if params["path"]:
-            result["files"] = write_report(params["path"], document, pages)
+            try:
+                result["files"] = write_report(params["path"], document, pages)
+            except InvalidInput as error:
+                raise AnsibleActionFail(str(error)) from None
         result.update(changed=False, **document, ansible_stats={"data": {"dataminer_web": document}, "per_host": False, "aggregate": False})
         return result
 

@@ -121,6 +121,7 @@ VERSION_GATE: Spec = {
     "dashboard_gateway": {"type": "bool"},
     "daas": {"type": "bool", "default": False},
     "allow_reboot": {"type": "bool", "default": False},
+    "report_path": {"type": "path"},
 }
 
 CLUSTER_BARRIER: Spec = {

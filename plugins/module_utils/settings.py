@@ -83,6 +83,16 @@ def undefined(name: str, missing: str) -> InvalidInput:
     )
 
 
+def unseen(name: str, play: object, inventory: object) -> InvalidInput:
+    """The error for a variable of a play, where that of the other agents has to be known."""
+    return InvalidInput(
+        f"{name} can't be a variable of the play",
+        found=f"{play!r} in the play, {inventory!r} in the inventory",
+        needed="the same, for of other agents a play sees the inventory's variables only",
+        remedy=f"set {name} in the inventory, or for all agents with -e",
+    )
+
+
 def _needed(spec: dict[str, Any]) -> str:
     if choices := spec.get("choices"):
         return f"one of {', '.join(map(str, choices))}"

@@ -76,6 +76,9 @@ options:
     description: Whether an agent with a pending reboot will be restarted first, so that the reboot denies nothing.
     type: bool
     default: false
+  report_path:
+    description: Where on the controller a report will be written. Where it couldn't be, that is told before anything is changed.
+    type: path
 seealso:
   - module: dataminer.web.agent_info
 """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.errors import InvalidInput
 from ansible_collections.dataminer.web.plugins.module_utils.page import ClusterPage, report_page
 from ansible_collections.dataminer.web.plugins.module_utils.report import AgentSummary
-from ansible_collections.dataminer.web.plugins.plugin_utils.report_files import write_report
+from ansible_collections.dataminer.web.plugins.plugin_utils.report_files import check_place, write_report
 
 DONE = AgentSummary(agent="DMA1", verdict="done", server="10.5.4 (CU0)", web_before="10.5.6 (CU0)", web_after="10.5.9 (CU0)", backup="a.zip")
 HOSTILE = '<script>alert("x")</script>'
@@ -112,3 +114,28 @@ def test_a_folder_gets_both(tmp_path: Path, there: bool) -> None:
     written = write_report(str(folder) + ("" if there else "/"), DOCUMENT, [cluster()])
     assert sorted(Path(path).suffix for path in written) == [".html", ".json"]
     assert all(Path(path).name.startswith("dataminer-web_upgrade_20") for path in written)
+
+
+@pytest.mark.parametrize("name", ["run.json", "deep/er/run.html", "reports/"])
+def test_a_place_that_takes_the_report_is_only_looked_at(tmp_path: Path, name: str) -> None:
+    check_place(f"{tmp_path}/{name}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file/run.json", "file/", "file/deep/er/run.html"])
+def test_a_place_that_takes_no_report_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
+    """Before the run as at its end."""
+    (tmp_path / "file").touch()
+    place = f"{tmp_path}/{name}"
+    for attempt in (lambda: check_place(place), lambda: write_report(place, DOCUMENT, [cluster()])):
+        with pytest.raises(InvalidInput) as caught:
+            attempt()
+        assert caught.value.message == f"The report can't be written to {place}"
+        assert str(tmp_path / "file") in caught.value.found
+        assert "dataminer_report_path" in caught.value.remedy
+
+
+def test_a_folder_of_somebody_else_takes_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(InvalidInput, match=f"Found: this account may not write into {re.escape(str(tmp_path))} "):
+        check_place(str(tmp_path / "run.json"))
