@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from ..plugin_utils.action import AgentAction
@@ -14,9 +14,7 @@ class ActionModule(AgentAction):
     changes = False
 
     def _call(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Adds when, by the controller's clock, the agent was read: the gate compares clocks by it."""
-        begun = datetime.now(tz=UTC)
+        """Adds when, by the controller's clock, the agent answered: the gate compares clocks by it, for a scan reads the agent's last."""
         result = super()._call(params)
-        middle = begun + (datetime.now(tz=UTC) - begun) / 2
-        result["scanned_at"] = (middle + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        result["scanned_at"] = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return result

@@ -242,7 +242,7 @@ def _package(case: ClusterCase) -> Findings:
 
 
 def _clocks(case: ClusterCase) -> Findings:
-    """Scans aren't simultaneous, so each clock is compared with the controller's at the moment of its scan, and then with one another."""
+    """Scans aren't simultaneous, so each clock is compared with the controller's at the moment of its answer, and then with one another."""
     ahead = {r.name: r.state.utc - r.scanned_at for r in case.readings if r.state is not None and r.scanned_at is not None}
     if len(ahead) < _PAIR:
         return _once(not_applicable("fewer than two clocks can be compared"))

@@ -92,7 +92,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One agent as it was read, or why it wasn't (`problem`). `scanned_at` is the controller's time of the scan, to compare clocks by."""
+    """One agent as it was read, or why it wasn't (`problem`). `scanned_at` is the controller's time of the answer, to compare clocks by."""
 
     name: str
     state: AgentState | None

@@ -50,13 +50,11 @@ class _Scan:
         self.errors: list[dict[str, str]] = []
 
     def document(self) -> dict[str, Any]:
-        now = time.time()
         store = JobStore(Path(self.request["work_dir"]))
         job = store.unended_job()  # before all that it may change: what is read afterwards is no older than its end
         facts = self.host()
         document: dict[str, Any] = {
             "schema": SCHEMA,
-            "clock": {"utc": utc_text(now), "offset_minutes": int(time.localtime(now).tm_gmtoff // 60)},
             "language_mode": None,
             "root": {"path": str(self.root), "exists": self.root.is_dir()},
             "texts": {
@@ -87,7 +85,8 @@ class _Scan:
         items = self.request.get("content")
         if items is None and self.request.get("likely"):
             items = likely_items(document, self.request["likely"])
-        return {**document, "basis": _basis(document), "content": self.content(items), "errors": self.errors}
+        content = self.content(items)  # which may take long: whoever compares clocks knows when the answer came
+        return {**document, "basis": _basis(document), "content": content, "errors": self.errors, "clock": _clock()}
 
     def note(self, path: Path | str, error: Exception | str) -> None:
         message = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -346,6 +345,11 @@ class _Scan:
         lines = [f"{digest} {file.size} {file.path}\n" for file, digest in sorted(hashed, key=lambda pair: utf16_key(pair[0].path))]
         whole = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
         return {"path": path, "files": len(lines), "bytes": sum(file.size for file, _digest in hashed), "sha256": whole}
+
+
+def _clock() -> dict[str, Any]:
+    now = time.time()
+    return {"utc": utc_text(now), "offset_minutes": int(time.localtime(now).tm_gmtoff // 60)}
 
 
 def _basis(document: dict[str, Any]) -> dict[str, str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.read_agent import read_agent
-from conftest import Lane
+from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
+from conftest import Lane, local_scan
 from trees import DMS, MOMENT, both, dll, manifest, ordinary, write
 
 SECRET = "Hunter2Geheim"
+CONTENT = "$document.content = $("
 
 
 def test_ordinary_agent(host: Lane) -> None:
@@ -46,6 +49,22 @@ def test_document_is_what_the_core_reads(host: Lane) -> None:
         "powershell": ("FullLanguage", False),
         "windows": ("FullLanguage", True),
     }[host.name]
+
+
+def test_the_clock_is_read_last(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the content takes: the time is compared with that of the answer."""
+    ordinary(host.home)
+    if host.engine is None:
+        read = local_scan._Scan.content
+        monkeypatch.setattr(local_scan._Scan, "content", lambda one, items: time.sleep(2.1) or read(one, items))
+    else:
+        text = windows_host.script_text("scan")
+        assert text.count(CONTENT) == 1
+        monkeypatch.setattr(windows_host, "script_text", lambda _name: text.replace(CONTENT, f"[Threading.Thread]::Sleep(2100); {CONTENT}"))
+    begun = datetime.now(tz=UTC)
+    document = host.scan(content=[{"path": "Dashboards", "versions": None}])
+    assert document["content"]
+    assert read_agent(document).utc - begun >= timedelta(seconds=1)  # whole seconds are told
 
 
 def test_empty_agent(host: Lane) -> None:

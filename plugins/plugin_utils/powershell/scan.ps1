@@ -126,7 +126,7 @@ function Get-Document {
     $jobs = Get-JobFolder $work
     $running = Wait-Ending $work 'Get-RunningJob'
     if ($null -ne $running) { $running.until = Get-Until $work $running.run_id }
-    $document = [ordered]@{ schema = 1; clock = Get-Clock; language_mode = $languageMode }
+    $document = [ordered]@{ schema = 1; language_mode = $languageMode }
     $document.root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }
     $document.packages = @(foreach ($entry in (Get-Entry (Find-Unlinked $agent 'Upgrades', 'Packages'))) { if (Test-Folder $entry) { Get-PackageRow $entry } })
     foreach ($part in (Get-AgentPart $agent), (Get-BackupPart $work)) { foreach ($key in $part.Keys) { $document[$key] = $part[$key] } }
@@ -143,6 +143,7 @@ function Get-Document {
     if ($null -eq $items -and $likely) { $items = @(Get-LikelyItem $document $likely) }
     $document.content = $(if ($null -ne $items) { , @(Get-ContentRow $agent $items) })
     $document.errors = $problems
+    $document.clock = Get-Clock    # content may take long: whoever compares clocks knows when the answer came
     return $document
 }
 
