@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from .agent import AgentState
-from .case_common import Args, Result, follow, job_result, read_state, run_id_of, seen_scan, state_of
+from .case_common import Args, Result, follow, job_result, join, read_state, run_id_of, seen_scan, state_of
 from .case_step import ended, known, running, service_of
 from .errors import Busy, JobFailed
 from .host import Host
 from .jobs import OPEN_JOURNAL_STATES, JobStatus, ends_by_itself, was_called_off
 
-SHOWN = 10
+SHOWN = 20
 
 
 def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
@@ -25,9 +25,22 @@ def undo_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
     if not commit and left is None:
         return {"changed": False, "finished": True, "msg": "No restore is open on this agent"}
     if check:
-        return {"changed": True, "finished": True, "msg": f"Would undo {commit or (left and left.run_id)}", "would": True}
+        return _would(host, args, left.run_id if left else str(commit))
     status = left or host.signal(str(commit), "undo")
+    if _is_undone(status):  # of a word that was sent before
+        return _undone(ended(status), status, args, already=True)
     return _followed(host, args, host.poll(status.run_id, max(wait, 1)) if status.active else status, wait)
+
+
+def _would(host: Host, args: Args, commit: str) -> Result:
+    if args.get("committed") and dict(read_state(host, args).journals).get(commit) == "undone":
+        return {"changed": False, "finished": True, "msg": f"Undone already: {commit}", "would": True}
+    return {"changed": True, "finished": True, "msg": f"Would undo {commit}", "would": True}
+
+
+def _is_undone(status: JobStatus) -> bool:
+    """Whether this commit was told to undo, and has."""
+    return status.kind == "commit" and (status.result or {}).get("released_by") == "undo"
 
 
 def _followed(host: Host, args: Args, status: JobStatus, wait: float) -> Result:
@@ -37,11 +50,12 @@ def _followed(host: Host, args: Args, status: JobStatus, wait: float) -> Result:
     if was_called_off(status):
         text = "Nothing to undo: the commit never began on this agent, and won't any more"
         return {"changed": False, "finished": True, "begun": False, "msg": text, "job": job_result(status)}
-    if status.kind == "commit" and not (status.result and status.result.get("released_by") == "undo"):
+    if status.kind == "commit" and not _is_undone(status):
         status = follow(host, host.start(_spec(args, status.run_id), run_id_of({**args, "run_id": None}, "undo")), wait)
         if status.active:
             return running(status)
-    return _undone(ended(status), status)
+    result = ended(status)
+    return _undone(result, status, args, already="before" in result)
 
 
 def _spec(args: Args, commit: str) -> Result:
@@ -88,19 +102,38 @@ def _another(status: JobStatus) -> Busy:
     )
 
 
-def _undone(result: Result, status: JobStatus) -> Result:
+def _undone(result: Result, status: JobStatus, args: Args, *, already: bool) -> Result:
+    """Where it was undone `already`, nothing is changed, and what stayed then is told once more."""
     if "put_back" not in result:
         raise JobFailed(f"{status.run_id} put nothing back", found=f"a result of a {status.kind} job", remedy="undo it with state undone")
     text = f"Undone: {result['put_back']} files put back, {result['removed']} removed; the web server runs"
-    return {"changed": True, "finished": True, "msg": text, "job": job_result(status), "notes": _notes(result), **result}
+    if already:
+        text = f"Undone already{_by(result.get('before'))}, so nothing is put back now; the web server runs"
+    told = join(args["work_dir"], "jobs", status.run_id, "result.json")
+    return {"changed": not already, "finished": True, "msg": text, "job": job_result(status), "notes": _notes(result, told), **result}
 
 
-def _notes(result: Result) -> list[str]:
+def _by(who: object) -> str:
+    """Which job undid it; a commit that did so itself says why instead."""
+    return f" by {who}" if who and who not in ("undo", "failure") else ""
+
+
+def _notes(result: Result, told: str) -> list[str]:
+    """`told`: the file that holds all the names."""
     kept, conflicts = result.get("kept") or [], result.get("conflicts") or []
-    notes = [f"{len(kept)} files stay, changed since or without one to put back: {', '.join(kept[:SHOWN])}"] if kept else []
+    notes = [f"{_count(kept)} left in place, changed since or without one to put back: {_names(kept, told)}"] if kept else []
     if conflicts:
         notes.append(
-            f"{len(conflicts)} files were neither the backup's nor those of before, for they were changed or left half after the restore broke off; "
-            f"they were moved away: {', '.join(conflicts[:SHOWN])}"
+            f"{_count(conflicts)} moved away, neither the backup's nor of before (changed, or left half, after the restore broke off): "
+            f"{_names(conflicts, told)}"
         )
     return notes
+
+
+def _count(paths: list[str]) -> str:
+    return f"{len(paths)} {'file' if len(paths) == 1 else 'files'}"
+
+
+def _names(paths: list[str], told: str) -> str:
+    more = f" and {len(paths) - SHOWN} more, see {told}" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more

@@ -46,9 +46,9 @@ def run_commit(job: Job) -> dict[str, Any]:
             result |= _put_back(job, swap) if word == "undo" else {}
     except BaseException:
         if server.runs and not swap.touched:
-            _close(job, job.run_id, "undone", by="failure")
+            _close(job, job.run_id, "undone", by="failure", **swap.stays)
         raise
-    _close(job, job.run_id, "undone" if word == "undo" else "released", by=word)
+    _close(job, job.run_id, "undone" if word == "undo" else "released", by=word, **swap.stays)
     return {**result, "released_by": word}
 
 
@@ -157,7 +157,10 @@ def _put_back(job: Job, swap: Swap) -> dict[str, Any]:
 
 
 def run_undo(job: Job) -> dict[str, Any]:
-    """Undo a restore, finished or broken off: the web server stands still meanwhile and is started at the end. May be repeated."""
+    """Undo a restore, finished or broken off: the web server stands still meanwhile and is started at the end.
+
+    May be repeated: then it tells what stayed, and who has undone it (`before`).
+    """
     commit, store = str(job.spec["commit"]), job.store
     spec, state = read_json(store.folder(commit) / "spec.json"), store.restore_state(commit)
     if not isinstance(spec, dict):
@@ -166,13 +169,13 @@ def run_undo(job: Job) -> dict[str, Any]:
         return dict(NOTHING)
     if state == "undone":
         WebServer(job).start()
-        return dict(NOTHING)
+        return {**NOTHING, **store.undone(commit)}
     swap, server, was = Swap(job, spec), WebServer(job), store.was(commit)
     job.progress(text="putting back", files=0, bytes=0, total_files=swap.count)
     _journal(job, commit, "undoing", was=was)
     with server:
         back = _back(job, swap, commit, was) if swap.touched else dict(NOTHING)
-    _close(job, commit, "undone", by=job.run_id)
+    _close(job, commit, "undone", by=job.run_id, **swap.stays)
     return back
 
 
@@ -186,14 +189,14 @@ def _journal(job: Job, commit: str, state: str, **facts: Any) -> None:
     job.store.write_journal(commit, state, at=utc_text(time.time()), **about, **facts)
 
 
-def _close(job: Job, commit: str, state: str, *, by: str) -> None:
-    """The end of a restore, also for earlier commits of it that broke off."""
+def _close(job: Job, commit: str, state: str, *, by: str, **stays: Any) -> None:
+    """The end of a restore, also for earlier commits of it that broke off. `stays`: what an undo left in its place, or moved away."""
     store = job.store
     prepared = store.prepared_by(commit)
     for row in store.journal_rows():
         if row["run_id"] != commit and row["state"] in OPEN_JOURNAL_STATES and store.prepared_by(row["run_id"]) == prepared:
-            _journal(job, row["run_id"], state, by=commit)
-    _journal(job, commit, state, by=by)
+            _journal(job, row["run_id"], state, by=commit, **stays)
+    _journal(job, commit, state, by=by, **stays)
     if prepared:
         (forget_replaced if state == "released" else forget_undone)(job, prepared)
 

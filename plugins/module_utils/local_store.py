@@ -173,6 +173,12 @@ class JobStore:
         facts = found if isinstance(found, dict) else {"state": "committing"}
         return str(facts.get("was") or ("swapped" if facts.get("state") == "undoing" else facts.get("state")))
 
+    def undone(self, run_id: str) -> dict[str, Any]:
+        """What the undoing of that commit `kept`, and its `conflicts`; `before`: who undid it, "" where that isn't known."""
+        found = read_json(self.folder(run_id) / JOURNAL)
+        facts = found if isinstance(found, dict) else {}
+        return {"kept": facts.get("kept") or [], "conflicts": facts.get("conflicts") or [], "before": str(facts.get("by") or "")}
+
     def write_journal(self, run_id: str, state: str, **facts: Any) -> None:
         write_json(self.folder(run_id) / JOURNAL, {"state": state, **facts})
 

@@ -40,6 +40,7 @@ class Swap:
     """One prepared restore, as the commit with the spec `commit` carries it out.
 
     `touched`: files may have been moved. `resumed`: by an earlier commit. `count` files are swapped, of `files` that the backup holds.
+    `stays`: once all is put back, what was `kept` in its place, and the `conflicts`.
     """
 
     def __init__(self, job: Job, commit: dict[str, Any]) -> None:
@@ -65,6 +66,7 @@ class Swap:
         self.reader = PatientReader(float(job.spec.get("retry_seconds") or PATIENCE))
         self.leftovers: list[str] = list(commit.get("leftovers") or [])
         self.now = (read_json(self.folder / "spec.json") or {}).get("mtime") != "keep"
+        self.stays: dict[str, list[str]] = {}
         self._folders: set[str] = set()
 
     def rows(self) -> Iterator[Row]:

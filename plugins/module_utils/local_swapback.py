@@ -55,7 +55,8 @@ class WayBack:
                 remedy=f"mend the cause and undo again; they are kept in {swap.replaced}",
             )
         swap.touched = False
-        return {**done.counts, "kept": done.kept, "conflicts": self._conflicts()}
+        swap.stays = {"kept": done.kept, "conflicts": self._conflicts()}
+        return {**done.counts, **swap.stays}
 
     def _way(self, row: Row) -> Way:
         """The outcome for one file and the way to it."""

@@ -12,6 +12,7 @@ author: dataminer.web contributors (@dataminer-web)
 description:
   - Lays a backup over the content of an agent, in steps that a playbook keeps in step across a cluster.
   - Files that aren't in the backup stay. What was changed since the backup is lost, and is listed first.
+  - What V(undone) leaves in its place, since somebody changed it, or moves away is printed. What was undone already isn't changed again.
 extends_documentation_fragment:
   - dataminer.web.agent
   - dataminer.web.agent.job
@@ -48,7 +49,7 @@ options:
       - It is in the result also where the answer to the start was lost, so that the commit can be followed and undone.
     type: str
   committed:
-    description: Run id of the V(committed) step; needed for V(released), and for V(undone) where it isn't the last one.
+    description: Run id of the V(committed) step; needed for V(released), and for V(undone) of a restore that didn't break off.
     type: str
   apps:
     description: Restore these low-code apps only, by name or id.

@@ -19,8 +19,8 @@ def restore(host: Lane) -> Restore:
     return Restore(host)
 
 
-def undone(restore: Restore, commit: str = "c1") -> dict[str, Any]:
-    status = restore.lane.run(restore.undo_spec(commit))
+def undone(restore: Restore, commit: str = "c1", run: str = "") -> dict[str, Any]:
+    status = restore.lane.run(restore.undo_spec(commit), run)
     assert status.state == "done", status.error
     assert restore.state(commit) == "undone"
     assert restore.calls()[-1] == "start W3SVC"
@@ -38,17 +38,21 @@ def break_off_within(restore: Restore) -> None:
 
 def test_after_a_release_and_once_more(restore: Restore) -> None:
     restore.lane.run(restore.commit_spec(), "c1")
-    assert undone(restore) == {"put_back": 2, "removed": 2, "kept": [], "conflicts": []}
+    assert undone(restore, run="u1") == {"put_back": 2, "removed": 2, "kept": [], "conflicts": []}
     assert restore.content() == MIGRATED
-    assert undone(restore) == {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
+    assert undone(restore) == {"put_back": 0, "removed": 0, "kept": [], "conflicts": [], "before": "u1"}
     assert restore.content() == MIGRATED
 
 
 def test_an_edit_after_the_release_stays(restore: Restore) -> None:
+    """And is named by each undo that comes after."""
     restore.lane.run(restore.commit_spec(), "c1")
     restore.write(OVERVIEW, "edited")
-    assert undone(restore)["kept"] == [OVERVIEW]
+    assert undone(restore, run="u1")["kept"] == [OVERVIEW]
     assert restore.content() == {**MIGRATED, OVERVIEW: "edited"}
+    (restore.work / "jobs" / "u1" / "result.json").unlink()
+    for _attempt in range(2):
+        assert undone(restore) == {"put_back": 0, "removed": 0, "kept": [OVERVIEW], "conflicts": [], "before": "u1"}
 
 
 def test_no_such_commit(restore: Restore) -> None:
@@ -201,6 +205,7 @@ def test_edits_after_a_swap_that_broke_off_are_moved_away(restore: Restore) -> N
     result = undone(restore)
     assert result["kept"] == []
     assert sorted(result["conflicts"]) == sorted(restore.lane.native(aside / path) for path in (NEW, OVERVIEW, f"{OVERVIEW}.1"))
+    assert undone(restore)["conflicts"] == result["conflicts"]
     assert ((aside / NEW).read_text("utf-8"), (aside / f"{OVERVIEW}.1").read_text("utf-8")) == ("edited too", "edited")
     assert restore.content() == MIGRATED
 

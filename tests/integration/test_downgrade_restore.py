@@ -151,9 +151,12 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
 
 
 def test_the_playbook_in_the_docs_puts_back_what_the_last_restore_replaced(make_site: MakeSite, tmp_path: Path) -> None:
+    """But what was edited since: that is named, by the first run and by a second one, which changes nothing."""
     site, _contents = upgraded(make_site, agents=1)
     migrated = site.cluster.digest("DMA1")
     assert site.play("downgrade_restore", variables=target(site.cluster, OLD)).rc == 0
+    edited = edits.drift(site.cluster, "DMA1")
+    named = f"DMA1: 1 file left in place, changed since or without one to put back: {edited}"
     (example,) = re.findall(r"^```yaml\n(- name: Put back .*?)^```$", (ROOT / "docs/troubleshooting.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     (tmp_path / "undo.yml").write_text(example, "utf-8")
 
@@ -161,7 +164,13 @@ def test_the_playbook_in_the_docs_puts_back_what_the_last_restore_replaced(make_
     run = site.play(str(tmp_path / "undo"), variables={"dataminer_target_version": OLD}, env=paths)
 
     assert run.rc == 0, run.text
-    assert site.cluster.digest("DMA1") == migrated
+    assert changed_paths(migrated, site.cluster.digest("DMA1")) == [edited]
+    assert named in run.text
+
+    again = site.play(str(tmp_path / "undo"), variables={"dataminer_target_version": OLD}, env=paths)
+
+    assert (again.rc, again.changed) == (0, 0), again.text
+    assert named in again.text
 
 
 def test_killed_after_the_vendor_deleted_the_wanted_zip(make_site: MakeSite) -> None:

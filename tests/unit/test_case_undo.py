@@ -77,6 +77,44 @@ def test_a_commit_that_had_ended_is_undone_by_a_job(agent: Agent) -> None:
     assert (snapshot(agent.root), agent.store.journal("c1")) == (before, "undone")
 
 
+def test_an_undo_that_is_repeated_changes_nothing_and_tells_what_stayed(agent: Agent) -> None:
+    agent.run(agent.commit_spec("p1"), "c1")
+    agent.write(OVERVIEW, "edited")
+    first = step(agent, committed="c1")
+    stays = f"1 file left in place, changed since or without one to put back: {OVERVIEW}"
+    assert (first["changed"], first["notes"]) == (True, [stays])
+    dry, again = restore(agent.host, arguments(agent, committed="c1"), check=True), step(agent, committed="c1")
+    assert (dry["changed"], dry["msg"]) == (False, "Undone already: c1")
+    assert (again["changed"], again["kept"], again["notes"]) == (False, [OVERVIEW], [stays])
+    assert again["msg"] == f"Undone already by {first['job']['run_id']}, so nothing is put back now; the web server runs"
+
+
+def test_a_commit_that_has_put_everything_back_is_not_undone_again(agent: Agent) -> None:
+    waiting(agent)
+    agent.write(OVERVIEW, "edited")
+    first, again = step(agent, committed="c1"), step(agent, committed="c1")
+    assert [(told["changed"], told["kept"]) for told in (first, again)] == [(True, [OVERVIEW]), (False, [OVERVIEW])]
+    assert again["msg"] == "Undone already, so nothing is put back now; the web server runs"
+
+
+def test_names_that_are_too_many_for_a_note_are_in_the_record_of_the_job(agent: Agent) -> None:
+    paths = [f"Dashboards/{number}.dmadb.json" for number in range(25)]
+    for path in paths:
+        agent.write(path, "old")
+    agent.run(agent.backup_spec(name="two.zip"))
+    for path in paths:
+        agent.write(path, "migrated")
+    agent.prepared(agent.backups / "two.zip", "p2")
+    agent.run(agent.commit_spec("p2"), "c2")
+    for path in paths:
+        agent.write(path, "edited")
+    result = step(agent, committed="c2")
+    record = agent.store.folder(result["job"]["run_id"]) / "result.json"
+    (note,) = result["notes"]
+    assert note.endswith(f" and 5 more, see {record}")
+    assert all(path in record.read_text("utf-8") for path in paths)
+
+
 def test_what_a_run_that_is_gone_has_left_is_undone(agent: Agent) -> None:
     before = snapshot(agent.root)
     agent.run(agent.commit_spec("p1"), "c1")

@@ -127,7 +127,7 @@ def test_undoing_again_changes_nothing(agent: Agent, monkeypatch: pytest.MonkeyP
     agent.write(CREATED, "gone 0")
     edited = snapshot(agent.root)
     for run_id in ("u2", "u3"):
-        assert agent.run(agent.undo_spec("c1"), run_id) == NOTHING
+        assert agent.run(agent.undo_spec("c1"), run_id) == {**NOTHING, "before": "u1"}
     assert snapshot(agent.root) == edited != before
     assert agent.calls()[-1] == "start W3SVC"
 

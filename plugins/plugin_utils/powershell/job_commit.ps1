@@ -44,10 +44,10 @@ function Invoke-JobWork($spec) {
     $server = @{ runs = $true }
     try { $result = Invoke-Stopped $server { Invoke-Commit $swap } }
     catch {
-        if ($server.runs -and -not $swap.touched) { Close-Journal $job.run_id 'undone' 'failure' }
+        if ($server.runs -and -not $swap.touched) { Close-Journal $job.run_id 'undone' 'failure' $swap.stays }
         throw
     }
-    Close-Journal $job.run_id $(if ($result['released_by'] -ceq 'undo') { 'undone' } else { 'released' }) $result['released_by']
+    Close-Journal $job.run_id $(if ($result['released_by'] -ceq 'undo') { 'undone' } else { 'released' }) $result['released_by'] $swap.stays
     return $result
 }
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-The job `undo`: a restore, finished or broken off, is undone. The web server stands still meanwhile and is started at the end. May be repeated.
+The job `undo`: a restore, finished or broken off, is undone. The web server stands still meanwhile and is started at the end. May be repeated: then
+it tells what stayed, and who has undone it.
 
 .PARAMETER folder
 The job's folder.
@@ -41,14 +42,14 @@ function Invoke-JobWork($spec) {
     if (-not $state) { return $nothing }
     if ($state -ceq 'undone') {
         Invoke-Service 'start'
-        return $nothing
+        return Get-Undone $commit
     }
     $swap = New-Swap $committed
     Set-Progress @{ text = 'putting back'; files = 0; bytes = 0; total_files = $swap.count }
     $was = Get-Was $commit
     Write-Journal $commit 'undoing' @{ was = $was }
     $back = Invoke-Stopped @{ runs = $true } { if ($swap.touched) { Undo-Swap $swap $commit $was } else { $nothing } }
-    Close-Journal $commit 'undone' $job.run_id
+    Close-Journal $commit 'undone' $job.run_id $swap.stays
     return $back
 }
 

@@ -16,7 +16,8 @@ function Read-CommitSpec([string]$commit) {
     return Read-Json $path
 }
 
-# With what is told of a restore later. $facts: `by`, who closed it, and `was`, its state before somebody began to undo it.
+# With what is told of a restore later. $facts: `by`, who closed it; `kept` and `conflicts`, what an undo left in its place or moved away; and `was`, its
+# state before somebody began to undo it.
 function Write-Journal([string]$commit, [string]$state, $facts = @{}) {
     $spec = Read-CommitSpec $commit
     $journal = [ordered]@{ state = $state; at = (Get-TimeText ([DateTime]::UtcNow)) }
@@ -37,17 +38,28 @@ function Get-Was([string]$commit) {
     return $(if ($journal['state'] -ceq 'undoing') { 'swapped' } else { "$($journal['state'])" })
 }
 
-# The end of a restore, also for earlier commits of it that broke off.
-function Close-Journal([string]$commit, [string]$state, [string]$by) {
+# What an undo that is repeated tells: what stayed the first time, and who undid the restore.
+function Get-Undone([string]$commit) {
+    $path = [IO.Path]::Combine($job.work, 'jobs', $commit, 'journal.json')
+    (Open-Patiently $path).Dispose()
+    $journal = Read-Json $path
+    $told = [ordered]@{ put_back = 0; removed = 0 }
+    foreach ($key in 'kept', 'conflicts') { $told[$key] = @(foreach ($name in @($journal[$key])) { if ($name) { $name } }) }
+    $told['before'] = "$($journal['by'])"
+    return $told
+}
+
+# The end of a restore, also for earlier commits of it that broke off. $stays: what an undo left in its place, or moved away.
+function Close-Journal([string]$commit, [string]$state, [string]$by, [hashtable]$stays) {
     $jobs = Get-JobFolder $job.work
     $prepared = Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $commit))
     foreach ($row in @(Get-JournalRow $jobs)) {
         $open = @('committing', 'swapped', 'undoing') -ccontains $row.state
         if ($open -and $row.run_id -cne $commit -and (Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $row.run_id))) -ceq $prepared) {
-            Write-Journal $row.run_id $state @{ by = $commit }
+            Write-Journal $row.run_id $state (@{ by = $commit } + $stays)
         }
     }
-    Write-Journal $commit $state @{ by = $by }
+    Write-Journal $commit $state (@{ by = $by } + $stays)
     if (-not $prepared) { return }
     if ($state -ceq 'released') { Remove-OldReplaced $prepared } else { Remove-Undone $prepared }
 }

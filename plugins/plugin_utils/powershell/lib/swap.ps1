@@ -9,6 +9,7 @@ The files of one prepared restore, and the way there. Needs files.ps1, values.ps
 A file that is replaced goes to replaced\<run> in the same step of Windows (ReplaceFile) in which the new one takes its place, with its access rights,
 so that at every moment the old and the new one both exist somewhere, and each step may be broken off and repeated.
 $swap.touched: files may have been moved; $swap.resumed: by an earlier commit. $swap.count files are swapped, of $swap.files that the backup holds.
+$swap.stays: once all is put back, what was kept in its place, and the conflicts.
 ReplaceFile is always given a name for what it takes away, $swap.discarded where nobody wants it: without one it may leave that in the content.
 #>
 
@@ -23,7 +24,7 @@ $cantRead = 'another program keeps it from being read'
 function New-Swap($commit) {
     $run = "$($commit['prepared'])"
     $folder = [IO.Path]::Combine($job.work, 'jobs', $run)
-    $swap = @{ run = $run; folder = $folder; root = (Get-LongPath $job.spec['root']); touched = $false; made = @(); patience = 10000 }
+    $swap = @{ run = $run; folder = $folder; root = (Get-LongPath $job.spec['root']); touched = $false; made = @(); patience = 10000; stays = @{} }
     if ($null -ne $job.spec['retry_seconds']) { $swap.patience = 1000 * [double]$job.spec['retry_seconds'] }
     foreach ($name in 'staging', 'replaced', 'quarantine', 'conflicts') { $swap[$name] = [IO.Path]::Combine($job.work, $name, $run) }
     $swap.discarded = [IO.Path]::Combine($folder, 'discarded')

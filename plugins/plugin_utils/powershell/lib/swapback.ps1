@@ -36,7 +36,8 @@ function Move-Back($swap, [bool]$edited) {
     Remove-MadeFolder $swap
     if ($done.failed.Count) { Stop-NotBack $swap $done.failed }
     $swap.touched = $false
-    return [ordered]@{ put_back = $done.put_back; removed = $done.removed; kept = @($done.kept); conflicts = (Get-Conflict $swap) }
+    $swap.stays = @{ kept = @($done.kept); conflicts = (Get-Conflict $swap) }
+    return [ordered]@{ put_back = $done.put_back; removed = $done.removed; kept = $swap.stays.kept; conflicts = $swap.stays.conflicts }
 }
 
 function Stop-NotBack($swap, $failed) {
