@@ -138,7 +138,8 @@ def _told(host: Host, args: Args, status: JobStatus, target: Version) -> Result:
     text = f"Web version {before or 'unknown'} → {after}"
     warnings = [] if status.state == "done" else [f"the record of job {status.run_id} was lost, but {after} is installed"]
     warnings += _backup_warning(state)
-    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), "web_config_before": result.get("kept"), "notes": warnings}
+    config = {"web_config_before": result.get("kept"), "web_config_changed": result.get("edited")}
+    facts = {"rc": result.get("rc"), "log_tail": result.get("log_tail", ""), **config, "notes": warnings}
     return {"changed": True, "finished": True, "job": job_result(status), "msg": text, "web_before": before, "web_after": after, **facts}
 
 

@@ -55,7 +55,8 @@ def run_install(job: Job) -> dict[str, Any]:
             details=said,
         )
     said = tail or read_tail(log, LOG_TAIL) or ""
-    return {"rc": rc, "log_tail": said, "started": started, "finished": utc_text(time.time()), "kept": kept}
+    end = {"started": started, "finished": utc_text(time.time())}
+    return {"rc": rc, "log_tail": said, **end, "kept": kept, "edited": web_config_edited(job, kept)}
 
 
 def keep_web_config(job: Job) -> str | None:
@@ -65,6 +66,18 @@ def keep_web_config(job: Job) -> str | None:
     if config is None:
         return None
     return str(shutil.copy(config, job.folder / "web.config.before"))
+
+
+def web_config_edited(job: Job, kept: str | None) -> bool | None:
+    """Whether Web.config isn't any more what it was before the install; None where there is no copy of that, or either can't be read."""
+    if kept is None:
+        return None
+    try:
+        config = find(Path(job.spec["root"]), "Webpages", "API", "Web.config")
+        return config is None or sha256_file(config) != sha256_file(kept)
+    except OSError as error:  # whatever it is, the installer has ended well
+        job.log(f"Web.config wasn't compared: {error}")
+        return None
 
 
 def check_package(job: Job, package: Path, sha256: str | None) -> None:

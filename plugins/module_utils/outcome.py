@@ -15,6 +15,7 @@ from .cluster import MODULES, NO_RESULT, WEB_PROCESSES, first_line, processes_te
 from .gate_host import at_work
 from .gate_values import BACKUP, Direction, Verdict
 from .jobs import size_text
+from .manifest import format_time
 from .modules_text import modules_text
 from .report import AgentSummary, summary
 from .restore_text import lost_line
@@ -380,9 +381,19 @@ def _went_back(run: AgentRun) -> bool:
 
 def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
     """Web.config is edited by people, never to be replaced. What is in it isn't told: it may hold secrets."""
-    changed = [run for run in runs if run.before and run.after and run.before.web_config not in (None, run.after.web_config)]
-    kept = [(run.name, (run.results.get("dataminer_upgrade_result") or {}).get("web_config_before")) for run in changed]
-    return [(name, f"Webpages/API/Web.config changed. Compare it with the former one: {path or 'this run has no copy of it'}") for name, path in kept]
+    return [(run.name, f"Webpages/API/Web.config {said}") for run in runs if (said := _web_config(run))]
+
+
+def _web_config(run: AgentRun) -> str:
+    """An install that was under way when this run began may have edited it before this run looked: then only its own job can tell."""
+    installed = run.results.get("dataminer_upgrade_result") or {}
+    told, copy, job = installed.get("web_config_changed"), installed.get("web_config_before"), installed.get("job") or {}
+    if told or (run.before and run.after and run.before.web_config not in (None, run.after.web_config)):
+        return f"changed. Compare it with the former one: {copy or 'this run has no copy of it'}"
+    if told is None and run.before and run.before.web_config and job and str(job.get("started")) <= format_time(run.before.utc):
+        where = copy or f"web.config.before in the folder jobs/{job.get('run_id')} of the working folder"
+        return f"wasn't compared, for its install was under way when this run began. Compare it with the former one: {where}"
+    return ""
 
 
 def _gone_back(runs: Sequence[AgentRun], names: Names) -> list[str]:

@@ -69,6 +69,10 @@ web_config_before:
   description: Path on the agent of a copy of C(Webpages/API/Web.config) from before the install. It stays as long as the job's record.
   returned: when something was installed
   type: str
+web_config_changed:
+  description: Whether C(Webpages/API/Web.config) is another than before the install; none where that isn't known.
+  returned: when something was installed
+  type: bool
 notes:
   description: What a person should know.
   returned: when something was installed

@@ -21,6 +21,12 @@ with (home / "installs").open("a") as log:
     log.write("installed\\n")
 folder = home / "packages" / "DataMiner 10.5.4 Web Upgrade.dmupgrade-1"
 folder.mkdir(parents=True, exist_ok=True)
+config = home / "agent" / "Webpages" / "API" / "Web.config"
+if (home / "edits").exists():
+    config.write_text("edited")
+if (home / "breaks").exists():
+    config.unlink()
+    config.mkdir()
 (folder / "progress.log").write_text("first line\\nUpgrade of the web apps ends with %d\\n" % code)
 print("the installer says hello", flush=True)
 while (home / "hold").exists():
@@ -33,6 +39,9 @@ $folder = [IO.Path]::Combine($home_, 'packages', 'DataMiner 10.5.4 Web Upgrade.d
 [void][IO.Directory]::CreateDirectory($folder)
 [IO.File]::WriteAllText([IO.Path]::Combine($folder, 'progress.log'), "first line`nUpgrade of the web apps ends with $code`n")
 [Console]::Out.WriteLine('the installer says hello')
+$config = [IO.Path]::Combine($home_, 'agent', 'Webpages', 'API', 'Web.config')
+if ([IO.File]::Exists([IO.Path]::Combine($home_, 'edits'))) { [IO.File]::WriteAllText($config, 'edited') }
+if ([IO.File]::Exists([IO.Path]::Combine($home_, 'breaks'))) { [IO.File]::Delete($config); [void][IO.Directory]::CreateDirectory($config) }
 while ([IO.File]::Exists([IO.Path]::Combine($home_, 'hold'))) { [Threading.Thread]::Sleep(10) }
 exit $code
 """
@@ -82,13 +91,26 @@ def test_web_config_is_kept_before_the_install(host: Lane) -> None:
     host.run(spec(host, root=host.home / "agent"), "i1")
     copy = host.home / "work" / "jobs" / "i1" / "web.config.before"
     assert copy.read_bytes() == data
-    assert (host.agent.poll("i1").result or {})["kept"] == host.native(copy)
+    told = host.agent.poll("i1").result or {}
+    assert (told["kept"], told["edited"]) == (host.native(copy), False)
+
+
+@pytest.mark.parametrize(("installer", "edited"), [("edits", True), ("breaks", None)])
+def test_a_web_config_that_the_installer_edits_is_told(host: Lane, installer: str, edited: bool | None) -> None:
+    """One that can't be read afterwards is no failure of the install."""
+    config = host.home / "agent" / "Webpages" / "API" / "Web.config"
+    config.parent.mkdir(parents=True)
+    config.write_text("<configuration/>", "utf-8")
+    (host.home / installer).touch()
+    status = host.run(spec(host, root=host.home / "agent"))
+    assert status.state == "done", status.error
+    assert (status.result or {})["edited"] is edited
 
 
 def test_an_agent_without_a_web_config_keeps_none(host: Lane) -> None:
     (host.home / "agent").mkdir()
     status = host.run(spec(host, root=host.home / "agent"))
-    assert (status.result or {})["kept"] is None
+    assert ((status.result or {})["kept"], (status.result or {})["edited"]) == (None, None)
     assert (status.result or {})["rc"] == 0
 
 

@@ -17,6 +17,7 @@ from conftest import MakeSite
 from playbook import changed_paths, idle, installs, jobs, manifest_header, own_backups, scenarios, target, until
 from simulator.cluster import Agent, Cluster
 from simulator.schema import content_files, is_stamped, stamp_of
+from simulator.webfiles import CONFIG
 
 # what an upgrade may change of an agent, beside the folders of the collection and the state of its machine
 WEB = {
@@ -154,20 +155,21 @@ def test_agent_that_fails_half_way(make_site: MakeSite) -> None:
 
 
 def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
-    """The jobs go on by themselves; the next run attaches to those that still run, finds others done, and starts no installer twice.
-
-    Of one of them nothing can be read yet.
+    """The jobs go on by themselves; the next run attaches to those that still run, finds others done, and starts no installer twice. What an
+    install had edited before that run looked is told. Of one of them nothing can be read yet.
     """
-    site = make_site(*scenarios(slow={"install_seconds": 5}, done={"agents": 1, "install_seconds": 1}))
+    site = make_site(*scenarios(slow={"install_seconds": 8}, done={"agents": 1, "install_seconds": 1}))
     variables, slow = target(site.cluster), site.named("slow").agents
+    configs = {agent.root / CONFIG: (agent.root / CONFIG).read_bytes() for agent in slow}
     playing = site.begin("upgrade_web", variables=variables)
     until(lambda: all(installs(agent) for agent in site.agents), what="an install on every agent")
     playing.kill()
+    until(lambda: all(path.read_bytes() != data for path, data in configs.items()), what="the edit of each Web.config")
     with held(slow), out_of_reach(slow[1].packages / installs(slow[1])[0] / "progress.log"):
         until(partial(idle, site.agent("done-1")), what="the end of the quick install")
         following = site.begin("upgrade_web", variables=variables)
         until(lambda: "[dataminer.web.upgrade : Wait for the install]" in following.text(), what="the next run's wait")
-        assert site.webs() == {"slow-1": "10.5.6", "slow-2": "10.5.6", "done-1": "10.5.9"}
+        assert not any(idle(agent) for agent in slow)
     again = following.finish()
 
     assert again.rc == 0, again.text
@@ -176,6 +178,8 @@ def test_controller_killed_during_the_install(make_site: MakeSite) -> None:
     assert again.summary_of("slow").count("kept, ") == 2
     assert set(site.webs().values()) == {"10.5.9"}
     assert again.verdicts("slow") == {"slow-1": "done", "slow-2": "done"}
+    for agent in slow:
+        assert f"({agent.name}): Webpages/API/Web.config changed. Compare it with the former one: {agent.work_dir}/jobs/install-" in again.summary
     assert again.recap["done-1"]["changed"] == 0
     for agent in site.agents:
         assert (len(installs(agent)), len(jobs(agent, "install")), len(own_backups(agent))) == (1, 1, 1)

@@ -362,6 +362,27 @@ def test_a_changed_web_config_is_news_and_its_former_one_named() -> None:
     assert "Web.config" not in text(run(before=replace(before, web_config=None), after=after))
 
 
+def test_a_web_config_that_was_edited_before_this_run_looked_is_news_all_the_same() -> None:
+    """The run took up an install of a controller that is gone: only the job has a copy from before."""
+    before, after = replace(BEFORE, web_config="bbb"), replace(AFTER, web_config="bbb")
+    job = {"run_id": "i1", "kind": "install", "state": "done", "started": "2026-11-24T04:15:00Z"}
+    followed = {**UPGRADED, "job": job, "web_config_before": "/work/jobs/i1/web.config.before"}
+
+    def said(result: dict[str, Any], **more: Any) -> str:
+        return text(run(**{"before": before, "after": after, **more}, dataminer_upgrade_result=result))
+
+    changed = "News (DMA1): Webpages/API/Web.config changed. Compare it with the former one: /work/jobs/i1/web.config.before"
+    assert changed in said({**followed, "web_config_changed": True})
+    assert changed in said({**followed, "web_config_changed": True}, after=None)
+    assert "Web.config" not in said({**followed, "web_config_changed": False})
+    unknown = "Webpages/API/Web.config wasn't compared, for its install was under way when this run began. Compare it with the former one: "
+    assert f"{unknown}/work/jobs/i1/web.config.before" in said({**followed, "web_config_changed": None})
+    lost = {**UPGRADED, "job": {**job, "state": "dead"}, "web_config_before": None}
+    assert f"{unknown}web.config.before in the folder jobs/i1 of the working folder" in said(lost)
+    begun_here = {**followed, "web_config_changed": None, "job": {**job, "started": "2100-01-01T00:00:00Z"}}
+    assert "Web.config" not in said(begun_here), "the run looked before the install and after it"
+
+
 def test_a_downgrade_says_what_is_no_longer_available() -> None:
     gate = {**OK, "target": "10.5.6.0-15848", **BACK}
     lost = "What needs web apps newer than 10.5.6 (CU0) is no longer available"

@@ -38,7 +38,9 @@ function Invoke-JobWork($spec) {
     if (-not $said) { $said = Read-Tail ([IO.Path]::Combine($job.folder, 'installer.log')) $logTail }
     if (-not $said) { $said = '' }
     if (@($spec['success_codes']) -notcontains $code) { Stop-Failed $code $said $spec['success_codes'] }
-    return [ordered]@{ rc = $code; log_tail = $said; started = $started; finished = (Get-TimeText ([DateTime]::UtcNow)); kept = $kept }
+    return [ordered]@{ rc = $code; log_tail = $said; started = $started; finished = (Get-TimeText ([DateTime]::UtcNow)); kept = $kept
+        edited = (Test-WebConfigEdited $spec['root'] $kept)
+    }
 }
 
 # A copy of Web.config, which people edit, from before the install; null where there is none.
@@ -49,6 +51,19 @@ function Save-WebConfig($root) {
     $copy = [IO.Path]::Combine($job.folder, 'web.config.before')
     [void](Invoke-Retried { [IO.File]::Copy($config, $copy, $true) })
     return Get-ShownPath $copy
+}
+
+# Whether Web.config isn't any more what it was before the install; null where there is no copy of that, or either can't be read.
+function Test-WebConfigEdited($root, $kept) {
+    if (-not $kept) { return $null }
+    try {
+        $config = Find-Entry (Get-LongPath $root) 'Webpages', 'API', 'Web.config'
+        return -not $config -or (Get-FileDigest $config) -cne (Get-FileDigest (Get-LongPath $kept))
+    }
+    catch {    # whatever it is, the installer has ended well
+        Write-Log "Web.config wasn't compared: $($_.Exception.GetBaseException().Message)"
+        return $null
+    }
 }
 
 function Stop-Failed($code, [string]$said, $codes) {
