@@ -14,6 +14,7 @@ from ..plugin_utils.action import checked_arguments
 from ..plugin_utils.cluster_view import ClusterView, problem_of
 
 display = Display()
+BEFORE = "dataminer_recovered"  # what an agent has to pass to be asked for its backup
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -28,7 +29,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         params = checked_arguments(self._task.args, "restore_gate")
         view = ClusterView(variables, cluster=params["cluster"], members=())
         chosen = {name: view.result(name, params["results"]) or {} for name in view.here}
-        missing = [f"{name}: {problem}" for name in view.here if (problem := problem_of(view.result(name, params["results"])))]
+        problems = {name: view.problem(name, params["results"], before=BEFORE) for name in view.here}
+        missing = [f"{name}: {problem}" for name, problem in problems.items() if problem]
         code = loss_code({name: str(found.get("lost_digest") or "") for name, found in chosen.items()})
         differing = differing_items(chosen)
         if view.here and variables.get("inventory_hostname") == next((name for name in view.here if not problem_of(chosen[name] or None)), None):
@@ -38,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result["unaccepted"] = {} if accepted else {"code": code, "changes": losses_count(chosen), "agents": losing(chosen)}
         if missing:
             text = "No backup was chosen on every agent of the cluster, nothing was restored. " + "; ".join(missing)
-            result.update(failed=True, msg=text, stopped=not problem_of(view.result(str(variables.get("inventory_hostname")), params["results"])))
+            result.update(failed=True, msg=text, stopped=not problems.get(str(variables.get("inventory_hostname"))))
         elif not accepted and not self._task.check_mode:  # a dry run goes on, to tell the rest; its summary says that it would stop here
             result.update(failed=True, msg=_refused(result["unaccepted"], params["accept_loss"]))
         return result

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..module_utils.agent import AgentState
 from ..module_utils.case_common import state_of, unpack
-from ..module_utils.cluster import first_line
+from ..module_utils.cluster import LEFT, first_line
 from ..module_utils.errors import DataMinerError
 from ..module_utils.gate_values import Reading
 
@@ -68,14 +68,21 @@ class ClusterView:
         """The agent as `agent_info` read it, or why it wasn't read."""
         here = name in self.play
         result = self.result(name, key) if here else self._left_alone(name)
-        before = self.result(name, BEFORE) if here and result is None else None
-        problem = problem_of(before or {}) or problem_of(result)
+        problem = self.problem(name, key, before=BEFORE) if here else problem_of(result)
         if result is None or problem:
             return Reading(name=name, state=None, problem=problem if here or result is not None else "not in this run (see --limit)")
         try:
             return Reading(name=name, state=state_of_result(result), scanned_at=moment(result.get("scanned_at")))
         except (DataMinerError, KeyError, ValueError, OSError, EOFError) as error:
             return Reading(name=name, state=None, problem=f"its scan can't be used: {error}")
+
+    def problem(self, name: str, key: str, *, before: str) -> str | None:
+        """Why a result is no success. Of an agent that wasn't asked for it: what stopped it, in the task before or in whichever."""
+        result = self.result(name, key)
+        if result is not None and not result.get("skipped"):
+            return problem_of(result)
+        unasked = LEFT if result is None and name in self.gone else problem_of(result)
+        return problem_of(self.result(name, before) or {}) or unasked
 
     def _left_alone(self, name: str) -> dict[str, Any] | None:
         """The scan of an agent outside of this run, which one of those within it asked for."""

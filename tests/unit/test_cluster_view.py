@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("ansible")
 
+from ansible.plugins.action import ActionBase
 from ansible_collections.dataminer.web.plugins.action.cluster_verify import _unread as unread
+from ansible_collections.dataminer.web.plugins.action.restore_gate import ActionModule as RestoreGate
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState
 from ansible_collections.dataminer.web.plugins.module_utils.gate_values import Reading
 from ansible_collections.dataminer.web.plugins.plugin_utils.cluster_view import ClusterView, problem_of
@@ -103,6 +105,32 @@ def test_why_an_agent_was_never_asked() -> None:
     seen = view(a=host(dataminer_package_checked={"failed": True, "msg": "no such file"}), b=host(dataminer_package_checked={"changed": False}))
     assert seen.reading("a", "dataminer_scan").problem == "failed: no such file"
     assert seen.reading("b", "dataminer_scan").problem == problem_of(None)
+
+
+def test_an_agent_that_failed_before_it_was_asked_is_not_taken_for_a_silent_one() -> None:
+    recovered = {"a": {"failed": True, "msg": "W3SVC didn't start"}, "b": {"unreachable": True, "msg": "no route"}, "c": {"changed": False}}
+    hosts: dict[str, Any] = {name: host(dataminer_recovered=result) for name, result in recovered.items()}
+    hosts["b"]["dataminer_restore_chosen"] = {"skipped": True}
+    hosts["d"] = host(dataminer_recovered={"changed": True}, dataminer_restore_chosen={"changed": True})
+    variables = {"hostvars": hosts, "ansible_play_hosts_all": list(hosts), "ansible_play_hosts": ["b", "d"]}
+    seen = ClusterView(variables, cluster="pluto", members=())
+    assert {name: seen.problem(name, "dataminer_restore_chosen", before="dataminer_recovered") for name in hosts} == {
+        "a": "failed: W3SVC didn't start",
+        "b": "unreachable: no route",
+        "c": "it failed in another task, and left this run",
+        "d": None,
+    }
+    assert seen.reading("c", "dataminer_scan").problem == "it failed in another task, and left this run"
+
+
+def test_who_asks_about_losses_is_told_what_really_failed_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ActionBase, "run", lambda *_: {})
+    gate = object.__new__(RestoreGate)
+    gate._task = SimpleNamespace(args={"cluster": "pluto"}, check_mode=False)
+    hosts = {"a": host(dataminer_restore_chosen={"changed": True}), "b": host(dataminer_recovered={"failed": True, "msg": "W3SVC didn't start"})}
+    told = gate.run(None, {"hostvars": hosts, "ansible_play_hosts_all": ["a", "b"], "ansible_play_hosts": ["a"], "inventory_hostname": "a"})
+    assert (told["failed"], told["stopped"]) == (True, True)
+    assert told["msg"] == "No backup was chosen on every agent of the cluster, nothing was restored. b: failed: W3SVC didn't start"
 
 
 @pytest.mark.parametrize(
