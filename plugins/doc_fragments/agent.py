@@ -108,7 +108,8 @@ attributes:
   platform:
     description: Hosts that can be operated on.
     support: full
-    platforms: posix
+    platforms: [windows, posix]
+    details: DataMiner runs on Windows. POSIX hosts are simulated agents, as the tests and the demo make them.
 """
 
     READ_ONLY = r"""
@@ -124,7 +125,8 @@ attributes:
   platform:
     description: Hosts that can be operated on.
     support: full
-    platforms: posix
+    platforms: [windows, posix]
+    details: DataMiner runs on Windows. POSIX hosts are simulated agents, as the tests and the demo make them.
 """
 
     NAMES = r"""

@@ -66,7 +66,10 @@ options:
     type: bool
     default: true
   leftovers:
-    description: What to do with apps, versions and dashboards that were made after the backup. V(quarantine) moves them into O(work_dir).
+    description:
+      - What to do with versions of apps that were made after the backup, and that their app won't list any more. V(quarantine) moves them into
+        O(work_dir).
+      - Apps and dashboards that were made after the backup always stay.
     type: str
     choices: [keep, quarantine]
     default: keep

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.dataminer.web.plugins.doc_fragments.agent import ModuleDocFragment
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")))
@@ -159,6 +160,13 @@ def test_every_make_target_exists(name):
 @pytest.mark.parametrize("name", DOCS)
 def test_every_quoted_message_is_said(name):
     assert [part for part in quoted_messages(text(name)) if part not in spoken() and part not in NOT_OURS] == []
+
+
+@pytest.mark.parametrize("name", ["ATTRIBUTES", "READ_ONLY"])
+def test_modules_that_work_on_an_agent_are_for_windows(name):
+    platform = yaml.safe_load(getattr(ModuleDocFragment, name))["attributes"]["platform"]
+    assert platform["platforms"] == ["windows", "posix"]
+    assert "simulated" in platform["details"]
 
 
 def test_what_is_wrong_is_seen():
