@@ -52,8 +52,7 @@ def plan_restore(
     found = [_entry(row) for row in entries]
     pairs = _pairs(found, infos, state)
     chosen = select(found, pairs, tuple(only_apps), tuple(only_dashboards))
-    last = state.last_restore
-    clock = clock_of(backup_created, installs, last.at if last and last.state == "released" else None)
+    clock = clock_of(backup_created, installs, state.last_restore)
     kept = {key: pair for key, pair in pairs.items() if chosen.app(pair.folder)}
     apps, dashboards, files = _summaries(chosen.entries, kept, state)
     lost = [loss for pair in kept.values() for loss in app_losses(pair, clock)] + file_losses(chosen.entries, kept, clock)
@@ -64,7 +63,7 @@ def plan_restore(
         apps=apps,
         dashboards=dashboards,
         files=files,
-        lost=tuple(sorted(lost, key=lambda item: (item.kind, fold(item.title), item.path, item.why))),
+        lost=tuple(sorted(lost, key=lambda item: (item.restored, item.kind, fold(item.title), item.path, item.why))),
         stays_behind=tuple(_behind(found, pairs, state, chosen)),
         warnings=tuple(_warnings(chosen.entries, kept, state, clock)),
         include=chosen.include,
@@ -98,21 +97,21 @@ def _pairs(entries: Iterable[Entry], infos: Mapping[str, Sequence[str | None]], 
     """The apps of the zip by their folded folder name."""
     on_disk = {fold(app.folder): app for app in state.apps}
     texts = {fold(folder): (pair[0], pair[1]) for folder, pair in infos.items()}
-    groups: dict[str, list[tuple[list[str], str]]] = {}
+    groups: dict[str, list[tuple[list[str], Entry]]] = {}
     for entry in entries:
         parts = entry.path.split("/")
         if parts[0] == "Applications" and len(parts) > 2:
-            groups.setdefault(fold(parts[1]), []).append((parts[1:], entry.state))
+            groups.setdefault(fold(parts[1]), []).append((parts[1:], entry))
     return {key: _pair(group, texts.get(key, (None, None)), on_disk.get(key)) for key, group in groups.items()}
 
 
-def _pair(files: Sequence[tuple[list[str], str]], texts: tuple[str | None, str | None], app: App | None) -> AppPair:
-    """The app whose `files` in the zip are (parts of the path from the app's folder on, state)."""
+def _pair(files: Sequence[tuple[list[str], Entry]], texts: tuple[str | None, str | None], app: App | None) -> AppPair:
+    """The app whose `files` in the zip are (parts of the path from the app's folder on, entry)."""
     folder = files[0][0][0]
     zipped, read = _info(texts[0]), _info(texts[1])
     on_disk = read or (app.info if app else None)
     names = [info.name for info in (zipped, on_disk) if info and info.name]
-    held = (VERSION_FOLDER.fullmatch(parts[1]) for parts, _state in files if len(parts) > 2)
+    held = (VERSION_FOLDER.fullmatch(parts[1]) for parts, _entry in files if len(parts) > 2)
     return AppPair(
         folder=folder,
         title=names[0] if names else folder,
@@ -120,7 +119,7 @@ def _pair(files: Sequence[tuple[list[str], str]], texts: tuple[str | None, str |
         on_disk=on_disk,
         texts=texts,
         held=frozenset(int(match[1]) for match in held if match),
-        info_state=next((state for parts, state in files if [fold(part) for part in parts[1:]] == [fold(INFO_NAME)]), None),
+        info=next((entry for parts, entry in files if [fold(part) for part in parts[1:]] == [fold(INFO_NAME)]), None),
     )
 
 

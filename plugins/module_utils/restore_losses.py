@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from .agent import InstalledPackage
+from .agent import InstalledPackage, LastRestore
 from .apps import INFO_NAME, VERSION_FOLDER, AppInfo, AppVersion
 from .entry_names import fold
 from .package import FULL, WEB
@@ -20,6 +21,10 @@ from .restore_values import AppPair, Entry, Lost, kind_of, title_of, version_tex
 
 _GRACE = timedelta(minutes=10)
 _LONGEST_INSTALL = timedelta(hours=6)
+_SKEW = timedelta(minutes=1)
+_COMMIT = re.compile(r"commit-(\d{8}T\d{6}Z)-")  # its name tells when it began, by the controller's clock
+_CHANGED = "changed, or migrated when opened"
+_RESTORED = "written while the last restore was carried out"
 _HISTORY_KEYS = ("Versions", "PublicVersion", "DraftVersion")
 _CODE_LETTERS = "BCDFGHJKMNPQRSTVWXYZ"  # no vowels: no words; no digits: YAML can't take a code for a number
 _CODE_LENGTH = 8
@@ -27,10 +32,11 @@ _CODE_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """When the backup was made, and when installs wrote to the content by themselves."""
+    """When the backup was made, and when installs, and the last `restore`, wrote to the content by themselves."""
 
     backup: datetime
     installs: tuple[tuple[datetime, datetime], ...]
+    restore: tuple[datetime, datetime] | None = None
 
     def judge(self, modified: datetime | None) -> Literal["changed", "migrated", "older"]:
         """What a differing file is by its last write. The vendor's zip may carry the time of its end, so some minutes before count as after."""
@@ -40,26 +46,42 @@ class Clock:
             return "migrated"
         return "changed" if modified >= self.backup - _GRACE else "older"
 
+    def restored(self, modified: datetime | None) -> bool:
+        """Whether the last write was while the last restore was carried out. It counts all the same: another agent's synchronisation writes, too."""
+        return modified is not None and self.restore is not None and self.restore[0] <= modified <= self.restore[1]
 
-def clock_of(backup_created: datetime, installs: Iterable[InstalledPackage], restored: datetime | None = None) -> Clock:
+
+def clock_of(backup_created: datetime, installs: Iterable[InstalledPackage], last: LastRestore | None = None) -> Clock:
     """When installs migrated files: from the start until shortly after the end (RN 36435).
 
     An install whose end isn't known, or that seems to have taken longer than any does, explains nothing; nor does one what came after its end, where
-    the content was `restored` since: that restore wrote it, and people did.
+    the content was restored since: that restore wrote it, and people did.
     """
+    restored = last.at if last and last.state == "released" else None
     known = [(p.started, p.ended) for p in installs if p.ended is not None and p.package.kind in (FULL, WEB)]
     grace = [_GRACE if restored is None or restored <= end else timedelta() for _start, end in known]
     windows = tuple((start, end + more) for (start, end), more in zip(known, grace, strict=True) if start <= end <= start + _LONGEST_INSTALL)
-    return Clock(backup=backup_created, installs=windows)
+    return Clock(backup=backup_created, installs=windows, restore=_restore_of(last))
+
+
+def _restore_of(last: LastRestore | None) -> tuple[datetime, datetime] | None:
+    """From the start of the last commit to its end; None where nothing tells, or where it was undone: people may have written before that."""
+    found = _COMMIT.match(last.run_id) if last and last.state == "released" else None
+    if last is None or found is None:
+        return None
+    return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) - _SKEW, last.at
 
 
 def app_losses(app: AppPair, clock: Clock) -> list[Lost]:
     """What a replaced App.info.json loses: versions made since, published and draft moved. `file_losses` tells of its other settings."""
-    if app.on_disk is None or app.info_state != "replace":
+    if app.on_disk is None or app.info is None or app.info.state != "replace":
         return []
     if app.zipped is None:
         return [_app_loss(app, INFO_NAME, None, f"{INFO_NAME} would be replaced by one that can't be read")]
-    return [*_later_versions(app, app.zipped, app.on_disk, clock), *_moved(app, app.zipped, app.on_disk)]
+    lost = [*_later_versions(app, app.zipped, app.on_disk, clock), *_moved(app, app.zipped, app.on_disk)]
+    if not clock.restored(app.info.modified):
+        return lost
+    return [replace(item, why=f"{item.why} ({INFO_NAME} was {_RESTORED})", restored=True) for item in lost]
 
 
 def _later_versions(app: AppPair, zipped: AppInfo, disk: AppInfo, clock: Clock) -> Iterator[Lost]:
@@ -104,11 +126,11 @@ def file_losses(entries: Iterable[Entry], apps: Mapping[str, AppPair], clock: Cl
 
     `apps` is keyed by the folded folder name. App.info.json counts where more than its history differs, which `app_losses` tells.
     """
-    groups: dict[tuple[str, str], list[Entry]] = {}
+    groups: dict[tuple[str, str, bool], list[Entry]] = {}
     for entry in entries:
         if entry.state == "replace" and clock.judge(entry.modified) == "changed":
-            groups.setdefault(_group(entry.path), []).append(entry)
-    return [lost for (folder, path), group in groups.items() if (lost := _files_loss(apps.get(fold(folder)), path, group))]
+            groups.setdefault((*_group(entry.path), clock.restored(entry.modified)), []).append(entry)
+    return [lost for (folder, path, restored), group in groups.items() if (lost := _files_loss(apps.get(fold(folder)), path, group, restored))]
 
 
 def _group(path: str) -> tuple[str, str]:
@@ -119,19 +141,23 @@ def _group(path: str) -> tuple[str, str]:
     return parts[1], "/".join(parts[:3])
 
 
-def _files_loss(app: AppPair | None, path: str, group: Sequence[Entry]) -> Lost | None:
-    times = [entry.modified for entry in group]
-    newest = max((time for time in times if time), default=None)
-    if app is not None and fold(path.rpartition("/")[2]) == fold(INFO_NAME):
-        why = "its settings (name, access, sections…) changed"
-        return None if _history_alone(app.texts) else Lost(kind="app", title=app.title, path=path, when=newest, author=None, why=why)
-    files = "1 file" if len(group) == 1 else f"{len(group)} files"
-    why = f"{files} changed, or migrated when opened"
-    if app is not None:
-        match = VERSION_FOLDER.fullmatch(path.rpartition("/")[2])
-        why = f"version {int(match[1])}: {why}" if match else why
-        return Lost(kind="app", title=app.title, path=path, when=newest, author=None, why=why)
-    return Lost(kind=kind_of(path), title=title_of(path), path=path, when=newest, author=None, why="changed, or migrated when opened")
+def _files_loss(app: AppPair | None, path: str, group: Sequence[Entry], restored: bool) -> Lost | None:
+    newest = max((entry.modified for entry in group if entry.modified), default=None)
+    how = _RESTORED if restored else _CHANGED
+    if app is None:
+        return Lost(kind=kind_of(path), title=title_of(path), path=path, when=newest, author=None, why=how, restored=restored)
+    why = _why(app, path.rpartition("/")[2], len(group), how)
+    return Lost(kind="app", title=app.title, path=path, when=newest, author=None, why=why, restored=restored) if why else None
+
+
+def _why(app: AppPair, name: str, count: int, how: str) -> str:
+    """Of the files of an app that are told under that name; nothing where they lose nothing of their own."""
+    if fold(name) == fold(INFO_NAME):
+        settings = "its settings (name, access, sections…)"
+        return "" if _history_alone(app.texts) else f"{settings} {'changed' if how == _CHANGED else how}"
+    files = f"{'1 file' if count == 1 else f'{count} files'} {how}"
+    match = VERSION_FOLDER.fullmatch(name)
+    return f"version {int(match[1])}: {files}" if match else files
 
 
 def _history_alone(texts: tuple[str | None, str | None]) -> bool:

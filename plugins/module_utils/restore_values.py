@@ -17,7 +17,10 @@ Kind = Literal["app", "dashboard", "file"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """A change that a restore would undo. `path` is relative to the root; `when` (UTC) and `author` are None where nothing tells."""
+    """A change that a restore would undo. `path` is relative to the root; `when` (UTC) and `author` are None where nothing tells.
+
+    `restored`: it was written while the last restore was carried out, so perhaps by that alone.
+    """
 
     kind: Kind
     title: str
@@ -25,6 +28,7 @@ class Lost:
     when: datetime | None
     author: str | None
     why: str
+    restored: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +46,8 @@ class Entry:
 class AppPair:
     """One app in the zip and on disk.
 
-    `texts` are both App.info.json, `held` the version numbers that the zip holds. `info_state` is the state of App.info.json's entry, None where the
-    zip has none: then the one on disk stays.
+    `texts` are both App.info.json, `held` the version numbers that the zip holds. `info` is App.info.json's entry, None where the zip has none: then
+    the one on disk stays.
     """
 
     folder: str
@@ -52,7 +56,7 @@ class AppPair:
     on_disk: AppInfo | None
     texts: tuple[str | None, str | None]
     held: frozenset[int]
-    info_state: str | None
+    info: Entry | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,12 +151,21 @@ def test_the_oldest_of_five_is_wanted(make_site: MakeSite) -> None:
 
 
 def test_the_playbook_in_the_docs_puts_back_what_the_last_restore_replaced(make_site: MakeSite, tmp_path: Path) -> None:
-    """But what was edited since: that is named, by the first run and by a second one, which changes nothing."""
+    """But what was edited since: that is named, by the first run and by a second one, which changes nothing. It is also what comes first among what
+    the safety copy would overwrite.
+    """
     site, _contents = upgraded(make_site, agents=1)
     migrated = site.cluster.digest("DMA1")
     assert site.play("downgrade_restore", variables=target(site.cluster, OLD)).rc == 0
     edited = edits.drift(site.cluster, "DMA1")
     named = f"DMA1: 1 file left in place, changed since or without one to put back: {edited}"
+
+    (copy,) = (site.agent("DMA1").work_dir / "safety").glob("*.zip")
+    dry = site.play("downgrade_restore", "--check", variables=target(site.cluster, OLD, dataminer_backup=copy.name))
+
+    first, second, *_others = re.findall(r"^DMA1 +(.*: .*)$", dry.text.partition("LOST if this is restored")[2].partition("\n\n")[0], re.MULTILINE)
+    assert first.startswith('dashboard "Overview": changed, or migrated when opened'), dry.text
+    assert "written while the last restore was carried out" in second
     (example,) = re.findall(r"^```yaml\n(- name: Put back .*?)^```$", (ROOT / "docs/troubleshooting.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     (tmp_path / "undo.yml").write_text(example, "utf-8")
 

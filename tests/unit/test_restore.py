@@ -206,6 +206,33 @@ def test_what_a_restore_wrote_after_an_install_is_no_migration(at: str, status: 
     assert len(found.lost) == lost
 
 
+def test_what_was_written_while_the_last_restore_was_carried_out_is_told_apart() -> None:
+    """It counts: who wrote it isn't known. What was changed before and since comes first."""
+    entries = [
+        row("Applications/a1/App.info.json", "replace", "2025-04-03T08:00:05Z"),
+        *(row(f"Applications/a1/version_2/pages/{n}.dmadb.json", "replace", f"2025-04-03T08:00:0{n}Z") for n in (5, 6)),
+        row("Applications/a1/version_2/pages/7.dmadb.json", "replace", "2025-04-03T09:00:00Z"),
+        row("Dashboards/A restored one.dmadb.json", "replace", "2025-04-03T08:00:05Z"),
+        row("Dashboards/Edited before.dmadb.json", "replace", "2025-04-03T07:30:00Z"),
+        row("Dashboards/Edited since.dmadb.json", "replace", "2025-04-03T08:00:08Z"),
+    ]
+    last = LastRestore(run_id="commit-20250403T080003Z-0a1b2c3d", state="released", at=datetime(2025, 4, 3, 8, 0, 7, tzinfo=UTC), backup="b.zip")
+    apps = state(app("a1", info("Sales", 1, 0), 2))
+    infos: dict[str, list[str | None]] = {"a1": [info("Sales", 2, 0), info("Sales", 1, 0)]}
+    changed, restored = "changed, or migrated when opened", "written while the last restore was carried out"
+    found = plan(entries, infos, replace(apps, last_restore=last))
+    assert [(lost.title, lost.why) for lost in found.lost] == [
+        ("Sales", f"version 2: 1 file {changed}"),
+        ("Edited before", changed),
+        ("Edited since", changed),
+        ("Sales", f"published version goes from 1 to 2 (App.info.json was {restored})"),
+        ("Sales", f"version 2: 2 files {restored}"),
+        ("A restored one", restored),
+    ]
+    for other in (replace(last, state="undone"), replace(last, run_id="mine")):
+        assert not any(lost.restored for lost in plan(entries, infos, replace(apps, last_restore=other)).lost)
+
+
 def test_the_package_of_another_kind_explains_nothing() -> None:
     window = install("2025-04-03T07:50:00+00:00", "2025-04-03T08:10:00+00:00", "DataMiner 10.5.5.0-15700 Cube Upgrade.dmupgrade")
     assert len(plan([row("Dashboards/one.dmadb.json", "replace", AFTER)], installs=[window]).lost) == 1
