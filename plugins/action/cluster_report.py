@@ -12,7 +12,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.errors import InvalidInput
-from ..module_utils.outcome import PHASES, AgentRun, Names, cluster_paragraphs, is_good, summarise
+from ..module_utils.outcome import PHASES, cluster_paragraphs, is_good, summarise
+from ..module_utils.outcome_news import AgentRun, Names
 from ..module_utils.page import ClusterPage
 from ..module_utils.report import AgentSummary
 from ..plugin_utils.action import checked_arguments

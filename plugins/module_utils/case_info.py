@@ -9,7 +9,8 @@ import json
 import re
 from typing import Any
 
-from .agent import AgentState, to_result
+from .agent import AgentState
+from .agent_result import to_result
 from .agent_versions import DEFAULT_SUCCESS_PATTERN, success_test
 from .apps import InvalidAppInfo, parse_app_info
 from .backup import TWO_VERSIONS, plan_backup

@@ -6,23 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .agent import AgentState
-from .candidates import Background
-from .cluster import MODULES, NO_RESULT, WEB_PROCESSES, first_line, processes_text, restarted
+from .cluster import NO_RESULT, first_line
 from .gate_host import at_work
-from .gate_values import BACKUP, Direction, Verdict
+from .gate_values import BACKUP, Verdict
 from .jobs import size_text
-from .manifest import format_time
 from .modules_text import modules_text
+from .outcome_news import DEFAULT_NAMES, AgentRun, Names, Results, processes, web_configs, went_back
 from .report import AgentSummary, summary
 from .restore_text import lost_line
 from .status import status_text, under_way
 from .version import Version
-
-Results = Mapping[str, Mapping[str, Any] | None]  # pylint: disable=unsupported-binary-operation
 
 # The variables that the roles register, in the order of the phases.
 PHASES = {
@@ -51,27 +47,6 @@ _RESTORING = ("dataminer_recovered", "dataminer_restore_committed", "dataminer_r
 SHOWN_LOST = 20  # of an agent; all are listed where they are to be accepted
 GATE = PHASES["dataminer_gate"]
 LAST_OF = {"upgrade": "dataminer_verified", "downgrade": "dataminer_verified", "backup": "dataminer_backup_result", "status": "dataminer_verified"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgentRun:
-    """One agent in a run: its results by variable, and its state before and after, None where it wasn't read."""
-
-    name: str
-    results: Results
-    before: AgentState | None
-    after: AgentState | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """What the vendor documents no names of: what a module's DisplayName begins with, and which processes a web upgrade may restart."""
-
-    modules: Mapping[str, str]
-    web_processes: Sequence[str]
-
-
-DEFAULT_NAMES = Names(modules=MODULES, web_processes=WEB_PROCESSES)
 
 
 def summarise(run: AgentRun, *, purpose: str, check: bool) -> AgentSummary:
@@ -233,10 +208,10 @@ def cluster_paragraphs(name: str, runs: Iterable[AgentRun], *, purpose: str, che
         _failures(told),
         _differences(told),
         _grouped("Note", [(run.name, note) for run in told for note in _notes(run, purpose)]),
-        "" if check else _grouped("Processes", _processes(told, names)),
-        _grouped("News", _web_configs(told)),
+        "" if check else _grouped("Processes", processes(told, names)),
+        _grouped("News", web_configs(told)),
         _grouped("Lost", _lost(told)),
-        *(_gone_back(told, names) if purpose == "downgrade" and any(_went_back(run) for run in told) else []),
+        *(_gone_back(told, names) if purpose == "downgrade" and any(went_back(run) for run in told) else []),
         conclusion(told, purpose=purpose, check=check),
     ]
     return [part for part in parts if part]
@@ -357,43 +332,12 @@ def _lost(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _processes(runs: Iterable[AgentRun], names: Names) -> list[tuple[str, str]]:
-    both = [(run.name, run.before.host, run.after.host) for run in runs if run.before and run.after]
-    return [(name, processes_text(restarted(before, after, except_for=names.web_processes))) for name, before, after in both]
-
-
 def _partial(runs: Sequence[AgentRun], purpose: str) -> str:
     """What a run on a part of a cluster leaves to do. A backup changes no version, so nothing is out of step by it."""
     found = next((row["found"] for run in runs for row in _gate_rows(run, Verdict.WARN) if row["rule"] == "limit"), None)
     if found and purpose == BACKUP:
         return f" The others have no new backup: {found.partition(': ')[2]}."
     return f" The cluster is OUT OF STEP until the others follow: {found}." if found else ""
-
-
-def _went_back(run: AgentRun) -> bool:
-    """An older package was installed or would be, now or as the last one before."""
-    now = (run.results.get("dataminer_gate") or {}).get("directions") or {}
-    if now.get(run.name) == Direction.DOWNGRADE.value and run.results.get("dataminer_upgrade_result") is not None:
-        return True
-    state = run.after or run.before
-    return state is not None and Background(history=state.history, packages=state.packages).gone_back(state.utc) is not None
-
-
-def _web_configs(runs: Iterable[AgentRun]) -> list[tuple[str, str]]:
-    """Web.config is edited by people, never to be replaced. What is in it isn't told: it may hold secrets."""
-    return [(run.name, f"Webpages/API/Web.config {said}") for run in runs if (said := _web_config(run))]
-
-
-def _web_config(run: AgentRun) -> str:
-    """An install that was under way when this run began may have edited it before this run looked: then only its own job can tell."""
-    installed = run.results.get("dataminer_upgrade_result") or {}
-    told, copy, job = installed.get("web_config_changed"), installed.get("web_config_before"), installed.get("job") or {}
-    if told or (run.before and run.after and run.before.web_config not in (None, run.after.web_config)):
-        return f"changed. Compare it with the former one: {copy or 'this run has no copy of it'}"
-    if told is None and run.before and run.before.web_config and job and str(job.get("started")) <= format_time(run.before.utc):
-        where = copy or f"web.config.before in the folder jobs/{job.get('run_id')} of the working folder"
-        return f"wasn't compared, for its install was under way when this run began. Compare it with the former one: {where}"
-    return ""
 
 
 def _gone_back(runs: Sequence[AgentRun], names: Names) -> list[str]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .agent import time_text
+from .agent_result import time_text
 from .errors import cut
 from .restore_losses import losses_digest
 from .restore_values import Behind, Lost, RestorePlan, Summary

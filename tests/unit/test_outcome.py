@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, ContentRow, InstalledPackage, Module, PackageFile, Process
 from ansible_collections.dataminer.web.plugins.module_utils.cluster import NO_RESULT
-from ansible_collections.dataminer.web.plugins.module_utils.outcome import AgentRun, Names, cluster_paragraphs, failed_phase, is_good, summarise
+from ansible_collections.dataminer.web.plugins.module_utils.outcome import cluster_paragraphs, failed_phase, is_good, summarise
+from ansible_collections.dataminer.web.plugins.module_utils.outcome_news import AgentRun, Names
 from ansible_collections.dataminer.web.plugins.module_utils.status import facts, status_text
 from gate_agents import NOW, cluster, installed, job, package, state
 

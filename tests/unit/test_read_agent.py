@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import to_result
+from ansible_collections.dataminer.web.plugins.module_utils.agent_result import to_result
 from ansible_collections.dataminer.web.plugins.module_utils.agent_versions import DEFAULT_SUCCESS_PATTERN, failed_prerequisites, success_test
 from ansible_collections.dataminer.web.plugins.module_utils.errors import InvalidInput, InvalidScan, InvalidVersion
 from ansible_collections.dataminer.web.plugins.module_utils.read_agent import read_agent
