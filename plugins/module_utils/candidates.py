@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from .agent import ASIDE, BackupFile, HistoryLine, InstalledPackage, LastRestore
-from .backup import NAME_PREFIXES, problem_of_backup
+from .backup import NAME_PREFIXES, of_another, of_another_cluster, problem_of_backup
 from .entry_names import fold
 from .errors import InvalidVersion
 from .manifest import format_time, parse_time
@@ -95,13 +95,11 @@ class Background:
 
     def is_foreign(self, header: dict[str, object]) -> bool:
         """Another cluster's content has no place here."""
-        return _differ(header.get("cluster"), self.cluster)
+        return of_another_cluster(header, self.cluster)
 
     def stranger(self, header: dict[str, object]) -> str | None:
         """Another agent's content should be the same, but backups are per agent and may differ."""
-        if self.is_foreign(header):
-            return f"it is of another cluster, {header['cluster']}"
-        return f"it was made on another agent, {header['agent']}" if _differ(header.get("agent"), self.agent) else None
+        return of_another(header, agent=self.agent, cluster=self.cluster)
 
     def doubt(self, moment: datetime, version: Version | None, restored: datetime | None = None) -> str | None:
         """Why content of that moment, under that web version, may be that of a newer one, or None.
@@ -121,8 +119,8 @@ class Background:
         """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""
         for package in self.packages:
             failed = package.completed is False and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
-            if failed and _end(package) < moment and not (since and since >= _end(package)) and not self._redone(package, moment):
-                return f"made after the install of {package.package.version} failed: its content may be migrated in part"
+            if failed and _end(package) <= moment and not (since and since >= _end(package)) and not self._redone(package, moment):
+                return f"made after a failed install of {package.package.version}: its content may be half migrated"
         return None
 
     def _redone(self, package: InstalledPackage, moment: datetime) -> bool:
@@ -154,11 +152,6 @@ class Background:
             done = [*held, *(event for event in done if event.earliest > since)]
         beyond = [event.version for event in done if is_newer(event.version, in_force)]
         return (beyond[-1], in_force) if beyond else None
-
-
-def _differ(a: object, b: str | None) -> bool:
-    """Two names of different things; an unknown one differs from none."""
-    return bool(a) and bool(b) and str(a).casefold() != str(b).casefold()
 
 
 def list_candidates(backups: Iterable[BackupFile], background: Background) -> tuple[Candidate, ...]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from .agent import AgentState, BackupFile, InstalledPackage, LastRestore
 from .backup import not_counted, problem_of_backup
+from .candidates import Background
 from .errors import InvalidVersion
 from .package import FULL, WEB
 from .version import Version, is_newer, same_release
@@ -139,10 +140,11 @@ def _doubtful(row: BackupFile) -> bool:
 
 
 def suspect(state: AgentState) -> str | None:
-    """What a backup made now should say against itself, or None."""
-    failed, read = failed_attempt(state), state.web.read
-    if failed:
-        return f"made after a failed install of {failed.package.version}: its content may be half migrated"
+    """What a backup made now should say against itself, or None. What is said so outlives the records of installs, and rotates out no sound one."""
+    background = Background(history=state.history, packages=state.packages, last_restore=state.last_restore)
+    if doubt := background.doubt(state.utc, state.web.version):
+        return doubt
+    read = state.web.read
     if read is None or read.version is None or state.web.version is None or not is_newer(read.version, state.web.version):
         return None
     return f"made while the inventory named web version {state.web.version}, where {read.version} was read: its content may be migrated"

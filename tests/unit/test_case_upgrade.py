@@ -52,6 +52,16 @@ def test_an_install_that_ends_between_two_looks_is_attached_to(tmp_path: Path, p
     assert host.calls == calls
 
 
+@pytest.mark.parametrize(("check", "calls"), [(False, ["scan", "poll i1", "scan"]), (True, ["scan"])])
+def test_an_installer_that_logged_its_success_and_still_works_is_followed(tmp_path: Path, check: bool, calls: list[str]) -> None:
+    """The web apps are there, and the GQI DxM or the web server may not be: how it ends says its exit code."""
+    spec = {"kind": "install", "package": PACKAGE, "sha256": None, "packages_dir": str(tmp_path / "Upgrades/Packages"), "root": str(tmp_path)}
+    host = Racing(tmp_path / "work", work=work_of(spec))
+    told = upgrade(host, {**arguments(tmp_path), "web_version": "10.5.9"}, check=check)  # type: ignore[arg-type]
+    assert (host.calls, told["finished"], told.get("msg")) == (calls, True, "Web version 10.5.9 (CU0) is already installed" if check else told["msg"])
+    assert ("job" in told) is not check
+
+
 @pytest.mark.parametrize("version", [None, "10.5.9"])
 @pytest.mark.parametrize("check", [True, False])
 def test_without_a_package_nothing_is_installed(tmp_path: Path, version: str | None, check: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, BackupFile, InstalledPackage
+from ansible_collections.dataminer.web.plugins.module_utils.agent import AgentState, BackupFile, InstalledPackage, LastRestore
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Refused
 from ansible_collections.dataminer.web.plugins.module_utils.package import parse_package_name
 from ansible_collections.dataminer.web.plugins.module_utils.permission import check_permission
@@ -171,6 +171,16 @@ def test_another_backup_does_not_serve(unfit: BackupFile) -> None:
     assert no_backup_needed(failed, V("10.5.9"), agent="DMA1") is None
     assert backup_from_before(failed, "DMA1") is None
     assert "half migrated" in (suspect(failed) or "")
+
+
+def test_a_backup_after_a_downgrade_is_suspect_until_everything_was_restored() -> None:
+    """One every night would rotate out the last good one."""
+    there = (install("10.5.6.0-1", hours_ago=90), install("10.5.9.0-1", hours_ago=60), install("10.5.6.0-1", hours_ago=30))
+    assert "made after a downgrade from 10.5.9 (CU0) to 10.5.6" in (suspect(agent("10.5.6", packages=there)) or "")
+    for hours, mended in ((40, False), (20, True)):
+        last = LastRestore(run_id="c1", state="released", at=NOW - hours * HOUR, backup="b.zip")
+        assert (suspect(agent("10.5.6", packages=there, last_restore=last)) is None) is mended
+    assert suspect(agent("10.5.9", packages=(*there, install("10.5.9.0-1", hours_ago=10)))) is None
 
 
 def test_a_backup_of_a_sound_agent_is_not_suspect() -> None:
