@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import work_of
 from conftest import Lane, in_an_engine, replace_in_job
 from harness import until
 from test_services import library
@@ -172,19 +173,22 @@ def test_progress_shows_the_last_line_of_the_log(host: Lane) -> None:
 
 @pytest.mark.apart
 def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> None:
-    """Nobody starts a second one, the same work attaches, and afterwards the next may start."""
+    """For a scan too: nobody starts a second one, the same work attaches, and afterwards the next may start."""
     (host.home / "hold").touch()
     try:
         host.agent.start(host.told(spec(host)), "i1")
         until(lambda: installs(host) and noted(host, "i1"))
         host.kill("i1")
         assert host.agent.poll("i1").state == "running"
+        scanned = host.scan()
+        assert (scanned["job"]["run_id"], scanned["job"]["work"]) == ("i1", work_of(host.told(spec(host))))
+        assert [row["state"] for row in scanned["jobs"]] == ["running"]
         attached = host.agent.start(host.told(spec(host)), "i2")
         assert (attached.run_id, attached.attached) == ("i1", True)
     finally:
         (host.home / "hold").unlink()
     until(lambda: host.agent.poll("i1").state == "dead")
-    assert installs(host) == 1
+    assert (installs(host), host.scan()["job"]) == (1, None)
     assert host.run(spec(host), "i3").state == "done"
     assert installs(host) == 2
 

@@ -127,9 +127,10 @@ def _files(root: Path, below: str) -> list[str]:
 
 
 def _job(work: Path, run_id: str, started: str, **files: Any) -> Path:
+    """The records of one that has come to its first line."""
     folder = work / "jobs" / run_id
     record = {"run_id": run_id, "kind": "commit", "owner": "me@there", "started": started, "work": "ab" * 32}
-    for name, value in {"state": record, **files}.items():
+    for name, value in {"state": record, "process": {}, **files}.items():
         write(folder / f"{name}.json", json.dumps(value))
     return folder
 

@@ -81,6 +81,7 @@ $namedVersion = [regex]'"(?:PublicVersion|DraftVersion)"\s*:\s*"?([0-9]{1,9})\b'
 . "$PSScriptRoot/lib/agent.ps1"
 . "$PSScriptRoot/lib/backups.ps1"
 . "$PSScriptRoot/lib/jobs.ps1"
+. "$PSScriptRoot/lib/alive.ps1"
 . "$PSScriptRoot/lib/content.ps1"
 . "$PSScriptRoot/lib/basis.ps1"
 . "$PSScriptRoot/lib/machine.ps1"
@@ -124,7 +125,7 @@ function Get-Document {
     $agent = Get-LongPath $root
     $work = Get-LongPath $work_dir
     $jobs = Get-JobFolder $work
-    $running = Wait-Ending $work 'Get-RunningJob'
+    $running = Wait-Ending $work
     if ($null -ne $running) { $running.until = Get-Until $work $running.run_id }
     $document = [ordered]@{ schema = 1; language_mode = $languageMode }
     $document.root = [ordered]@{ path = (Get-FullPath $root); exists = [IO.Directory]::Exists($agent) }

@@ -126,7 +126,7 @@ function Test-Basis($answer) {
 function Get-Job([string]$place) {
     $known = Get-Status $place $run_id
     if ($known.state -ne 'absent') { Assert-Meant $known; return $run_id, $true }
-    $active = Wait-Ending $place 'Get-ActiveJob'
+    $active = Wait-Ending $place
     if ($null -eq $active) {
         if ($null -ne $basis) {
             $fresh.scan = Invoke-Scan $scan

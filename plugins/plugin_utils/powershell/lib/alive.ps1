@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-Whether a job lives although the lock doesn't tell, or not yet. Needs files.ps1, json.ps1 and jobs.ps1.
+Which job lives, also where the lock doesn't tell, or not yet. Needs files.ps1, json.ps1 and jobs.ps1.
 #>
 
 $longestInstall = 21600    # seconds
 $accessDenied = 5
+$endPatience = 30           # attempts, each a tenth of a second
 
 function Get-Noted([string]$time) { return [DateTime]::Parse($time, [Globalization.CultureInfo]::InvariantCulture, [Globalization.DateTimeStyles]::RoundtripKind) }
 
@@ -48,11 +49,28 @@ function Test-Starting([string]$folder) {
 
 # The last job that was started, where it is only just starting, or where its installer still works although the job itself was killed.
 function Get-UnlockedJob([string]$work) {
-    $record = Read-JsonFile ([IO.Path]::Combine($work, 'lock.json'))
-    if ($null -eq $record -or -not $record['run_id']) { return $null }
-    $folder = [IO.Path]::Combine($work, 'jobs', $record['run_id'])
+    $last = Get-LastJob $work
+    $folder = [IO.Path]::Combine($work, 'jobs', $last['run_id'])
     if ([IO.File]::Exists([IO.Path]::Combine($folder, 'result.json'))) { return $null }
     $installer = Read-JsonFile ([IO.Path]::Combine($folder, 'installer.json'))
-    if ((Test-Starting $folder) -or (Test-Process $installer) -or (Test-Program $installer)) { return $record }
+    if ((Test-Starting $folder) -or (Test-Process $installer) -or (Test-Program $installer)) { return $last }
     return $null
+}
+
+# The job that lives, or null. Asked in this order: a job takes the lock before it stops to count as starting, and writes its result before it lets the lock go.
+function Get-ActiveJob([string]$work) {
+    $unlocked = Get-UnlockedJob $work
+    $running = Get-RunningJob $work
+    if ($null -ne $running) { return $running }
+    return $unlocked
+}
+
+# The same. One that has told its end lets go of the lock in a moment.
+function Wait-Ending([string]$work) {
+    for ($attempt = 1; ; $attempt++) {
+        $found = Get-ActiveJob $work
+        if ($null -eq $found -or $attempt -ge $endPatience -or -not (Test-RunId $found['run_id'])) { return $found }
+        if (-not [IO.File]::Exists([IO.Path]::Combine($work, 'jobs', $found['run_id'], 'result.json'))) { return $found }
+        [Threading.Thread]::Sleep(100)
+    }
 }

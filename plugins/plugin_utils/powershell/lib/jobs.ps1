@@ -6,7 +6,6 @@
 The lock, job records and journals of the working folder. Needs the functions of files.ps1 and json.ps1.
 #>
 
-$endPatience = 30    # attempts, each a tenth of a second
 $journalPatience = 20
 $freeLooks = 3       # without a holder, until a journal counts as damaged
 $startPatience = 120       # seconds
@@ -21,8 +20,8 @@ function Test-Locked([string]$path) {
     catch [IO.IOException] { return $true }
 }
 
-function Get-RunningJob([string]$folder) {
-    if (-not (Test-Locked ([IO.Path]::Combine($folder, 'lock')))) { return $null }
+# The last job that was started, as its record in lock.json tells.
+function Get-LastJob([string]$folder) {
     $job = [ordered]@{ run_id = 'unknown'; kind = 'unknown'; owner = 'unknown'; started = ''; work = '' }
     $record = Read-JsonFile ([IO.Path]::Combine($folder, 'lock.json'))
     if ($null -ne $record) { foreach ($key in @($job.Keys)) { if ($record.ContainsKey($key)) { $job[$key] = $record[$key] } } }
@@ -37,14 +36,9 @@ function Get-Until([string]$folder, [string]$runId) {
     return $told['until']
 }
 
-# The job that the function named $ask finds. One that has told its end lets go of the lock in a moment.
-function Wait-Ending([string]$folder, [string]$ask) {
-    for ($attempt = 1; ; $attempt++) {
-        $found = & $ask $folder
-        if ($null -eq $found -or $attempt -ge $endPatience -or -not (Test-RunId $found['run_id'])) { return $found }
-        if (-not [IO.File]::Exists([IO.Path]::Combine($folder, 'jobs', $found['run_id'], 'result.json'))) { return $found }
-        [Threading.Thread]::Sleep(100)
-    }
+function Get-RunningJob([string]$folder) {
+    if (-not (Test-Locked ([IO.Path]::Combine($folder, 'lock')))) { return $null }
+    return Get-LastJob $folder
 }
 
 # Whether a folder can have that name.

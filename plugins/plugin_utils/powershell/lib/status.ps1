@@ -8,14 +8,6 @@ What is known of a job. Needs files.ps1, json.ps1, setup.ps1, values.ps1, jobs.p
 
 $readPatience = 20         # attempts, each a tenth of a second
 
-# In this order: a job takes the lock before it stops to count as starting, and writes its result before it lets the lock go.
-function Get-ActiveJob([string]$work) {
-    $unlocked = Get-UnlockedJob $work
-    $running = Get-RunningJob $work
-    if ($null -ne $running) { return $running }
-    return $unlocked
-}
-
 # Results are large and are handed on as they are.
 function Read-Whole([string]$path) {
     try {
