@@ -50,6 +50,13 @@ for ($i = 0; ; $i++) {
     catch { if ($i -ge 300) { throw } [Threading.Thread]::Sleep(10) }    # the job that is watched may have it open at this moment
 }
 """
+HOLD_BRIEFLY = """
+[CmdletBinding(SupportsShouldProcess)] param([string]$path, [int]$milliseconds)
+$stream = [IO.File]::Open($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare]::None)
+$clock = [Threading.CancellationTokenSource]::new($milliseconds)
+[void]$clock.Token.Register([Action][Delegate]::CreateDelegate([Action], $stream, 'Dispose'))
+[AppDomain]::CurrentDomain.SetData("$path briefly", $clock)
+"""
 PROGRAM = "[CmdletBinding(SupportsShouldProcess)] param() $Ansible.Result = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName"
 KILL = """
 [CmdletBinding(SupportsShouldProcess)] param([int]$id)
@@ -155,6 +162,12 @@ class Lane:
             yield
         finally:
             self.engine.execute(CLOSE, {"path": self.native(path)}, 2)
+
+    def hold_briefly(self, path: Path, seconds: float = 1) -> None:
+        """`path` held for so long from now on, by an engine that runs scripts meanwhile. On POSIX nobody keeps a file from being read."""
+        if self.engine:
+            asked = {"path": self.native(path), "milliseconds": int(1000 * seconds)}
+            assert not self.engine.execute(HOLD_BRIEFLY, asked, 2)["failed"]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ NAMES = sorted(path.stem for path in SCRIPTS.glob("*.ps1"))
 INSIDE = inside.told({"script": script_text("start"), "parameters": {"launcher": [inside.INSIDE]}})["script"]
 # what the suite itself runs in the engine of an agent
 OURS = {path.stem: path.read_text("utf-8") for path in (harness.SERVER, lines.STATEMENTS)} | {"inside": INSIDE}
-OURS |= {name.lower(): getattr(conftest, name) for name in ("OPEN_ALONE", "CLOSE", "PROGRAM", "KILL")}
+OURS |= {name.lower(): getattr(conftest, name) for name in ("OPEN_ALONE", "CLOSE", "HOLD_BRIEFLY", "PROGRAM", "KILL")}
 # which all of Windows PowerShell knows, and which of a syntax tree's kinds has
 FINE = re.compile(r"win_powershell\.ps1:.* command: (Get-Command|ConvertTo-Json) is|statements\.ps1:.* member: .*\.Ast has no Statements")
 UNKNOWN_OPTION = 64  # how pwsh ends, and says no more of it

@@ -96,12 +96,3 @@ def test_a_zip_that_another_program_holds(windows: Lane) -> None:
     with windows.holding(path), pytest.raises(DataMinerError) as raised:
         windows.agent.inspect(windows.told(spec(windows, path, retry_seconds=0.3)))
     assert raised.value.message.endswith("a.zip can't be read")
-
-
-@pytest.mark.parametrize(("failures", "state"), [(1, "released"), (2, "released"), (3, None)])
-def test_a_journal_that_is_let_go_between_two_looks_is_not_lost(powershell: Engine, tmp_path: Path, failures: int, state: str | None) -> None:
-    """Nobody holds it any more by the time that this is asked; one that can't be read then either is damaged."""
-    (tmp_path / "journal.json").write_text('{"state": "released"}', "utf-8")
-    again = "function Read-JsonFile($path) { if ($script:left-- -gt 0) { return $null }; return @{ state = 'released' } }"
-    script = f"$script:left = {failures}\n{again}\n$Ansible.Result = Get-JournalState $a"
-    assert run(powershell, script, str(tmp_path)) == state

@@ -183,6 +183,7 @@ def test_the_installer_counts_as_running_when_its_job_is_killed(host: Lane) -> N
         scanned = host.scan()
         assert (scanned["job"]["run_id"], scanned["job"]["work"]) == ("i1", work_of(host.told(spec(host))))
         assert [row["state"] for row in scanned["jobs"]] == ["running"]
+        host.hold_briefly(host.home / "work" / "jobs" / "i1" / "installer.json")
         attached = host.agent.start(host.told(spec(host)), "i2")
         assert (attached.run_id, attached.attached) == ("i1", True)
     finally:

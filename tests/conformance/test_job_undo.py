@@ -293,7 +293,7 @@ def test_a_journal_that_another_program_holds_for_a_moment_is_not_lost(windows: 
     with windows.holding(restore.work / "jobs" / "c1" / "journal.json"):
         windows.agent.start(windows.told(restore.undo_spec(retry_seconds=60)), "u1")
         until((restore.work / "jobs" / "u1" / "process.json").exists)
-        time.sleep(0.5)
+        time.sleep(3)
     status = windows.follow("u1")
     assert status.state == "done", status.error
     assert (status.result or {})["kept"] == [OVERVIEW]

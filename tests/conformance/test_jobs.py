@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob, ScriptFailed
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, not_begun, was_called_off, work_of
-from conftest import Lane
+from conftest import Lane, in_an_engine
 from harness import until
+from restores import Restore
 from test_job_install import installs, spec
 from trees import ordinary, write
 
@@ -62,13 +63,38 @@ def test_a_run_id_names_one_piece_of_work(host: Lane) -> None:
     assert installs(host) == 1
 
 
-@pytest.mark.parametrize("name", ["state.json", "result.json"])
-def test_a_record_that_is_held_for_a_moment_makes_no_job_unknown(windows: Lane, name: str) -> None:
+@pytest.mark.parametrize("path", ["lock.json", "jobs/i1/state.json", "jobs/i1/result.json"])
+def test_a_record_that_is_held_makes_no_job_unknown(windows: Lane, path: str) -> None:
     windows.run(spec(windows), "i1")
-    path = windows.home / "work" / "jobs" / "i1" / name
-    with windows.holding(path), pytest.raises(ScriptFailed, match=f"{name} can't be read"):
+    with windows.holding(windows.home / "work" / path), pytest.raises(ScriptFailed, match=f"{path.rpartition('/')[2]} can't be read"):
         windows.agent.poll("i1")
     assert windows.agent.poll("i1").state == "done"
+
+
+def test_progress_that_is_held_keeps_nothing_back(windows: Lane) -> None:
+    windows.run(spec(windows), "i1")
+    with windows.holding(windows.home / "work" / "jobs" / "i1" / "progress.json"):
+        status = windows.agent.poll("i1")
+    assert (status.state, status.progress) == ("done", {})
+
+
+@in_an_engine
+def test_records_that_are_held_for_a_moment_are_awaited(host: Lane) -> None:
+    """Taken for dead, a commit that waits would miss its word, and go on by itself at its deadline."""
+    restore = Restore(host)
+    assert host.run(restore.commit_spec(deadline=600), "c1").state == "waiting"
+
+    def hold() -> None:
+        for name in ("lock.json", "jobs/c1/state.json", "jobs/c1/journal.json"):
+            host.hold_briefly(host.home / "work" / name)
+
+    hold()
+    assert host.agent.poll("c1").state == "waiting"
+    hold()
+    assert host.scan()["journals"] == [{"run_id": "c1", "state": "swapped"}]
+    hold()
+    host.agent.signal("c1", "undo")
+    assert (host.follow("c1", past=("running", "waiting")).result or {})["released_by"] == "undo"
 
 
 @pytest.mark.apart

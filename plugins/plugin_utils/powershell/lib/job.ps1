@@ -179,6 +179,7 @@ function Start-JobWork([string]$folder) {
         written = [Diagnostics.Stopwatch]::new()
         spec = Read-Json ([IO.Path]::Combine($place, 'spec.json'))
     }
+    $script:readPatience = [Math]::Max($readPatience, (Get-Patience))
     $lock = Open-Lock ([IO.Path]::Combine($job.work, 'lock')) $lockPatience
     try {
         if ([IO.File]::Exists([IO.Path]::Combine($job.folder, 'result.json'))) { return }    # told that it never began

@@ -6,8 +6,6 @@
 The lock, job records and journals of the working folder. Needs the functions of files.ps1 and json.ps1.
 #>
 
-$journalPatience = 20
-$freeLooks = 3       # without a holder, until a journal counts as damaged
 $startPatience = 120       # seconds
 
 # A job holds the lock open for its whole life, and an installer inherits it: whether it can be opened tells, not a process id that another has by now.
@@ -58,18 +56,7 @@ function Get-JobState([string]$folder, [bool]$holdsLock) {
     return $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' })
 }
 
-# The journal of a commit, or null. One that another program holds for a moment isn't lost, even if it is let go between two looks.
-function Read-Journal([string]$folder) {
-    $path = [IO.Path]::Combine($folder, 'journal.json')
-    $free = 0
-    for ($attempt = 1; ; $attempt++) {
-        $journal = Read-JsonFile $path
-        if ($null -ne $journal -or -not [IO.File]::Exists($path)) { return $journal }
-        if (-not (Test-Locked $path)) { $free++ }
-        if ($free -ge $freeLooks -or $attempt -ge $journalPatience) { return $null }
-        [Threading.Thread]::Sleep(100)
-    }
-}
+function Read-Journal([string]$folder) { return Read-JsonFile ([IO.Path]::Combine($folder, 'journal.json')) }
 
 function Get-JournalState([string]$folder) {
     $journal = Read-Journal $folder
@@ -112,13 +99,13 @@ function Get-Commit($jobs) {
     }
 }
 
-# One that has begun and whose journal can't be read is `committing`: somebody has to undo it.
+# One that has begun and whose journal is lost is `committing`: somebody has to undo it.
 function Get-RestoreState($jobs, $commit) {
     $state = Get-JournalState $commit.folder
     if ($state) { return $state }
     $prepared = Get-Prepared $commit.folder
     if (-not (Test-Touched $commit.folder $prepared)) { return $null }
-    foreach ($other in @(Get-CommitOf $jobs $prepared)) { if (Get-JournalState $other.folder) { return $null } }
+    foreach ($other in @(Get-CommitOf $jobs $prepared)) { if ($other.name -cne $commit.name -and (Get-JournalState $other.folder)) { return $null } }
     return 'committing'
 }
 

@@ -26,13 +26,9 @@ function Write-Journal([string]$commit, [string]$state, $facts = @{}) {
     Write-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $commit, 'journal.json')) $journal
 }
 
-# One that doesn't say counts as swapped: users may have written since. One that another program holds isn't lost: it is awaited, for what users
-# wrote depends on it.
+# One that doesn't say counts as swapped: users may have written since.
 function Get-Was([string]$commit) {
-    $folder = [IO.Path]::Combine($job.work, 'jobs', $commit)
-    $path = [IO.Path]::Combine($folder, 'journal.json')
-    if ([IO.File]::Exists($path)) { (Open-Patiently $path).Dispose() }
-    $journal = Read-Journal $folder
+    $journal = Read-Journal ([IO.Path]::Combine($job.work, 'jobs', $commit))
     if ($null -eq $journal) { return 'committing' }
     if ($journal['was']) { return "$($journal['was'])" }
     return $(if ($journal['state'] -ceq 'undoing') { 'swapped' } else { "$($journal['state'])" })

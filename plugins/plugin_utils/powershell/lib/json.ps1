@@ -6,6 +6,8 @@
 JSON, written and read alike on Windows PowerShell 5.1 and on 7. Needs the functions of files.ps1.
 #>
 
+$readPatience = 2          # seconds; a job's own is longer
+
 function ConvertTo-JsonString([string]$text) {
     $text = $text.Replace('\', '\\').Replace('"', '\"').Replace("`r", '\r').Replace("`n", '\n').Replace("`t", '\t')
     if ($unsafe.IsMatch($text)) { $text = $unsafe.Replace($text, $escape) }
@@ -43,12 +45,30 @@ function Write-JsonList([Text.StringBuilder]$out, $list) {
     [void]$out.Append(']')
 }
 
+# The bytes of a record, and null only where there is none. One that another program holds for a moment, as a virus scanner does, isn't missing:
+# without it a job would count as dead, or as unknown, and a restore as closed.
+function Read-Patiently([string]$path) {
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while ([IO.File]::Exists($path)) {
+        try {
+            $stream = Open-File $path
+            try { return , (Read-Stream $stream $jsonLimit) } finally { $stream.Dispose() }
+        }
+        catch {
+            $why = $_.Exception.GetBaseException().Message
+            if ($clock.Elapsed.TotalSeconds -ge $readPatience) { throw [IO.IOException]::new("$(Get-ShownPath $path) can't be read: $why") }
+        }
+        [Threading.Thread]::Sleep(20)
+    }
+    return $null
+}
+
 # A JSON object as a dictionary; null where the file is missing, half a file or no object. Numbers stay texts, and values that are objects or
 # lists themselves become the text 'object' or 'array': here it only matters that they are there.
 function Read-JsonFile([string]$path) {
+    $data = Read-Patiently $path
+    if ($null -eq $data) { return $null }
     try {
-        $stream = Open-File $path
-        try { $data = Read-Stream $stream $jsonLimit } finally { $stream.Dispose() }
         $quotas = [Xml.XmlDictionaryReaderQuotas]::Max
         $document = [Xml.XmlDocument]::new()
         $document.XmlResolver = $null

@@ -6,26 +6,11 @@
 What is known of a job. Needs files.ps1, json.ps1, setup.ps1, values.ps1, jobs.ps1 and alive.ps1.
 #>
 
-$readPatience = 20         # attempts, each a tenth of a second
-
 # Results are large and are handed on as they are.
 function Read-Whole([string]$path) {
-    try {
-        $stream = Open-File $path
-        try { return ConvertFrom-Bytes (Read-Stream $stream $jsonLimit) } finally { $stream.Dispose() }
-    }
-    catch { return $null }
-}
-
-# What that function reads of a file of the job, and null only where there is no such file: one that a virus scanner holds for a moment doesn't make a
-# job unknown, or dead.
-function Read-Record([string]$reader, [string]$path) {
-    for ($attempt = 1; ; $attempt++) {
-        $read = & $reader $path
-        if ($null -ne $read -or -not [IO.File]::Exists($path)) { return $read }
-        if ($attempt -ge $readPatience) { throw [IO.IOException]::new("$(Get-ShownPath $path) can't be read") }
-        [Threading.Thread]::Sleep(100)
-    }
+    $data = Read-Patiently $path
+    if ($null -eq $data) { return $null }
+    return ConvertFrom-Bytes $data
 }
 
 # `state` is running, waiting, ended (then `end` is the text of result.json), dead or absent.
@@ -33,11 +18,11 @@ function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
     $folder = [IO.Path]::Combine($work, 'jobs', $runId)
     $active = Get-ActiveJob $work
     $status = [ordered]@{ run_id = $runId; kind = ''; state = 'absent'; started = ''; owner = ''; work = ''; attached = $attached; progress = $null; end = $null }
-    $record = Read-Record 'Read-JsonFile' ([IO.Path]::Combine($folder, 'state.json'))
+    $record = Read-JsonFile ([IO.Path]::Combine($folder, 'state.json'))
     if ($null -eq $record) { return $status }
     foreach ($key in 'kind', 'started', 'owner', 'work') { $status[$key] = "$($record[$key])" }
-    $status.end = Read-Record 'Read-Whole' ([IO.Path]::Combine($folder, 'result.json'))
-    $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json'))
+    $status.end = Read-Whole ([IO.Path]::Combine($folder, 'result.json'))
+    try { $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json')) } catch { $status.progress = $null }    # it isn't worth the rest
     $status.state = 'dead'
     if ($null -ne $status.end) { $status.state = 'ended' }
     elseif ($null -ne $active -and $active['run_id'] -ceq $runId) { $status.state = $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' }) }
