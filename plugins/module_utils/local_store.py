@@ -121,10 +121,11 @@ class JobStore:
 
     def status(self, run_id: str, *, attached: bool = False) -> JobStatus:
         folder = self.folder(run_id)
-        holder = self.running_job()  # before the result is looked for: a job writes its result, then lets the lock go
-        record, ended = read_json(folder / "state.json"), read_json(folder / "result.json")
+        record = read_json(folder / "state.json")
         if not isinstance(record, dict):
             return JobStatus(run_id=run_id, kind="", state="absent")
+        holder = self.running_job()  # a job takes the lock before its record stands, and lets it go once its result does
+        ended = read_json(folder / "result.json")
         known: dict[str, Any] = {key: record.get(key, "") for key in ("kind", "started", "owner", "work")}
         told = read_json(folder / "progress.json")
         progress: dict[str, Any] = told if isinstance(told, dict) else {}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import Busy, DataMinerError, InvalidInput, NoSuchJob, ScriptFailed
 from ansible_collections.dataminer.web.plugins.module_utils.jobs import Basis, not_begun, was_called_off, work_of
+from ansible_collections.dataminer.web.plugins.plugin_utils import windows_host
 from conftest import Lane, in_an_engine
 from harness import until
 from restores import Restore
@@ -76,6 +77,25 @@ def test_progress_that_is_held_keeps_nothing_back(windows: Lane) -> None:
     with windows.holding(windows.home / "work" / "jobs" / "i1" / "progress.json"):
         status = windows.agent.poll("i1")
     assert (status.state, status.progress) == ("done", {})
+
+
+RECORDED = "    Write-JsonFile ([IO.Path]::Combine($folder, 'state.json')) $record\n"
+
+
+def starting_with(monkeypatch: pytest.MonkeyPatch, more: str) -> None:
+    """A start does this as well, right after it has written down that there is such a job."""
+    text = windows_host.script_text("start")
+    assert text.count(RECORDED) == 1
+    changed = {"start": text.replace(RECORDED, f"{RECORDED}    {more}\n")}
+    monkeypatch.setattr(windows_host, "script_text", lambda name, real=windows_host.script_text: changed.get(name) or real(name))
+
+
+@in_an_engine
+def test_who_looks_while_a_job_is_started_sees_no_dead_one(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run(spec(host), "i1")
+    starting_with(monkeypatch, "Write-JsonFile ([IO.Path]::Combine($folder, 'seen')) @{ state = (Get-Status $place $run_id).state }")
+    host.run(spec(host), "i2")
+    assert json.loads((host.home / "work" / "jobs" / "i2" / "seen").read_text("utf-8")) == {"state": "running"}
 
 
 @in_an_engine

@@ -51,6 +51,15 @@ def test_ids_of_agents(powershell: Engine, text: str, number: int) -> None:
     assert call(powershell, library("cluster"), "ConvertTo-Id $a", text) == number
 
 
+@in_an_engine
+def test_a_job_that_is_started_in_this_moment_is_not_dead(host: Lane) -> None:
+    """Its record stands only once it has a holder: who looked for that first would find none."""
+    (host.home / "jobs" / "b1").mkdir(parents=True)
+    before_the_start = "function Get-ActiveJob { Write-JsonFile \"$a/jobs/b1/state.json\" @{ kind = 'backup' }; return $null }"
+    functions = f"{JSON}{library('jobs', 'alive', 'status')}\n{before_the_start}\n"
+    assert call(host.engine, functions, "(Get-Status $a 'b1').state", host.native(host.home)) == "absent"
+
+
 def test_no_file_is_held_where_something_else_went_wrong(powershell: Engine) -> None:
     functions = JSON + library("jobs", "locks", "job")
     assert call(powershell, functions, "Test-Held ([InvalidOperationException]::new('x', [Exception]::new()))") is False

@@ -410,6 +410,17 @@ def test_half_a_state_is_a_job_that_never_began(agent: Agent) -> None:
     assert agent.follow({"kind": "backup", "seconds": 0}, "b1").state == "done"
 
 
+def test_one_that_is_started_in_this_moment_is_not_dead(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record stands only once the lock is held: who looked for its holder first would find none."""
+
+    def before_the_start() -> None:
+        agent.store.create("b1")
+        agent.store.record("b1", {"run_id": "b1", "kind": "backup"})
+
+    monkeypatch.setattr(agent.store, "running_job", before_the_start)
+    assert agent.store.status("b1").state == "absent"
+
+
 def test_a_lock_that_nobody_explains(agent: Agent) -> None:
     lock = agent.store.take_lock()
     assert lock is not None

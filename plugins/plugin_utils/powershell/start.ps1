@@ -74,15 +74,15 @@ $Ansible.Changed = $false
 
 $beginPatience = 60        # seconds until a launched job has come to its first line
 
-# The record comes last: a run id is known once everything that its job needs stands there.
+# The record comes last: a run id is known once everything that its job needs stands there, and a job that nobody seems to hold counts as dead.
 function New-JobFolder([string]$place, [string]$folder) {
     [void][IO.Directory]::CreateDirectory($folder)
     $record = New-Record $kind $owner $work
     Write-FileBytes ([IO.Path]::Combine($folder, 'spec.json')) ([Text.UTF8Encoding]::new($false).GetBytes((Expand-Text $spec)))
     $text = [Text.UTF8Encoding]::new($true)
     Write-FileBytes ([IO.Path]::Combine($folder, 'job.ps1')) ([byte[]]($text.GetPreamble() + $text.GetBytes((Expand-Text $script))))
-    Write-JsonFile ([IO.Path]::Combine($folder, 'state.json')) $record
     Write-JsonFile ([IO.Path]::Combine($place, 'lock.json')) $record
+    Write-JsonFile ([IO.Path]::Combine($folder, 'state.json')) $record
 }
 
 # Until the job has the lock, or has ended: nobody else starts one meanwhile.

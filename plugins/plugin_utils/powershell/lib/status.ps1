@@ -13,13 +13,14 @@ function Read-Whole([string]$path) {
     return ConvertFrom-Bytes $data
 }
 
+# A job is put down in lock.json before its record stands, and gives its holder up once its result does: these are looked at in this order.
 # `state` is running, waiting, ended (then `end` is the text of result.json), dead or absent.
 function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
     $folder = [IO.Path]::Combine($work, 'jobs', $runId)
-    $active = Get-ActiveJob $work
     $status = [ordered]@{ run_id = $runId; kind = ''; state = 'absent'; started = ''; owner = ''; work = ''; attached = $attached; progress = $null; end = $null }
     $record = Read-JsonFile ([IO.Path]::Combine($folder, 'state.json'))
     if ($null -eq $record) { return $status }
+    $active = Get-ActiveJob $work
     foreach ($key in 'kind', 'started', 'owner', 'work') { $status[$key] = "$($record[$key])" }
     $status.end = Read-Whole ([IO.Path]::Combine($folder, 'result.json'))
     try { $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json')) } catch { $status.progress = $null }    # it isn't worth the rest
