@@ -285,19 +285,21 @@ def test_a_file_that_another_program_keeps_from_being_read(windows: Lane) -> Non
     assert restore.content() == MIGRATED
 
 
-def test_a_journal_that_another_program_holds_for_a_moment_is_not_lost(windows: Lane) -> None:
-    """What users wrote since the release stays in its place."""
+@pytest.mark.parametrize(("record", "seconds"), [("c1/journal.json", 3), ("c1/spec.json", 0.5), ("p1/spec.json", 0.5), ("p1/made.json", 0.5)])
+def test_a_record_that_another_program_holds_for_a_moment_is_not_lost(windows: Lane, record: str, seconds: float) -> None:
+    """What users wrote since the release stays in its place, and folders that the restore made go."""
     restore = Restore(windows)
     windows.run(restore.commit_spec(), "c1")
     restore.write(OVERVIEW, "edited")
-    with windows.holding(restore.work / "jobs" / "c1" / "journal.json"):
+    with windows.holding(restore.work / "jobs" / record):
         windows.agent.start(windows.told(restore.undo_spec(retry_seconds=60)), "u1")
         until((restore.work / "jobs" / "u1" / "process.json").exists)
-        time.sleep(3)
+        time.sleep(seconds)
     status = windows.follow("u1")
     assert status.state == "done", status.error
     assert (status.result or {})["kept"] == [OVERVIEW]
     assert restore.content() == {**MIGRATED, OVERVIEW: "edited"}
+    assert [path.name for path in restore.root.iterdir()] == ["Dashboards"]
 
 
 @pytest.mark.parametrize("host", LANES[:2], indirect=True)

@@ -98,6 +98,19 @@ def test_who_looks_while_a_job_is_started_sees_no_dead_one(host: Lane, monkeypat
     assert json.loads((host.home / "work" / "jobs" / "i2" / "seen").read_text("utf-8")) == {"state": "running"}
 
 
+HOLD_SPEC = """$held = [IO.File]::Open([IO.Path]::Combine($folder, 'spec.json'), 'Open', 'Read', 'None')
+    $clock = [Threading.CancellationTokenSource]::new(4000)
+    [void]$clock.Token.Register([Action][Delegate]::CreateDelegate([Action], $held, 'Dispose'))
+    [AppDomain]::CurrentDomain.SetData('spec', $clock)"""
+
+
+@in_an_engine
+def test_a_spec_that_is_held_for_a_moment_is_awaited(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the job itself. It was written just now: that is when a virus scanner looks at it."""
+    starting_with(monkeypatch, HOLD_SPEC)
+    assert host.run(spec(host), "i1").state == "done"
+
+
 @in_an_engine
 def test_records_that_are_held_for_a_moment_are_awaited(host: Lane) -> None:
     """Taken for dead, a commit that waits would miss its word, and go on by itself at its deadline."""

@@ -177,8 +177,9 @@ function Start-JobWork([string]$folder) {
         work = [IO.Path]::GetDirectoryName([IO.Path]::GetDirectoryName($place))
         facts = [ordered]@{}
         written = [Diagnostics.Stopwatch]::new()
-        spec = Read-Json ([IO.Path]::Combine($place, 'spec.json'))
+        spec = @{}
     }
+    $job.spec = Invoke-Retried { Read-Json ([IO.Path]::Combine($place, 'spec.json')) }
     $script:readPatience = [Math]::Max($readPatience, (Get-Patience))
     $lock = Open-Lock ([IO.Path]::Combine($job.work, 'lock')) $lockPatience
     try {

@@ -11,9 +11,10 @@ that somebody has to undo it.
 #>
 
 function Read-CommitSpec([string]$commit) {
+    if ($commit -ceq $job.run_id) { return $job.spec }
     $path = [IO.Path]::Combine($job.work, 'jobs', $commit, 'spec.json')
     if (-not [IO.File]::Exists($path)) { return $null }
-    return Read-Json $path
+    return Invoke-Retried { Read-Json $path }
 }
 
 # With what is told of a restore later. $facts: `by`, who closed it; `kept` and `conflicts`, what an undo left in its place or moved away; and `was`, its

@@ -34,13 +34,13 @@ function New-Swap($commit) {
     $made = [IO.Path]::Combine($folder, 'made.json')
     if ([IO.File]::Exists($made)) {
         $swap.touched = $true
-        try { $swap.made = @((Read-Json $made)) } catch { Write-Log "folders that were made stay: $($_.Exception.GetBaseException().Message)" }
+        try { $swap.made = @(Invoke-Retried { Read-Json $made }) } catch { Write-Log "folders that were made stay: $($_.Exception.GetBaseException().Message)" }
     }
     $swap.resumed = $swap.touched
     $swap.count = $swap.files = 0
     if ($swap.touched) { Read-LineBatch (Get-RowsPath $swap) { param([string[]]$lines) Add-Count $swap $lines } }
     $swap.leftovers = @(foreach ($path in @($commit['leftovers'])) { if ($path) { $path } })
-    $swap.now = (Read-Json ([IO.Path]::Combine($folder, 'spec.json')))['mtime'] -cne 'keep'
+    $swap.now = (Invoke-Retried { Read-Json ([IO.Path]::Combine($folder, 'spec.json')) })['mtime'] -cne 'keep'
     return $swap
 }
 
