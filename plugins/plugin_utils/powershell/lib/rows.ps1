@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-The files of a prepared restore, kept as lines of a text and read one by one: nothing grows with their number. Needs values.ps1.
+The files of a prepared restore, kept as lines of a text and read one by one: nothing grows with their number. Needs values.ps1 and job.ps1.
 
 .DESCRIPTION
 A row is @{ action; size; sha256; path; target }: `path` as in the backup, `target` as the disk spells it, both relative to the root with `/`; the
@@ -61,7 +61,7 @@ function ConvertFrom-Line([string[]]$lines) {
 
 function Read-LineBatch([string]$path, [scriptblock]$onLines) {
     $batch = [Collections.Generic.List[string]]::new()
-    $reader = [IO.StreamReader]::new($path, [Text.UTF8Encoding]::new($false))
+    $reader = [IO.StreamReader]::new((Open-Patiently $path), [Text.UTF8Encoding]::new($false))
     try {
         while ($null -ne ($line = $reader.ReadLine())) {
             $batch.Add($line)
