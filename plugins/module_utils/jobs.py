@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from .errors import DataMinerError, JobFailed, NotBegun, from_dict
 
-State = Literal["running", "waiting", "done", "failed", "dead", "absent", "stale"]
+State = Literal["running", "waiting", "done", "failed", "dead", "absent", "stale", "unknown"]
 
 # A commit's journal, in order. Between "committing" and "released" the agent's web server is stopped.
 OPEN_JOURNAL_STATES = ("committing", "swapped", "undoing")
@@ -53,7 +53,8 @@ class JobStatus:
     """What is known of a job.
 
     `state`: `running`; `waiting` (a commit that has swapped and waits for a word); `done`; `failed`; `dead` (its process is gone, its result was
-    never written); `absent` (nobody started it); `stale` (it wasn't started, for its basis doesn't hold any more).
+    never written); `absent` (nobody started it); `stale` (it wasn't started, for its basis doesn't hold any more);
+    `unknown` (nobody knows whether it was started).
     `work` is the digest of what it works on, "" for a commit that was called off.
     `progress` holds `files`, `bytes` and their totals, and `text`, as far as known.
     """

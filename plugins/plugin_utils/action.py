@@ -35,7 +35,7 @@ COMMIT_PATIENCE = 180.0  # seconds before a commit is, however many tries that a
 COMMIT_PAUSE = 5.0  # seconds at least between two tries beyond that number
 LOST = "connection lost, what was begun goes on; connecting again"
 UNREADABLE = "no answer that can be read, what was begun goes on; connecting again"
-UNKNOWN = "unknown"  # the state of a commit whose start wasn't answered
+UNKNOWN = "unknown"  # the state of a job whose start wasn't answered
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 GOES_ON = "It goes on by itself on the agent, and nothing is lost"
 
@@ -244,8 +244,13 @@ def _too_long(job: dict[str, Any], timeout: int) -> str:
 
 def _goes_on(job: dict[str, Any], first: str = "") -> str:
     """What becomes of a job that is left to itself."""
-    if job["state"] == UNKNOWN:
+    if job["kind"] == "commit" and job["state"] == UNKNOWN:
         return f"Whether the commit {job['run_id']} began isn't known. If it did, and isn't undone, {ends_by_itself()}"
     if job["kind"] == "commit":
         return f"{GOES_ON}: where it isn't undone, {ends_by_itself()}"
+    if job["state"] == UNKNOWN:
+        return (
+            f"Whether the {job['kind']} job {job['run_id']} began isn't known. If it did, it goes on by itself on the agent: "
+            f"{first}run the playbook again and it follows this job"
+        )
     return f"{GOES_ON}: {first}run the playbook again and it follows this job"

@@ -19,7 +19,8 @@ from ..module_utils.case_restore import restore
 from ..module_utils.case_step import running
 from ..module_utils.case_upgrade import upgrade
 from ..module_utils.cases import guarded
-from ..module_utils.errors import InvalidInput
+from ..module_utils.errors import UNREAD, InvalidInput
+from ..module_utils.jobs import JobStatus
 from .lost import connect_anew, is_local, is_lost, is_refused
 from .windows_host import WindowsHost
 
@@ -40,13 +41,23 @@ def call_windows(action: ActionBase, module: str, params: dict[str, Any], variab
     _check_become(action)
     host = WindowsHost(_executor(action, variables), params["work_dir"], ahead=_ahead(module, params))
     try:
-        return guarded(CASES[module], host, params, check=action._task.check_mode, wait=float(params.get("poll_interval") or 0))
+        outcome = guarded(CASES[module], host, params, check=action._task.check_mode, wait=float(params.get("poll_interval") or 0))
     except AnsibleConnectionFailure as error:
-        # of a commit whoever began it knows the name, and counts the time from there
-        if host.begun is None or host.begun.kind == "commit" or is_refused(error) or is_local(error):
+        begun = _left_running(host)
+        if begun is None or is_refused(error) or is_local(error):
             raise
         display.vv(f"connection lost, the job that was begun goes on: {error}")
-        return running(host.begun)  # whoever looks again does so more than once
+        return running(begun)  # whoever looks again does so more than once
+    begun = _left_running(host)
+    if begun is None or not outcome.get("failed") or outcome["error"]["type"] not in UNREAD:
+        return outcome
+    display.vv(f"no answer that can be read, the job that was begun goes on: {outcome['msg']}")
+    return running(begun)
+
+
+def _left_running(host: WindowsHost) -> JobStatus | None:
+    """The job that this call began. Of a commit whoever began it knows the name, and counts the time from there."""
+    return None if host.begun is None or host.begun.kind == "commit" else host.begun
 
 
 def _check_become(action: ActionBase) -> None:

@@ -65,7 +65,7 @@ class WindowsHost:
 
     `ahead` is the scan that will be asked for once a job has ended: it is made in the call that sees the end, and kept for that one question. So is
     the scan that told why a job wasn't started.
-    `begun` is the job that was started, as its start told it.
+    `begun` is the job that was started, as its start told it, or that may have been: then it is `unknown`.
     `launcher` takes the place of Windows PowerShell started by WMI, on machines that have neither.
     """
 
@@ -94,7 +94,14 @@ class WindowsHost:
         job = {"kind": kind, "work": work_of(spec), "owner": spec.get("owner") or "", "spec": _pack_json(spec)}
         more = {"script": _packed_script(f"job_{kind}"), **({"launcher": self._launcher} if self._launcher else {})}
         rests = {**_scan_along(basis.request), "basis": basis.parts} if basis else {}
-        status = self._status("start", run_id, {**job, **more, **rests}, scanned=basis.request if basis else None)
+        try:
+            status = self._status("start", run_id, {**job, **more, **rests}, scanned=basis.request if basis else None)
+        except (ScriptFailed, InvalidScan):  # before the launch or after it: the job's name tells
+            self.begun = JobStatus(run_id=run_id, kind=kind, state="unknown")
+            status = self.poll(run_id)
+            if status.state == "absent":
+                self.begun = None
+                raise
         self.begun = status if status.active else None
         return status
 
