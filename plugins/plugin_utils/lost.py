@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import traceback
+
 from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
 display = Display()
 TRANSPORTS = ("winrm", "pypsrp", "psrpcore", "requests", "urllib3", "httpcore")
+# what logs on for them, at every new socket. Python's own errors leave these too: of an answer that lacks its header, the KeyError
+LOG_ONS = ("spnego", "requests_ntlm", "requests_credssp", "gssapi", "krb5", "kerberos")
 # of winrm, of psrp, and of ssh, which also says "Permission denied" of the controller's own files
 _REFUSALS = (
     "credentials were rejected",
@@ -20,6 +24,14 @@ _REFUSALS = (
     "credentials have been revoked",
     "password has expired",
     "failed to authenticate",
+    # of the libraries that log on. CredSSP brings the password with the public key: an agent that is too old to say why it refuses says nothing then
+    "decrypt integrity check failed",
+    "received spnego rejection",
+    "status_logon_failure",
+    "status_password_expired",
+    "received ntstatus in tsrequest",
+    "credssp token after step public key exchange",
+    "credssp token after step credential exchange",
     "permission denied (",
     "permission denied, please",
     "too many authentication failures",
@@ -34,6 +46,8 @@ _LOCAL = (
     "requests-credssp is not installed",
     "pypsrp or dependencies are not installed",
     "requires the python gssapi library",
+    "the python gssapi library is not installed",
+    "missing the gssapi iov extension",
     "when calling kinit cmd",
     # files that the inventory names: the authorities, the client's certificate and its key
     "could not find a suitable tls ca certificate bundle",
@@ -44,7 +58,8 @@ _LOCAL = (
     "cert_key_pem file not found",
 )
 # words of connections that are lost without an AnsibleConnectionFailure: ssh's one for several calls, gone twice in a row; winrm's, beneath the input
-_GONE = ("controlpersist broken pipe", "winrm send_input failed")
+# and while it is made
+_GONE = ("controlpersist broken pipe", "winrm send_input failed", "the connection attempt timed out")
 
 
 def is_lost(error: BaseException) -> bool:
@@ -55,7 +70,17 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, AnsibleConnectionFailure) or any(words in str(error).lower() for words in _GONE) or is_local(error):
         return True
     cause = error.__cause__ if isinstance(error, AnsibleError) and error.__cause__ is not None else error
-    return isinstance(cause, (ConnectionError, TimeoutError)) or type(cause).__module__.partition(".")[0] in TRANSPORTS
+    return isinstance(cause, (ConnectionError, TimeoutError)) or _package(type(cause).__module__) in TRANSPORTS or _left_log_on(cause)
+
+
+def _left_log_on(error: BaseException) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = [type(error).__module__, *(str(frame.f_globals.get("__name__")) for frame, _line in frames)]
+    return any(_package(name) in LOG_ONS for name in modules)
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def is_refused(error: BaseException) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import requests
+import requests_ntlm
 from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection.ssh import AnsibleControlPersistBrokenPipeError
 from ansible_collections.dataminer.web.plugins.plugin_utils.lost import is_local, is_lost, is_refused
+from spnego.exceptions import FeatureMissingError, InvalidTokenError, NativeError, NegotiateOptions, SpnegoError
 
 SENT = 'Data could not be sent to remote host "dma1". Make sure this host can be reached over ssh: '
 
@@ -19,12 +22,74 @@ def caused(cause: Exception) -> AnsibleError:
     return error
 
 
+def kerberos(text: str) -> Exception:
+    """What psrp lets through as it is."""
+    failed = NativeError(f"Major (851968): Unspecified GSS failure.  Minor code may provide more information, Minor (1): {text}", maj_code=851968)
+    error: Exception = SpnegoError(base_error=failed, context_msg="Getting GSSAPI credential")
+    return error
+
+
+def credssp(kind: str, text: str) -> Exception:
+    """Of requests_credssp, which isn't among what the tests need."""
+    error: Exception = type(kind, (Exception,), {"__module__": "requests_credssp.exceptions"})(text)
+    return error
+
+
+def ntlm(header: dict[str, str]) -> Exception:
+    """What requests_ntlm makes of an agent that answers the first half of a log-on like this."""
+    answer, first = requests.Response(), requests.Response()
+    for response, headers in (first, {"www-authenticate": "NTLM"}), (answer, header):
+        response.headers.update(headers)
+        response.request, response.url = requests.Request("POST", "http://dma1:5985/wsman").prepare(), "http://dma1:5985/wsman"
+        response.raw, response._content, response.status_code = SimpleNamespace(release_conn=lambda: None), b"", 401
+    first.connection = SimpleNamespace(send=lambda request, **more: answer)  # type: ignore[attr-defined]
+    with pytest.raises((PermissionError, KeyError)) as met:
+        requests_ntlm.HttpNtlmAuth("svc", "secret", send_cbt=False).response_hook(first)
+    return met.value
+
+
+LOG_ON = [
+    kerberos("Cannot contact any KDC for realm 'X'"),
+    credssp("AuthenticationException", "SpnegoError (4294967295): Cannot contact any KDC for realm 'X', Context: Getting GSSAPI credential"),
+    credssp("AuthenticationException", "Server did not response with a CredSSP token after step TLS Handshake - actual ''"),
+    ntlm({"www-authenticate": "Basic"}),
+    ntlm({}),
+]
+
+
+@pytest.mark.parametrize("error", LOG_ON, ids=["kerberos", "kerberos_by_credssp", "credssp", "ntlm_without_challenge", "ntlm_without_header"])
+def test_a_log_on_that_could_not_be_tried(error: Exception) -> None:
+    """Nobody refused it. It tells no more of what was asked than a lost connection."""
+    assert is_lost(error)
+    assert is_lost(caused(error))
+    assert not is_refused(error)
+    assert not is_local(error)
+
+
+REFUSED = [
+    kerberos("Preauthentication failed"),
+    kerberos("Client's credentials have been revoked"),
+    kerberos("Decrypt integrity check failed"),
+    InvalidTokenError(context_msg="Received SPNEGO rejection with no token error message"),
+    credssp("NTStatusException", "Received error status from the server: (3221225581) STATUS_LOGON_FAILURE 0xc000006d"),
+    credssp("AuthenticationException", "SpnegoError (4294967295): Received NTStatus in TSRequest from acceptor, Context: Public key exchange"),
+    credssp("AuthenticationException", "Server did not response with a CredSSP token after step Public key exchange - actual 'CredSSP'"),
+]
+
+
+@pytest.mark.parametrize("error", REFUSED, ids=str)
+def test_a_log_on_that_was_refused_by_a_library_s_own_error(error: Exception) -> None:
+    assert is_lost(error)
+    assert is_refused(error)
+
+
 @pytest.mark.parametrize(
     "error",
     [
         AnsibleConnectionFailure(SENT + "Connection to dma1 closed by remote host."),
         AnsibleControlPersistBrokenPipeError("Data could not be sent because of ControlPersist broken pipe: mux_client_hello_exchange"),
         AnsibleError("winrm send_input failed; \nstdout: \nstderr "),
+        AnsibleError("the connection attempt timed out"),
         requests.exceptions.ReadTimeout("Read timed out."),
         ConnectionResetError("reset"),
         TimeoutError("timed out"),
@@ -41,9 +106,11 @@ def test_a_lost_connection(error: Exception) -> None:
     [
         AnsibleError("Unable to execute ssh command line on a controller due to: No such file or directory"),
         caused(ValueError("no JSON")),
+        KeyError("www-authenticate"),
+        PermissionError(13, "Permission denied", "/home/runner/.ansible"),
         subprocess.SubprocessError("no"),
     ],
-    ids=["no_ssh_here", "another_cause", "another_error"],
+    ids=["no_ssh_here", "another_cause", "another_key", "another_file", "another_error"],
 )
 def test_what_was_asked_failed(error: Exception) -> None:
     assert not is_lost(error)
@@ -101,6 +168,8 @@ LOCAL = [
     OSError("Could not find the TLS certificate file, invalid path: /etc/dataminer/client.pem"),
     ImportError("Cannot use CredSSP auth as requests-credssp is not installed: No module named 'requests_credssp'"),
     ImportError("GSSAPIProxy requires the Python gssapi library: No module named 'gssapi'"),
+    FeatureMissingError(NegotiateOptions.negotiate_kerberos),
+    FeatureMissingError(NegotiateOptions.wrapping_winrm),
     caused(OSError("Could not find the TLS key file, invalid path: /etc/dataminer/client-key.pem")),
 ]
 

@@ -15,6 +15,7 @@ from ansible_collections.dataminer.web.plugins.module_utils.host import Host
 from ansible_collections.dataminer.web.plugins.plugin_utils import action, windows_call
 from ansible_collections.dataminer.web.plugins.plugin_utils.action import AgentAction
 from ansible_collections.dataminer.web.plugins.plugin_utils.windows_call import _executor
+from spnego.exceptions import ErrorCode, SpnegoError
 
 
 def failed(error: Exception) -> tuple[str, int]:
@@ -142,6 +143,16 @@ def test_a_job_that_may_have_been_started_keeps_its_name(played: Any, look: list
     gone, _sent = played(BROKEN, follow=result)
     assert (gone["failed"], gone["job"]) == (True, result["job"])
     assert "Whether the install job install-1 began isn't known. If it did, it goes on by itself on the agent: mend the cause" in gone["msg"]
+
+
+def test_a_log_on_that_could_not_be_tried_leaves_a_commit_its_name(played: Any) -> None:
+    """By it the commit is undone."""
+    commit = {"run_id": "commit-1", "kind": "commit", "state": "running", "progress": ""}
+    away = SpnegoError(ErrorCode.failure, context_msg="Cannot contact any KDC for realm 'X'")
+    earlier = {"finished": False, "job": commit}
+    result, sent = played(away, kind="commit", follow=earlier, deadline=0.3)
+    assert (result["unreachable"], result["job"], len(sent) > 2) == (True, commit, True)
+    assert "Cannot contact any KDC" in result["msg"]
 
 
 def test_whoever_begins_a_commit_knows_its_name(played: Any) -> None:
