@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -17,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .account import account
 from .errors import DataMinerError, InvalidInput, JobFailed
 from .jobs import JobStatus, not_begun, work_of
 from .local_files import utc_text, write_json
@@ -133,7 +132,7 @@ def _attach(store: JobStore, spec: dict[str, Any], run_id: str) -> JobStatus | N
 
 
 def _record(spec: dict[str, Any], run_id: str) -> dict[str, Any]:
-    owner = spec.get("owner") or f"{getpass.getuser()}@{socket.gethostname()}"
+    owner = spec.get("owner") or account()
     return {"run_id": run_id, "kind": spec["kind"], "owner": owner, "started": utc_text(time.time()), "work": work_of(spec)}
 
 

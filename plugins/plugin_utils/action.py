@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.account import account
 from ..module_utils.arguments import ALL, argument_spec
 from ..module_utils.case_common import run_id_of
 from ..module_utils.cluster import first_line
@@ -109,7 +108,7 @@ class AgentAction(ActionBase):  # type: ignore[misc]
         params = self._checked()
         params["agent"] = params.get("agent") or self._agent()
         if self.changes:
-            params["owner"] = params.get("owner") or f"{getpass.getuser()}@{socket.gethostname()}"
+            params["owner"] = params.get("owner") or account()
             if not self._task.check_mode:
                 check_permission(params.get("gate"), module=self.module, agent=self._agent(), params=params)
             params["gate"] = None

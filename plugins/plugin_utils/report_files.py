@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..module_utils.account import account
 from ..module_utils.errors import InvalidInput
 from ..module_utils.page import ClusterPage, report_page
 
@@ -35,7 +34,7 @@ def write_report(path: str, document: dict[str, Any], pages: Sequence[ClusterPag
     """
     now = datetime.now(tz=UTC)
     about = {"purpose": document["purpose"], "check": document["check_mode"]}
-    page = report_page(pages, **about, made=f"{now:%Y-%m-%d %H:%M} UTC", by=f"{_user()}@{socket.gethostname()}")
+    page = report_page(pages, **about, made=f"{now:%Y-%m-%d %H:%M} UTC", by=account())
     texts = {".json": json.dumps(document, indent=2, ensure_ascii=False) + "\n", ".html": page}
     place = Path(path)
     if _is_folder(path):
@@ -62,14 +61,6 @@ def _unwritable(path: str, found: str) -> InvalidInput:
         needed="a place on the controller that this account may write to",
         remedy="set dataminer_report_path to another one, or leave it out",
     )
-
-
-def _user() -> str:
-    """In a container the account often has a number only: then the number."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # what it raises then, before Python 3.13 and since
-        return f"uid {os.getuid()}"
 
 
 def _publish(target: Path, text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -94,16 +93,6 @@ def test_a_file_is_what_its_name_says(tmp_path: Path, name: str, page_wanted: bo
     assert written == str(tmp_path / name)
     assert text.startswith("<!DOCTYPE html>") if page_wanted else json.loads(text) == DOCUMENT
     assert [path.name for path in Path(written).parent.iterdir()] == [Path(name).name]
-
-
-@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 54321"), OSError("No username set in the environment")])
-def test_an_account_without_a_name_is_told_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def getuser() -> str:
-        raise error
-
-    monkeypatch.setattr("getpass.getuser", getuser)
-    (written,) = write_report(str(tmp_path / "run.html"), DOCUMENT, [cluster()])
-    assert f"uid {os.getuid()}@" in Path(written).read_text("utf-8")
 
 
 @pytest.mark.parametrize("there", [True, False])
