@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import random
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -15,7 +17,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.dataminer.web.plugins.module_utils.errors import DataMinerError
-from conftest import Lane, LocalHost
+from conftest import Lane, LocalHost, in_an_engine, replace_in_job
+from restores import HELD
 from trees import REFERENCES, neutral, recorded
 
 APP = "Applications/6b0c5ac3-9c0f-4ea7-8a50-0f4f6f1f6c11"
@@ -363,3 +366,37 @@ def test_a_chosen_backup_that_is_gone(host: Lane) -> None:
     status = host.run(spec(host, host.home / "missing.zip", copy_to=host.home / "work" / "aside"))
     assert (status.error or {})["message"].endswith("missing.zip is gone")
     assert (status.error or {})["needed"] == "the chosen backup"
+
+
+def test_a_zip_that_is_gone_once_it_was_copied(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vendor keeps five: the copy is the only one, and has the time of the original."""
+    path = make(host.home / "a.zip")
+    data = path.read_bytes()
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    if host.engine:
+        flush = "            $taken.Flush($true)\n"
+        replace_in_job(monkeypatch, flush, f"{flush}            [IO.File]::Delete($source)\n", "job_verify")
+    else:
+        flushed = os.fsync
+
+        def flush_and_delete(handle: int) -> None:
+            flushed(handle)
+            if Path(f"/proc/self/fd/{handle}").readlink().name == path.name:
+                path.unlink()
+
+        monkeypatch.setattr(os, "fsync", flush_and_delete)
+    aside = host.home / "work" / "aside"
+    status = host.run(spec(host, path, copy_to=aside))
+    assert (status.state, path.exists()) == ("done", False), status.error
+    assert (aside / "a.zip").read_bytes() == data
+    assert (aside / "a.zip").stat().st_mtime == 1_700_000_000
+
+
+@in_an_engine
+def test_a_copy_that_another_program_holds_is_no_fault_of_the_disk(host: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a virus scanner does that looks at what was just written."""
+    copied = "    finally { $given.Dispose() }\n"
+    replace_in_job(monkeypatch, copied, f"{copied}    $job.holder = [IO.File]::Open($target, 'Open', 'Read', 'None')\n", "job_verify")
+    status = host.run(spec(host, make(host.home / "a.zip"), copy_to=host.home / "work" / "aside", retry_seconds=0.3))
+    assert (status.error or {})["message"].endswith("a.zip can't be read")
+    assert re.fullmatch(HELD, (status.error or {})["found"])

@@ -70,23 +70,27 @@ function Copy-Aside([string]$source, $manifest, [string]$folder) {
     return $copy
 }
 
-# Copied, flushed, read back; with the time of the original, which tells the version a zip was made on.
+# Copied, flushed, read back; with the time of the original, which tells the version a zip was made on. That is read once: by the end the vendor's
+# rotation may have deleted it, and the copy is the only one.
 function Copy-Verified([string]$source, [string]$target) {
+    $written = [IO.File]::GetLastWriteTimeUtc($source)
+    $hash = New-Sha256
     $given = Open-Patiently $source
     try {
         $taken = [IO.FileStream]::new($target, [IO.FileMode]::Create, [IO.FileAccess]::Write, [IO.FileShare]::None)
         try {
-            $given.CopyTo($taken, 1048576)
+            $hashed = [Security.Cryptography.CryptoStream]::new($taken, $hash, [Security.Cryptography.CryptoStreamMode]::Write)
+            $given.CopyTo($hashed, 1048576)
+            $hashed.FlushFinalBlock()
             $taken.Flush($true)
         }
         finally { $taken.Dispose() }
     }
     finally { $given.Dispose() }
-    [void](Invoke-Retried { [IO.File]::SetLastWriteTimeUtc($target, [IO.File]::GetLastWriteTimeUtc($source)) })
-    $digests = Get-Digests @($source, $target)
-    if (-not $digests[0] -or $digests[0] -cne $digests[1]) {
+    if ((Get-FileDigest $target) -cne (ConvertTo-Hex $hash.Hash)) {
         Stop-With 'BackupInvalid' "The copy of $([IO.Path]::GetFileName($source)) differs from it" '' 'the same bytes' 'check the disk of this agent'
     }
+    [void](Invoke-Retried { [IO.File]::SetLastWriteTimeUtc($target, $written) })
 }
 
 # What the controller will find fault with gets no name among the backups; it tells what is wrong.
@@ -110,7 +114,7 @@ function Publish-Copy($copy, [string]$folder, [string]$sha256) {
 function Get-FreeName([string]$wanted, [string]$sha256) {
     $stem = [IO.Path]::Combine([IO.Path]::GetDirectoryName($wanted), [IO.Path]::GetFileNameWithoutExtension($wanted))
     foreach ($target in $wanted, "$stem-$($sha256.Substring(0, 8)).zip") {
-        if (-not [IO.File]::Exists($target) -or (Get-Digests @($target))[0] -ceq $sha256) { return $target }
+        if (-not [IO.File]::Exists($target) -or (Get-FileDigest $target) -ceq $sha256) { return $target }
     }
     return "$stem-$sha256.zip"
 }
