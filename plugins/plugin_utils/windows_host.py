@@ -117,7 +117,20 @@ class WindowsHost:
         result = self._run(name, {"work_dir": self._work_dir, "run_id": run_id, **parameters}, depth=STATUS_DEPTH)
         along = result.get("scan") if isinstance(result, dict) else None
         self._kept = (scanned, along) if along else None
-        return _job_status(_object(result))
+        document = _object(result)
+        status = _job_status(document)
+        if status.error:
+            self._discard(_json_object(document.get("end")).get("result") or {}, status.error)
+        return status
+
+    def _discard(self, read: dict[str, Any], error: dict[str, str]) -> None:
+        """Take away the copy that a `verify` job put aside and the core refused. Where a connection is lost, the next look at the job does it."""
+        if not read.get("copied"):
+            return
+        try:
+            self._run("discard", {"path": read["copied"], "sha256": read["zip_sha256"]})
+        except DataMinerError as why:
+            error["remedy"] = f"{error['remedy'].rstrip('.')}; delete its copy {read['copied']} by hand ({why.message}: {why.found})"
 
     def _run(self, name: str, parameters: dict[str, Any], *, depth: int = DEPTH) -> Any:
         """The script's `$Ansible.Result`, or its error as an exception."""

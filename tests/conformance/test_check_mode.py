@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -17,6 +18,12 @@ from trees import write
 pytestmark = in_an_engine
 RECORD = {"run_id": "c1", "kind": "commit", "owner": "me@there", "started": "2026-03-01T12:30:15Z", "work": "ab" * 32}
 BACKUP = {"kind": "backup", "root": "there", "items": [], "dest_dir": "there"}
+
+
+def digest(host: Lane) -> str:
+    return hashlib.sha256((host.home / "a.zip").read_bytes()).hexdigest()
+
+
 ASKED: dict[str, tuple[Callable[[Lane, WindowsHost], Any], str]] = {
     "start": (lambda host, agent: agent.start(BACKUP, "b1").state, "Refused: Nothing is started in check mode"),
     "start of a job that is known": (lambda host, agent: agent.start(BACKUP, "c1").state, "Refused: Nothing is started in check mode"),
@@ -25,6 +32,7 @@ ASKED: dict[str, tuple[Callable[[Lane, WindowsHost], Any], str]] = {
     "undo": (lambda host, agent: agent.signal("c1", "undo").state, "waiting"),
     "undo of a commit that nobody knows": (lambda host, agent: agent.signal("c2", "undo").state, "NoSuchJob: No job c2 on this agent"),
     "inspect": (lambda host, agent: agent.inspect(host.told(verify(host, host.home / "a.zip")))["entries"][0][0], "Dashboards/a.dmadb.json"),
+    "discard": (lambda host, agent: agent._discard({"copied": host.native(host.home / "a.zip"), "zip_sha256": digest(host)}, {}), "None"),
 }
 
 

@@ -354,6 +354,18 @@ def test_a_damaged_backup_gets_no_name_among_the_copies(host: Lane, backed_up: d
     assert {path.name: path.read_bytes() for path in aside.iterdir()} == good
 
 
+@pytest.mark.parametrize(("name", "limits"), [("Web/../../a", None), ("Web/a", {"entries": 1, "total": 10**9, "ratio": 200.0})])
+def test_a_zip_that_the_core_refuses_stays_no_copy(host: Lane, name: str, limits: dict[str, float] | None) -> None:
+    """Nobody would rotate it, and it would count as a backup once the vendor's own is gone."""
+    path = make(host.home / "a.zip", {"Dashboards/a.json": b"a", name: b"x"})
+    aside = host.home / "work" / "aside"
+    assert (host.run(spec(host, path, copy_to=aside, limits=limits), "v1").error or {})["type"] == "UnsafeEntry"
+    assert list(aside.iterdir()) == []
+    make(aside / "a.zip")
+    assert host.agent.poll("v1").state == "failed"  # once more, as after a lost connection: by now another backup has the name
+    assert [path.name for path in aside.iterdir()] == ["a.zip"]
+
+
 def test_a_copy_that_was_broken_off_is_made_anew(host: Lane, backed_up: dict[str, Any]) -> None:
     aside = host.home / "work" / "aside"
     (aside / "one.zip.partial").mkdir(parents=True)

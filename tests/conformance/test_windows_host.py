@@ -122,3 +122,21 @@ def test_scan_runs_in_check_mode_and_reports_no_change(powershell: Engine) -> No
         answer = powershell.call({"script": script_text("scan"), "parameters": parameters, "depth": 2, "check": check})
         assert (answer["failed"], answer["changed"], answer["error"], answer["output"]) == (False, False, [], [])
         assert answer["result"]["encoding"] == "plain"
+
+
+def test_a_copy_that_cannot_be_discarded_is_told() -> None:
+    """One of a zip that the core refuses, for an entry of which nothing was read."""
+    read = {"path": "C:\\a.zip", "size": 1, "zip_sha256": "0" * 64, "copied": "C:\\a.zip", "directory": [["Web/a:b", 1, 1, 0, 0, 0, 8, *[None] * 4]]}
+    status = {"run_id": "v1", "kind": "verify", "state": "ended", "end": json.dumps({"result": read})}
+
+    def execute(script: str, parameters: dict[str, Any], depth: int) -> dict[str, Any]:
+        if script == script_text("poll"):
+            return {"result": {"encoding": "plain", "document": json.dumps(status)}}
+        assert (script, parameters) == (script_text("discard"), {"path": "C:\\a.zip", "sha256": "0" * 64})
+        return {"failed": True, "error": [{"exception": {"message": "Access is denied."}}]}
+
+    error = WindowsHost(execute, WORK).poll("v1").error or {}
+    assert error["type"] == "UnsafeEntry"
+    assert error["remedy"].endswith(
+        "who made this one; delete its copy C:\\a.zip by hand (The script discard.ps1 failed on the agent: Access is denied.)"
+    )
