@@ -36,7 +36,7 @@ from .case_undo import broken_off, undo_step
 from .choice import LATEST, TARGET, choose
 from .errors import InvalidInput, JobFailed, Refused, UnknownJob
 from .host import Host
-from .jobs import JobStatus
+from .jobs import JobStatus, still_open
 from .manifest import parse_time
 from .readiness import other_software, restored_since
 from .restore import diff_text, plan_restore, plan_result, quarantine_paths
@@ -68,13 +68,7 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         return _chosen(host, args, {**host.inspect(spec), "about": spec["about"]}, status=None) if "kind" in spec else spec
 
     def plan(state: AgentState) -> Start | Result:
-        if left := broken_off(host, state):
-            raise Refused(
-                "A restore that broke off is open on this agent",
-                found=f"the commit {left.run_id}",
-                needed="one that is finished or undone",
-                remedy="run the playbook again: it begins with undoing it",
-            )
+        _none_open(host, state)
         spec = _choice(state, args, target, copy=True)
         return Start(spec=spec, parts=("versions", "backups", "work")) if "kind" in spec else spec
 
@@ -83,6 +77,12 @@ def choose_step(host: Host, args: Args, *, check: bool, wait: float) -> Result:
         return begun
     status = follow(host, begun, wait)
     return _running(status) if status.active else _chosen(host, args, _ended(status), status=status)
+
+
+def _none_open(host: Host, state: AgentState) -> None:
+    """Raises `Refused` where a restore is open on the agent. Another run may have left it since the backup was chosen."""
+    if left := broken_off(host, state):
+        raise still_open(left.run_id)
 
 
 def _choice(state: AgentState, args: Args, target: Version | None, *, copy: bool) -> dict[str, Any]:
@@ -242,10 +242,11 @@ def _begin_prepare(host: Host, args: Args, chosen: dict[str, Any]) -> JobStatus:
     """Only the safety copy needs to know what the agent holds."""
 
     def plan(state: AgentState) -> Start | Result:
+        _none_open(host, state)
         _software_first(state, optional_version(args.get("version"), "version"))
         if not args.get("safety_copy", True):
-            return Start(spec=_prepare_spec(args, chosen, None), parts=("versions",))
-        return Start(spec=_prepare_spec(args, chosen, backup_spec(state, args, purpose="safety")[0]), parts=CONTENT_PARTS)
+            return Start(spec=_prepare_spec(args, chosen, None), parts=("versions", "work"))
+        return Start(spec=_prepare_spec(args, chosen, backup_spec(state, args, purpose="safety")[0]), parts=(*CONTENT_PARTS, "work"))
 
     begun = begin(host, args, plan)
     if not isinstance(begun, JobStatus):  # it plans nothing else

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from .errors import DataMinerError, JobFailed, NotBegun, from_dict
+from .errors import DataMinerError, JobFailed, NotBegun, Refused, from_dict
 
 State = Literal["running", "waiting", "done", "failed", "dead", "absent", "stale", "unknown"]
 
@@ -102,6 +102,16 @@ def not_begun(run_id: str) -> NotBegun:
         found="the word to undo it, and no such job",
         needed="a commit that nobody undoes",
         remedy="run the playbook again",
+    )
+
+
+def still_open(commit: str) -> Refused:
+    """Why no other restore begins: to undo that one later would take back this one too. The scripts of Windows agents tell it too."""
+    return Refused(
+        "A restore that broke off is open on this agent",
+        found=f"the commit {commit}",
+        needed="one that is finished or undone",
+        remedy="run the playbook again: it begins with undoing it",
     )
 
 

@@ -21,9 +21,10 @@ from .local_rows import ROWS
 def forget_preparations(job: Job) -> None:
     """Once this preparation stands: what earlier ones extracted, unless a commit has begun with it and isn't closed."""
     store = job.store
+    kept = {job.run_id, *store.open_commits().values()}
     for folder in store.subfolders("staging"):
         run = folder.name
-        if run == job.run_id or (store.touched(run) and not store.closed(run)):
+        if run in kept or (store.touched(run) and not store.closed(run)):
             continue
         if not store.touched(run):
             (store.folder(run) / ROWS).unlink(missing_ok=True)  # first: rows without their files would be half a restore

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import DataMinerError, JobFailed, NoSuchJob, Refused, ServiceFailed
-from .jobs import OPEN_JOURNAL_STATES
+from .jobs import still_open
 from .local_cleanup import forget_replaced, forget_undone
 from .local_files import read_json, utc_text
 from .local_jobs import Job
@@ -53,7 +53,10 @@ def run_commit(job: Job) -> dict[str, Any]:
 
 
 def _check_open(store: JobStore, prepared: str) -> None:
-    """A restore that has ended would be rolled back by half: what it staged is in its place, and so may be what users wrote since."""
+    """A restore that has ended would be rolled back by half: what it staged is in its place, and so may be what users wrote since.
+
+    And to undo another one that is open would take this one back.
+    """
     ended = store.closed(prepared)
     if ended:
         raise Refused(
@@ -62,6 +65,9 @@ def _check_open(store: JobStore, prepared: str) -> None:
             needed="a preparation that no commit has ended with",
             remedy="run the playbook again: it chooses and prepares anew",
         )
+    for commit, other in store.open_commits().items():
+        if other != prepared:
+            raise still_open(commit)
 
 
 def _left_by_others(store: JobStore, swap: Swap) -> str:
@@ -168,15 +174,26 @@ def run_undo(job: Job) -> dict[str, Any]:
     if state is None:
         return dict(NOTHING)
     if state == "undone":
-        WebServer(job).start()
-        return {**NOTHING, **store.undone(commit)}
-    swap, server, was = Swap(job, spec), WebServer(job), store.was(commit)
+        return {**_only_start(job), **store.undone(commit)}
+    back, stays = _undo(job, commit, spec) if store.touched(store.prepared_by(commit)) else (_only_start(job), {})
+    _close(job, commit, "undone", by=job.run_id, **stays)
+    return back
+
+
+def _undo(job: Job, commit: str, spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The result, and what of it a second undo tells again."""
+    swap, server, was = Swap(job, spec), WebServer(job), job.store.was(commit)
     job.progress(text="putting back", files=0, bytes=0, total_files=swap.count)
     _journal(job, commit, "undoing", was=was)
     with server:
-        back = _back(job, swap, commit, was) if swap.touched else dict(NOTHING)
-    _close(job, commit, "undone", by=job.run_id, **swap.stays)
-    return back
+        back = _back(job, swap, commit, was)
+    return back, swap.stays
+
+
+def _only_start(job: Job) -> dict[str, Any]:
+    """Where nothing was moved, or all of it was put back."""
+    WebServer(job).start()
+    return dict(NOTHING)
 
 
 # the journal
@@ -193,9 +210,9 @@ def _close(job: Job, commit: str, state: str, *, by: str, **stays: Any) -> None:
     """The end of a restore, also for earlier commits of it that broke off. `stays`: what an undo left in its place, or moved away."""
     store = job.store
     prepared = store.prepared_by(commit)
-    for row in store.journal_rows():
-        if row["run_id"] != commit and row["state"] in OPEN_JOURNAL_STATES and store.prepared_by(row["run_id"]) == prepared:
-            _journal(job, row["run_id"], state, by=commit, **stays)
+    for other, of in store.open_commits().items():
+        if other != commit and of == prepared:
+            _journal(job, other, state, by=commit, **stays)
     _journal(job, commit, state, by=by, **stays)
     if prepared:
         (forget_replaced if state == "released" else forget_undone)(job, prepared)

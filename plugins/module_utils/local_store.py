@@ -163,6 +163,10 @@ class JobStore:
     def _commits(self) -> list[str]:
         return [folder.name for record, folder in self._folders() if record.get("kind") == "commit" or (folder / JOURNAL).exists()]
 
+    def open_commits(self) -> dict[str, str]:
+        """Commits that have left their restore open, newest first, and what they were prepared by."""
+        return {row["run_id"]: self.prepared_by(row["run_id"]) for row in self.journal_rows() if row["state"] in OPEN_JOURNAL_STATES}
+
     def closed(self, prepared: str) -> tuple[str, str] | None:
         """The commit that ended the restore of that preparation, and how; None while it is open, or where no journal can be read."""
         states = [(commit, self.journal(commit)) for commit in self.commits_of(prepared)]
@@ -225,7 +229,7 @@ class JobStore:
         """Restores that are open, the one that ended last, those that kept files are of, and whatever these were prepared by."""
         last = self.last_restore()
         kept = {folder.name for name in ("staging", "replaced") for folder in self.subfolders(name)}
-        commits = {row["run_id"] for row in self.journal_rows() if row["state"] in OPEN_JOURNAL_STATES} | ({last["run_id"]} if last else set())
+        commits = set(self.open_commits()) | ({last["run_id"]} if last else set())
         commits |= {name for name in self._commits() if self.prepared_by(name) in kept}
         return commits | kept | {self.prepared_by(run_id) for run_id in commits}
 

@@ -74,6 +74,14 @@ class Restore:
         spec = {"kind": "commit", "prepared": "p1", "root": self.root, "deadline": 0, "leftovers": [], "partial": False}
         return {**spec, **self.served, "backup": "one.zip", "zip_sha256": "0" * 64, "retry_seconds": 0.5, **more}
 
+    def break_off(self) -> None:
+        """As if the process of the commit c1 had been gone before it touched anything: while the web server stopped."""
+        folder, record = self.work / "jobs" / "c1", {"run_id": "c1", "kind": "commit", "owner": "test", "started": "2026-11-24T04:16:00Z", "work": ""}
+        folder.mkdir()
+        journal = {"state": "committing", "was": "committing"}
+        for name, value in {"spec": self.lane.told(self.commit_spec()), "journal": journal, "state": record}.items():
+            (folder / f"{name}.json").write_text(json.dumps(value), "utf-8")
+
     def undo_spec(self, commit: str = "c1", **more: Any) -> dict[str, Any]:
         return {"kind": "undo", "commit": commit, "root": self.root, "retry_seconds": 0.5, **self.served, **more}
 

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from ansible_collections.dataminer.web.plugins.module_utils.jobs import still_open
 from conftest import Lane
 from harness import until
 from restores import ALARMS, BACKUP, DEEP, HELD, LATER, MIGRATED, NEW, OVERVIEW, Restore
@@ -254,6 +255,24 @@ def test_a_restore_that_has_ended_is_not_carried_out_again(restore: Restore, end
     assert error["found"] == f"commit c1 is {end}"
     assert restore.content() == before
     assert [row["run_id"] for row in restore.lane.scan()["journals"]] == ["c1"]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_none_begins_while_another_restore_is_open(restore: Restore, touched: bool) -> None:
+    """To undo that one later would take back this one, too."""
+    if touched:
+        restore.lane.run(restore.commit_spec(), "c1")
+        restore.reopen("swapped")
+    else:
+        restore.break_off()
+    restore.prepare("p2")
+    before, calls = restore.content(), restore.calls()
+    status = restore.lane.run(restore.commit_spec(prepared="p2"), "c2")
+    assert status.error == still_open("c1").to_dict()
+    assert (restore.content(), restore.calls()) == (before, calls)
+    assert restore.lane.run(restore.undo_spec()).state == "done"
+    assert (restore.content(), restore.state()) == (MIGRATED, "undone")
+    assert restore.lane.run(restore.commit_spec(prepared="p2"), "c3").state == "done"
 
 
 def test_finishing_one_that_broke_off_does_not_overwrite_edits(restore: Restore) -> None:

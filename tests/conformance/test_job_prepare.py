@@ -223,6 +223,16 @@ def test_what_earlier_restores_kept_stays(host: Lane) -> None:
     assert [place.name for place in (restore.work / "replaced").iterdir()] == []
 
 
+def test_what_a_restore_that_is_open_swaps_stays(host: Lane) -> None:
+    """One that touched nothing yet: it is undone, or committed once more."""
+    restore = Restore(host)
+    restore.break_off()
+    assert host.run(spec(host, make(host.home / "a.zip", FILES)), "p2").state == "done"
+    assert staged(host, "p1") == {path: text.encode() for path, text in BACKUP.items()}
+    assert host.run(restore.commit_spec(), "c2").state == "done"
+    assert restore.state() == "released"
+
+
 def test_a_later_restore_that_ends_well_is_the_end_of_what_earlier_ones_kept(host: Lane) -> None:
     restore = Restore(host)
     assert host.run(restore.commit_spec(), "c1").state == "done"

@@ -87,6 +87,14 @@ def test_killed_before_anything_was_touched(restore: Restore) -> None:
     assert undone(restore, "c0") == {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
 
 
+def test_what_touched_nothing_needs_no_rows(restore: Restore) -> None:
+    """The web server may stand still all the same."""
+    restore.break_off()
+    (restore.work / "jobs" / "p1" / "rows.txt").unlink()
+    assert undone(restore) == {"put_back": 0, "removed": 0, "kept": [], "conflicts": []}
+    assert (restore.calls(), restore.state()) == (["start W3SVC"], "undone")
+
+
 def test_killed_within_one_file(restore: Restore) -> None:
     break_off_within(restore)
     undone(restore)

@@ -176,3 +176,18 @@ def test_no_backup_is_chosen_while_a_restore_is_open(agent: Agent) -> None:
     write_json(agent.store.folder("c1") / "journal.json", {"state": "undone"})
     restore(host, args, check=False)  # type: ignore[arg-type]
     assert host.calls == ["start", "scan", "poll", "start", "scan", "start"]
+
+
+@pytest.mark.parametrize("safety", [True, False])
+def test_none_is_prepared_while_a_restore_is_open(agent: Agent, safety: bool) -> None:
+    """One that another run has left since the backup was chosen: to undo it later would take back this one, too."""
+    chosen = {"name": "one.zip", "zip": "one.zip", "include": None, "bytes": 0, "leftovers": [], "web_version": None}
+    more = {"chosen": {**chosen, "zip_sha256": "", "names_sha256": ""}, "safety_copy": safety}
+    host, args = Watched(agent.work), arguments(agent, state="prepared", **more)
+    open_restore(agent)
+    with pytest.raises(Refused, match="A restore that broke off is open"):
+        restore(host, args, check=False)  # type: ignore[arg-type]
+    assert host.calls == ["start", "scan", "poll"]
+    write_json(agent.store.folder("c1") / "journal.json", {"state": "undone"})
+    restore(host, args, check=False)  # type: ignore[arg-type]
+    assert host.specs[-1]["kind"] == "prepare"

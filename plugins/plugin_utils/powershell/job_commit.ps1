@@ -51,12 +51,20 @@ function Invoke-JobWork($spec) {
     return $result
 }
 
-# A restore that has ended would be rolled back by half: what it staged is in its place, and so may be what users wrote since.
+# A restore that has ended would be rolled back by half: what it staged is in its place, and so may be what users wrote since. And to undo another one
+# that is open would take this one back.
 function Assert-Open([string]$prepared) {
-    $ended = Get-ClosedCommit (Get-JobFolder $job.work) $prepared
-    if ($null -eq $ended) { return }
-    Stop-With 'Refused' "The restore prepared as $prepared was carried out before" "commit $($ended.name) is $(Get-JournalState $ended.folder)" `
-        'a preparation that no commit has ended with' 'run the playbook again: it chooses and prepares anew'
+    $jobs = Get-JobFolder $job.work
+    $ended = Get-ClosedCommit $jobs $prepared
+    if ($null -ne $ended) {
+        Stop-With 'Refused' "The restore prepared as $prepared was carried out before" "commit $($ended.name) is $(Get-JournalState $ended.folder)" `
+            'a preparation that no commit has ended with' 'run the playbook again: it chooses and prepares anew'
+    }
+    foreach ($commit in @(Get-OpenCommit $jobs)) {
+        if ($commit.prepared -ceq $prepared) { continue }
+        Stop-With 'Refused' 'A restore that broke off is open on this agent' "the commit $($commit.name)" 'one that is finished or undone' `
+            'run the playbook again: it begins with undoing it'
+    }
 }
 
 # The state in which an earlier commit of the same preparation broke off.

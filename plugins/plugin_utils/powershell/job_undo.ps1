@@ -44,12 +44,18 @@ function Invoke-JobWork($spec) {
         Invoke-Service 'start'
         return Get-Undone $commit
     }
-    $swap = New-Swap $committed
-    Set-Progress @{ text = 'putting back'; files = 0; bytes = 0; total_files = $swap.count }
-    $was = Get-Was $commit
-    Write-Journal $commit 'undoing' @{ was = $was }
-    $back = Invoke-Stopped @{ runs = $true } { if ($swap.touched) { Undo-Swap $swap $commit $was } else { $nothing } }
-    Close-Journal $commit 'undone' $job.run_id $swap.stays
+    $back = $nothing
+    $stays = @{}
+    if (Test-Touched $job.folder "$($committed['prepared'])") {
+        $swap = New-Swap $committed
+        Set-Progress @{ text = 'putting back'; files = 0; bytes = 0; total_files = $swap.count }
+        $was = Get-Was $commit
+        Write-Journal $commit 'undoing' @{ was = $was }
+        $back = Invoke-Stopped @{ runs = $true } { Undo-Swap $swap $commit $was }
+        $stays = $swap.stays
+    }
+    else { Invoke-Service 'start' }    # nothing was moved
+    Close-Journal $commit 'undone' $job.run_id $stays
     return $back
 }
 

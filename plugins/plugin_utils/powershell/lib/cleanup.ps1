@@ -3,19 +3,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 <#
 .SYNOPSIS
-What restores leave in the working folder, and when it goes. Needs files.ps1, values.ps1, jobs.ps1 and $job.
+What restores leave in the working folder, and when it goes. Needs files.ps1, values.ps1, jobs.ps1, job.ps1 and $job.
 
 .DESCRIPTION
 Files that a commit replaced may be the only ones of their kind: they go when a later commit has ended well, and only where a journal was read that
 says that their restore is closed.
 #>
 
+# Commits that have left their restore open, newest first, as @{ name; prepared }.
+function Get-OpenCommit($jobs) {
+    foreach ($row in @(Get-JournalRow $jobs)) {
+        if ($openStates -ccontains $row.state) { @{ name = $row.run_id; prepared = (Get-Prepared ([IO.Path]::Combine($job.work, 'jobs', $row.run_id))) } }
+    }
+}
+
 # Once this preparation stands: what earlier ones extracted, unless a commit has begun with it and isn't closed.
 function Remove-OldPreparation {
     $jobs = Get-JobFolder $job.work
+    $kept = @($job.run_id) + @(foreach ($commit in @(Get-OpenCommit $jobs)) { $commit.prepared })
     foreach ($entry in @(Get-KeptFolder 'staging')) {
         $touched = Test-Touched $job.folder $entry.Name
-        if ($entry.Name -ceq $job.run_id -or ($touched -and $null -eq (Get-ClosedCommit $jobs $entry.Name))) { continue }
+        if ($kept -ccontains $entry.Name -or ($touched -and $null -eq (Get-ClosedCommit $jobs $entry.Name))) { continue }
         if ($touched -or (Remove-Rows $entry.Name)) { Remove-Waste $entry.FullName }
     }
 }
