@@ -160,7 +160,7 @@ class LastRestore:
     """The restore that reached its end last.
 
     `state` is `released` or `undone`, `backup` the file name of what was restored, `partial` whether it was limited. `zip_mark` tells
-    two zips of one name apart where nobody has read them: size and time.
+    two zips of one name apart where nobody has read them: size and time. `restored_before`: when all of the content had been restored before it.
     """
 
     run_id: str
@@ -170,11 +170,17 @@ class LastRestore:
     zip_sha256: str = ""
     zip_mark: str = ""
     partial: bool = False
+    restored_before: datetime | None = None
 
     @property
     def whole(self) -> bool:
         """All of the content is what it restored."""
         return self.state == "released" and not self.partial
+
+    @property
+    def restored(self) -> datetime | None:
+        """When all of the content was restored last, by this one or another before it."""
+        return self.at if self.whole else self.restored_before
 
 
 @dataclass(frozen=True, kw_only=True)

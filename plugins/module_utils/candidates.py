@@ -112,8 +112,8 @@ class Background:
 
     def _restored(self, moment: datetime, stated: datetime | None) -> datetime | None:
         """When all of the content was restored last before a moment."""
-        last = self.last_restore
-        return max((at for at in (stated, last.at if last and last.whole else None) if at and at <= moment), default=None)
+        known = self.last_restore.restored if self.last_restore else None
+        return max((at for at in (stated, known) if at and at <= moment), default=None)
 
     def _half_migrated(self, moment: datetime, since: datetime | None) -> str | None:
         """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""

@@ -74,8 +74,8 @@ def backup_spec(state: AgentState, args: Args, *, purpose: str) -> tuple[dict[st
     head = header(state=state, plan=plan, agent=agent, when=moment, purpose=purpose, name=name)
     if doubt:
         head = {**head, "suspect": doubt}
-    if state.last_restore and state.last_restore.whole:
-        head = {**head, "restored": utc_text(state.last_restore.at)}
+    if state.last_restore and state.last_restore.restored:
+        head = {**head, "restored": utc_text(state.last_restore.restored)}
     notes = [*plan.warnings[:SHOWN], *([doubt] if doubt else []), *_not_counting(state, rotation, agent)[:SHOWN]]
     about = _about(plan, rotation, notes, {f"Applications/{app.folder}": app.title for app in state.apps})
     spec = {

@@ -199,6 +199,7 @@ def _chosen(host: Host, args: Args, read: Result, *, status: JobStatus | None) -
         "leftovers": list(quarantine_paths(plan)) if args.get("leftovers") == "quarantine" else [],
         "digests": plan.digests,
         "changes": plan.create + plan.replace,
+        "restored_before": utc_text(before) if (before := state.last_restore and state.last_restore.restored) else None,
     }
     text = f"{plan.replace} files to replace, {plan.create} to create, {plan.same} the same; {len(plan.lost)} changes would be lost ({about['how']})"
     warnings = [*about["notes"], *plan.warnings]
@@ -336,6 +337,7 @@ def _commit_spec(args: Args, chosen: dict[str, Any]) -> dict[str, Any]:
         "zip_sha256": chosen["zip_sha256"],
         "zip_mark": chosen["zip_mark"],
         "partial": chosen["include"] is not None,
+        "restored_before": chosen.get("restored_before"),
     }
 
 

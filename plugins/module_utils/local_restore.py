@@ -202,7 +202,7 @@ def _only_start(job: Job) -> dict[str, Any]:
 def _journal(job: Job, commit: str, state: str, **facts: Any) -> None:
     """The journal of a commit, with what is told of a restore later."""
     spec = read_json(job.store.folder(commit) / "spec.json") or {}
-    about = {key: spec.get(key) for key in ("prepared", "backup", "zip_sha256", "zip_mark", "partial")}
+    about = {key: spec.get(key) for key in ("prepared", "backup", "zip_sha256", "zip_mark", "partial", "restored_before")}
     job.store.write_journal(commit, state, at=utc_text(time.time()), **about, **facts)
 
 

@@ -209,14 +209,15 @@ class JobStore:
         return [{"run_id": name, "state": state} for name, state in rows if state]
 
     def last_restore(self) -> dict[str, Any] | None:
-        """The journal of the restore that reached its end last: run_id, state, at, backup, zip_sha256, zip_mark, partial."""
+        """The journal of the restore that reached its end last: run_id, state, at, backup, zip_sha256, zip_mark, partial, restored_before."""
         found = [(folder.name, read_json(folder / JOURNAL)) for _record, folder in self._folders()]
         ended = [
             {"run_id": name, **journal} for name, journal in found if isinstance(journal, dict) and journal.get("state") in CLOSED_JOURNAL_STATES
         ]
         now = utc_text(time.time())  # a time that is yet to come is older than a clock that was put right
         newest = max(ended, key=lambda row: at if (at := str(row.get("at"))) <= now else "", default=None)
-        return newest and {key: newest.get(key) for key in ("run_id", "state", "at", "backup", "zip_sha256", "zip_mark", "partial")}
+        told = ("run_id", "state", "at", "backup", "zip_sha256", "zip_mark", "partial", "restored_before")
+        return newest and {key: newest.get(key) for key in told}
 
     def prune(self, run_id: str = "") -> None:
         """Forget old jobs, but not this one, by a clock that was set back, and none that an undo or the next restore may still ask for."""

@@ -269,6 +269,7 @@ def _last_restore(node: _Node) -> LastRestore | None:
         zip_sha256=node.text_or_none("zip_sha256") or "",
         zip_mark=node.text_or_none("zip_mark") or "",
         partial=node.get("partial").value is True,
+        restored_before=node.moment_or_none("restored_before"),
     )
 
 

@@ -37,6 +37,7 @@ def test_a_commit_swaps_reads_back_and_starts_the_web_server(restore: Restore) -
         "zip_sha256": "0" * 64,
         "zip_mark": None,
         "partial": False,
+        "restored_before": None,
         "by": "deadline",
     }
 

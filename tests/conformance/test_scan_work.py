@@ -137,7 +137,7 @@ def _job(work: Path, run_id: str, started: str, **files: Any) -> Path:
 
 def test_jobs_and_journals(host: Lane) -> None:
     work = host.home / "work"
-    told = {"backup": "é.zip", "zip_sha256": "ab", "zip_mark": "12 x", "partial": True}
+    told = {"backup": "é.zip", "zip_sha256": "ab", "zip_mark": "12 x", "partial": True, "restored_before": "2026-02-01T10:00:00Z"}
     closed = {
         "state": "released",
         "at": "2026-03-02T10:00:00Z",

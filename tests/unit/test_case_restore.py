@@ -151,6 +151,23 @@ def test_an_older_backup_is_not_restored_over_a_newer_one_that_was(agent: Agent)
     assert not step(agent, "chosen", **CURRENT, again=True)["chosen"].get("done")
 
 
+def test_a_restore_of_some_things_remembers_when_everything_was_restored(agent: Agent) -> None:
+    """And a backup made after it says so: its content isn't that of the version before the downgrade."""
+    restored(agent, "one.zip")
+    first = read_state(agent.host, arguments(agent)).last_restore
+    assert first is not None
+    assert first.whole
+    agent.write(OVERVIEW, "edited")
+    chosen = step(agent, "chosen", backup="one.zip", dashboards=["Overview"])["chosen"]
+    prepared = step(agent, "prepared", chosen=chosen)["job"]["run_id"]
+    committed = step(agent, "committed", chosen=chosen, prepared=prepared)["job"]["run_id"]
+    step(agent, "released", chosen=chosen, committed=committed)
+    state = read_state(agent.host, arguments(agent))
+    assert state.last_restore is not None
+    assert (state.last_restore.run_id, state.last_restore.whole, state.last_restore.restored) == (committed, False, first.at)
+    assert backup_spec(state, arguments(agent), purpose="backup")[0]["header"]["restored"] == f"{first.at:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def test_what_another_agent_migrated_since_is_restored_over(agent: Agent) -> None:
     """Synchronisation may have brought it here: nothing on this agent tells it from what somebody edited, so nobody says that all is well."""
     restored(agent, "one.zip")

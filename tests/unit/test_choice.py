@@ -489,6 +489,13 @@ def test_an_older_version_migrates_nothing_back_that_a_failed_install_did() -> N
     assert pick(good, mended, packages=packages).backup is mended, "all of the content was restored after it failed"
 
 
+@pytest.mark.parametrize("last", [restored(40, partial=True), restored(40, state="undone")])
+def test_a_restore_of_some_things_or_one_that_was_undone_forgets_no_earlier_one(last: LastRestore) -> None:
+    whole = replace(last, restored_before=at(31))
+    assert pick(vendor("b.zip", 20, 5), vendor("d.zip", 50), packages=DOWNGRADED, last_restore=whole).backup.name == "d.zip"
+    assert pick(vendor("b.zip", 20, 5), vendor("d.zip", 50), packages=DOWNGRADED, last_restore=last).backup.name == "b.zip"
+
+
 def test_after_a_downgrade_and_a_restore_the_content_is_right() -> None:
     chosen = pick(vendor("b.zip", 20, 5), vendor("d.zip", 35), packages=DOWNGRADED, last_restore=restored(31))
     assert chosen.backup.name == "d.zip"

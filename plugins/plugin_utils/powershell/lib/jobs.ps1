@@ -144,7 +144,7 @@ function Get-LastRestore($jobs) {
         if ($null -ne $last -and [string]::CompareOrdinal($at, $latest) -le 0) { continue }
         $latest = $at
         $last = [ordered]@{ run_id = $job.name; state = $journal['state']; at = $journal['at']; backup = $journal['backup'] }
-        foreach ($key in 'zip_sha256', 'zip_mark', 'partial') { $last[$key] = $journal[$key] }
+        foreach ($key in 'zip_sha256', 'zip_mark', 'partial', 'restored_before') { $last[$key] = $journal[$key] }
     }
     return $last
 }

@@ -22,7 +22,7 @@ function Read-CommitSpec([string]$commit) {
 function Write-Journal([string]$commit, [string]$state, $facts = @{}) {
     $spec = Read-CommitSpec $commit
     $journal = [ordered]@{ state = $state; at = (Get-TimeText ([DateTime]::UtcNow)) }
-    foreach ($key in 'prepared', 'backup', 'zip_sha256', 'zip_mark', 'partial') { $journal[$key] = $(if ($null -ne $spec) { $spec[$key] }) }
+    foreach ($key in 'prepared', 'backup', 'zip_sha256', 'zip_mark', 'partial', 'restored_before') { $journal[$key] = $(if ($null -ne $spec) { $spec[$key] }) }
     foreach ($key in @($facts.Keys)) { $journal[$key] = $facts[$key] }
     Write-JsonFile ([IO.Path]::Combine($job.work, 'jobs', $commit, 'journal.json')) $journal
 }
