@@ -72,11 +72,16 @@ def test_a_record_that_is_held_makes_no_job_unknown(windows: Lane, path: str) ->
     assert windows.agent.poll("i1").state == "done"
 
 
-def test_progress_that_is_held_keeps_nothing_back(windows: Lane) -> None:
-    windows.run(spec(windows), "i1")
-    with windows.holding(windows.home / "work" / "jobs" / "i1" / "progress.json"):
-        status = windows.agent.poll("i1")
-    assert (status.state, status.progress) == ("done", {})
+def test_progress_and_a_journal_that_are_held_keep_nothing_back(windows: Lane) -> None:
+    """A commit that lives can be told its word."""
+    restore = Restore(windows)
+    assert windows.run(restore.commit_spec(deadline=600), "c1").state == "waiting"
+    folder = windows.home / "work" / "jobs" / "c1"
+    with windows.holding(folder / "progress.json"), windows.holding(folder / "journal.json"):
+        status = windows.agent.poll("c1")
+    assert (status.state, status.progress) == ("running", {})
+    windows.agent.signal("c1", "undo")
+    assert windows.follow("c1", past=("running", "waiting")).state == "done"
 
 
 RECORDED = "    Write-JsonFile ([IO.Path]::Combine($folder, 'state.json')) $record\n"

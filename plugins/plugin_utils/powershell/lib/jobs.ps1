@@ -53,7 +53,13 @@ function Get-JobState([string]$folder, [bool]$holdsLock) {
     $ended = Read-JsonFile ([IO.Path]::Combine($folder, 'result.json'))
     if ($null -ne $ended) { return $(if ($ended['error']) { 'failed' } else { 'done' }) }
     if (-not $holdsLock) { return 'dead' }
-    return $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' })
+    return Get-LiveState $folder
+}
+
+# Of a job that lives. One whose journal stays held runs: its word reaches it all the same.
+function Get-LiveState([string]$folder) {
+    try { $state = Get-JournalState $folder } catch { $state = $null }
+    return $(if ($state -eq 'swapped') { 'waiting' } else { 'running' })
 }
 
 function Read-Journal([string]$folder) { return Read-JsonFile ([IO.Path]::Combine($folder, 'journal.json')) }

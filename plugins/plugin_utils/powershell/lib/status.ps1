@@ -26,7 +26,7 @@ function Get-Status([string]$work, [string]$runId, [bool]$attached = $false) {
     try { $status.progress = Read-Whole ([IO.Path]::Combine($folder, 'progress.json')) } catch { $status.progress = $null }    # it isn't worth the rest
     $status.state = 'dead'
     if ($null -ne $status.end) { $status.state = 'ended' }
-    elseif ($null -ne $active -and $active['run_id'] -ceq $runId) { $status.state = $(if ((Get-JournalState $folder) -eq 'swapped') { 'waiting' } else { 'running' }) }
+    elseif ($null -ne $active -and $active['run_id'] -ceq $runId) { $status.state = Get-LiveState $folder }
     return $status
 }
 
