@@ -80,6 +80,9 @@ def test_progress_and_a_journal_that_are_held_keep_nothing_back(windows: Lane) -
     with windows.holding(folder / "progress.json"), windows.holding(folder / "journal.json"):
         status = windows.agent.poll("c1")
     assert (status.state, status.progress) == ("running", {})
+    with windows.holding(folder / "progress.json"):
+        assert windows.scan()["job"]["until"] is None
+    assert windows.scan()["job"]["until"] is not None
     windows.agent.signal("c1", "undo")
     assert windows.follow("c1", past=("running", "waiting")).state == "done"
 

@@ -29,7 +29,7 @@ function Get-LastJob([string]$folder) {
 # When a commit that waits starts its web server by itself at the latest; null where no job has told it.
 function Get-Until([string]$folder, [string]$runId) {
     if (-not (Test-RunId $runId)) { return $null }
-    $told = Read-JsonFile ([IO.Path]::Combine($folder, 'jobs', $runId, 'progress.json'))
+    try { $told = Read-JsonFile ([IO.Path]::Combine($folder, 'jobs', $runId, 'progress.json')) } catch { return $null }    # held; it isn't worth the rest
     if ($null -eq $told) { return $null }
     return $told['until']
 }
