@@ -141,10 +141,8 @@ def _doubtful(row: BackupFile) -> bool:
 
 def suspect(state: AgentState) -> str | None:
     """What a backup made now should say against itself, or None. What is said so outlives the records of installs, and rotates out no sound one."""
+    read, named = state.web.read, state.web.version
+    if read is not None and read.version is not None and named is not None and is_newer(read.version, named):
+        return f"made while the inventory named web version {named}, where {read.version} was read: its content may be migrated"
     background = Background(history=state.history, packages=state.packages, last_restore=state.last_restore)
-    if doubt := background.doubt(state.utc, state.web.version):
-        return doubt
-    read = state.web.read
-    if read is None or read.version is None or state.web.version is None or not is_newer(read.version, state.web.version):
-        return None
-    return f"made while the inventory named web version {state.web.version}, where {read.version} was read: its content may be migrated"
+    return background.doubt(state.utc, named)
