@@ -33,6 +33,7 @@ from script_lines import INDEX, INSIDE, VARIABLE, numbers_ran
 
 STATEMENTS = Path(__file__).with_name("statements.ps1")
 LOOK_FIRST = 15.0  # seconds until what ran elsewhere is looked at; twice as long until the next time, and so on, for engines keep what they compiled
+_script_text = windows_host.script_text.__wrapped__  # tests put others in its place, and scripts are marked anew at any time
 _NAME = "dataminer.web.lines"
 _PACKED = "H4sI"  # how a packed text begins
 _HEAD = 250  # characters by which scripts differ: a license, and what this one is for
@@ -191,7 +192,7 @@ def _changed(known: str, marked: str, text: str) -> str:
 
 def _whole(scripts: Path, name: str) -> str:
     with mock.patch.object(windows_host, "SCRIPTS", scripts):
-        return str(windows_host.script_text.__wrapped__(name))
+        return str(_script_text(name))
 
 
 def _row(text: str, one: Statement) -> list[Any] | None:
