@@ -14,7 +14,7 @@ from ..module_utils.case_common import optional_version
 from ..module_utils.errors import DataMinerError, InvalidInput
 from ..module_utils.gate import evaluate
 from ..module_utils.gate_host import restart_order
-from ..module_utils.gate_values import STATUS, Gate, Reading, Request
+from ..module_utils.gate_values import DOWNGRADE, STATUS, Gate, Reading, Request
 from ..module_utils.manifest import format_time
 from ..module_utils.package import parse_package_name
 from ..module_utils.readiness import has_reached, last_migration
@@ -83,7 +83,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             dashboard_gateway=params["dashboard_gateway"],
             daas=params["daas"],
             allow_reboot=params["allow_reboot"],
-            recover=params["purpose"] == "downgrade",
+            recover=params["purpose"] == DOWNGRADE,
         )
 
 
@@ -128,8 +128,8 @@ def _told(gate: Gate, agent: str) -> dict[str, Any]:
 def _migrated(gate: Gate, readings: list[Reading]) -> dict[str, str]:
     """See `readiness.last_migration`."""
     states = {reading.name: reading.state for reading in readings if reading.state is not None}
-    last = last_migration(states, gate.target) if gate.purpose == "downgrade" and gate.target else None
-    return {"agent": last[0], "version": str(last[1].package.version), "at": format_time(last[1].ended or last[1].started)} if last else {}
+    last = last_migration(states, gate.target) if gate.purpose == DOWNGRADE and gate.target else None
+    return {"agent": last[0], "version": str(last[1].package.version), "at": format_time(last[1].end_or_start)} if last else {}
 
 
 def _unfit(view: ClusterView) -> list[str]:

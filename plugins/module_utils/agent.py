@@ -44,6 +44,11 @@ class InstalledPackage:
     failed_prerequisites: tuple[str, ...] = ()
     said: str = ""
 
+    @property
+    def end_or_start(self) -> datetime:
+        """When its install ended, or began where that isn't known."""
+        return self.ended or self.started
+
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestHead:

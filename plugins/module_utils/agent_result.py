@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -65,15 +65,15 @@ def time_text(moment: datetime | None) -> str | None:
 def _list_results(state: AgentState) -> dict[str, object]:
     newest_first = sorted(state.backups, key=lambda backup: backup.modified, reverse=True)
     return {
-        "packages": _rows(sorted(state.packages, key=lambda package: package.started, reverse=True), _package_result, room=_ROOM_PACKAGES),
-        "apps": _rows(state.apps, _app_result, room=_ROOM_APPS),
-        "dashboards": _rows(state.dashboards, lambda d: {"path": cut(d.path), "size": d.size, "modified": time_text(d.modified)}),
-        "loose": _rows(state.loose, cut),
-        "backups": _rows(newest_first, _backup_result, room=_ROOM_BACKUPS),
-        "partials": _rows(state.partials, cut),
-        "journals": _rows(state.journals, lambda row: {"run_id": row[0], "state": row[1]}),
-        "content": None if state.content is None else _rows(state.content, _content_result),
-        "errors": _rows(state.errors, cut),
+        "packages": fitting(sorted(state.packages, key=lambda package: package.started, reverse=True), _package_result, room=_ROOM_PACKAGES),
+        "apps": fitting(state.apps, _app_result, room=_ROOM_APPS),
+        "dashboards": fitting(state.dashboards, lambda d: {"path": cut(d.path), "size": d.size, "modified": time_text(d.modified)}),
+        "loose": fitting(state.loose, cut),
+        "backups": fitting(newest_first, _backup_result, room=_ROOM_BACKUPS),
+        "partials": fitting(state.partials, cut),
+        "journals": fitting(state.journals, lambda row: {"run_id": row[0], "state": row[1]}),
+        "content": None if state.content is None else fitting(state.content, _content_result),
+        "errors": fitting(state.errors, cut),
     }
 
 
@@ -93,8 +93,8 @@ def _counts(state: AgentState) -> dict[str, int]:
     }
 
 
-def _rows(values: Sequence[_T], convert: Callable[[_T], object], *, room: int = _ROOM) -> list[object]:
-    """The first rows, as many as fit."""
+def fitting(values: Iterable[_T], convert: Callable[[_T], object], room: int = _ROOM) -> list[object]:
+    """The first rows, as many as fit into `room` characters of JSON."""
     rows: list[object] = []
     for value in values:
         row = convert(value)
@@ -159,7 +159,7 @@ def _cluster_result(cluster: Cluster) -> dict[str, object]:
         "name": cluster.name,
         "self_id": cluster.self_id,
         "self_address": cluster.self_address,
-        "members": _rows(cluster.members, lambda member: {"id": member.id, "address": member.address}),
+        "members": fitting(cluster.members, lambda member: {"id": member.id, "address": member.address}),
         "failover": cluster.failover,
         "twin": cluster.twin,
         "error": cluster.error,
@@ -168,10 +168,10 @@ def _cluster_result(cluster: Cluster) -> dict[str, object]:
 
 def _host_result(host: HostFacts) -> dict[str, object]:
     return {
-        "processes": _rows(host.processes, lambda p: {"name": cut(p.name), "pid": p.pid, "started": time_text(p.started)}),
-        "modules": _rows(host.modules, lambda m: {"name": cut(m.name), "version": m.version, "code": m.code}),
-        "runtimes": _rows(host.runtimes, cut),
-        "pending_reboot": _rows(host.pending_reboot, cut),
+        "processes": fitting(host.processes, lambda p: {"name": cut(p.name), "pid": p.pid, "started": time_text(p.started)}),
+        "modules": fitting(host.modules, lambda m: {"name": cut(m.name), "version": m.version, "code": m.code}),
+        "runtimes": fitting(host.runtimes, cut),
+        "pending_reboot": fitting(host.pending_reboot, cut),
         "installer_busy": host.installer_busy,
         "upgrade_running": host.upgrade_running,
     }

@@ -96,7 +96,11 @@ def _field_failed(key: str, value: object) -> bool:
 
 def hidden_fact(unread: UnreadLine | None, packages: Sequence[InstalledPackage] = ()) -> VersionFact | None:
     """No version, where the newest line of VersionHistory.txt can't be read and none of `packages` was surely installed after it; else None."""
-    if unread is None or unread.latest is None or any(p.completed and p.package.kind in (FULL, WEB) and _end(p) > unread.latest for p in packages):
+    if (
+        unread is None
+        or unread.latest is None
+        or any(p.completed and p.package.kind in (FULL, WEB) and p.end_or_start > unread.latest for p in packages)
+    ):
         return None
     return VersionFact(version=None, source=f"{HISTORY}: {unread.problem}; it is the newest line, so no older one tells what runs now")
 
@@ -134,7 +138,7 @@ def web_fact(history: Sequence[HistoryLine], packages: Sequence[InstalledPackage
 def _events(history: Sequence[HistoryLine], packages: Sequence[InstalledPackage]) -> list[_Event]:
     """Everything that set the web version; packages first, as they know more exactly when."""
     done = [p for p in packages if p.completed and p.package.kind in (FULL, WEB)]
-    events = [_Event(p.package.version, _end(p), _end(p), _package_source(p)) for p in done]
+    events = [_Event(p.package.version, p.end_or_start, p.end_or_start, _package_source(p)) for p in done]
     full = [p for p in done if p.package.kind == FULL]
     lines = [line for line in history if not _explained(line, full)]
     return events + [_Event(line.version, line.earliest, line.latest, _line_source(line)) for line in lines]
@@ -143,17 +147,13 @@ def _events(history: Sequence[HistoryLine], packages: Sequence[InstalledPackage]
 def _explained(line: HistoryLine, full: Sequence[InstalledPackage]) -> bool:
     """Whether the line tells of the newest full package that began before it: then the package's own moment is the better one."""
     before = [p for p in full if p.started <= line.latest]
-    return bool(before) and same_release(max(before, key=_end).package.version, line.version) is True
-
-
-def _end(package: InstalledPackage) -> datetime:
-    return package.ended or package.started
+    return bool(before) and same_release(max(before, key=lambda p: p.end_or_start).package.version, line.version) is True
 
 
 def _may_have_followed(package: InstalledPackage, best: _Event) -> bool:
     """Whether a package of which it isn't known that it completed may have set the web version after `best`."""
     unknown = package.completed is None and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
-    return unknown and _end(package) >= best.earliest
+    return unknown and package.end_or_start >= best.earliest
 
 
 def _doubt(package: InstalledPackage, best: _Event) -> str:
@@ -165,11 +165,11 @@ def _doubt(package: InstalledPackage, best: _Event) -> str:
 
 def _incomplete(packages: Sequence[InstalledPackage], best: _Event | None) -> str:
     """A remark on the newest package after `best` whose progress.log shows no success."""
-    later = [p for p in packages if p.completed is False and p.package.kind in (FULL, WEB) and (best is None or _end(p) > best.latest)]
+    later = [p for p in packages if p.completed is False and p.package.kind in (FULL, WEB) and (best is None or p.end_or_start > best.latest)]
     if not later:
         return ""
-    newest = max(later, key=_end)
-    return f"; {newest.package.file_name} ({_utc(_end(newest))}) shows no success in its progress.log"
+    newest = max(later, key=lambda p: p.end_or_start)
+    return f"; {newest.package.file_name} ({_utc(newest.end_or_start)}) shows no success in its progress.log"
 
 
 def _line_source(line: HistoryLine) -> str:
@@ -177,7 +177,7 @@ def _line_source(line: HistoryLine) -> str:
 
 
 def _package_source(package: InstalledPackage) -> str:
-    return f"{PACKAGES}/{package.folder}, completed {_utc(_end(package))}"
+    return f"{PACKAGES}/{package.folder}, completed {_utc(package.end_or_start)}"
 
 
 def _utc(moment: datetime) -> str:

@@ -119,7 +119,7 @@ class Background:
         """An install that failed half way may have migrated some of the content. One stopped by its prerequisites touched nothing."""
         for package in self.packages:
             failed = package.completed is False and not package.failed_prerequisites and package.package.kind in (FULL, WEB)
-            if failed and _end(package) <= moment and not (since and since >= _end(package)) and not self._redone(package, moment):
+            if failed and package.end_or_start <= moment and not (since and since >= package.end_or_start) and not self._redone(package, moment):
                 return f"made after a failed install of {package.package.version}: its content may be half migrated"
         return None
 
@@ -224,7 +224,7 @@ def _explained(history: Sequence[HistoryLine], full: Sequence[InstalledPackage])
     before: HistoryLine | None = None
     for number, line in sorted(enumerate(history), key=lambda pair: pair[1].local):
         for package in sorted(full, key=lambda package: package.started, reverse=True):
-            began_in_time = package.started <= line.latest and (before is None or _end(package) >= before.earliest)
+            began_in_time = package.started <= line.latest and (before is None or package.end_or_start >= before.earliest)
             if began_in_time and package not in explained.values() and same_release(package.package.version, line.version) is True:
                 explained[number] = package
                 break
@@ -232,16 +232,14 @@ def _explained(history: Sequence[HistoryLine], full: Sequence[InstalledPackage])
     return explained
 
 
-def _end(package: InstalledPackage) -> datetime:
-    return package.ended or package.started
-
-
 def _package_event(package: InstalledPackage, *, told: bool) -> _Event:
     """The version changed when the install ended: the automatic backup is made during it, and holds what was there before."""
     version, certain = package.package.version, package.completed is True and package.ended is not None and told
     source = f"{version} by {package.package.file_name}"
     if package.completed is None or package.ended is None:
-        return _Event(version=version, earliest=package.started, latest=_end(package), certain=False, source=f"{source}, whose outcome isn't known")
+        return _Event(
+            version=version, earliest=package.started, latest=package.end_or_start, certain=False, source=f"{source}, whose outcome isn't known"
+        )
     source += "" if told else ", of which VersionHistory.txt says nothing"
     return _Event(version=version, earliest=package.ended, latest=package.ended, certain=certain, source=source)
 

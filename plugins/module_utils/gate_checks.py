@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-from .agent import InstalledPackage, VersionFact
+from .agent import VersionFact
 from .gate_values import (
     ATTACHES,
     CHANGES,
@@ -293,11 +293,11 @@ def core_features(case: Case) -> Finding:
 
 def full_overrides(case: Case) -> Finding:
     """Whether a full upgrade came after the last web package, so that the web version is the full upgrade's."""
-    webs = [_ended(row) for row in case.state.packages if row.package.kind == WEB and row.completed is not False]
+    webs = [row.end_or_start for row in case.state.packages if row.package.kind == WEB and row.completed is not False]
     if not webs:
         return not_applicable("no web package was ever installed, as far as its folders tell")
     last = max(webs)
-    fulls = [_ended(row) for row in case.state.packages if row.package.kind == FULL and row.completed is not False]
+    fulls = [row.end_or_start for row in case.state.packages if row.package.kind == FULL and row.completed is not False]
     lines = case.state.history
     found = f"last web package {_shown(last)}"
     if any(moment > last for moment in fulls) or any(line.earliest > last for line in lines):
@@ -306,10 +306,6 @@ def full_overrides(case: Case) -> Finding:
     if any(line.latest >= last for line in lines):
         return warned(f"{found}; a full upgrade within the hour: which came last can't be told from local times")
     return passed(f"{found}; no full upgrade after it")
-
-
-def _ended(package: InstalledPackage) -> datetime:
-    return package.ended or package.started
 
 
 def _shown(moment: datetime) -> str:

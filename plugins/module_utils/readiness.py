@@ -52,7 +52,7 @@ def last_migration(states: Mapping[str, AgentState], target: Version) -> tuple[s
         for row in state.packages
         if row.package.kind in (FULL, WEB) and is_newer(row.package.version, target) and (row.completed or not row.failed_prerequisites)
     ]
-    return max(newer, key=lambda pair: pair[1].ended or pair[1].started, default=None)
+    return max(newer, key=lambda pair: pair[1].end_or_start, default=None)
 
 
 def has_reached(state: AgentState, target: Version) -> bool:
@@ -74,7 +74,7 @@ def restored_since(state: AgentState, target: Version | None) -> LastRestore | N
     last, attempt = state.last_restore, latest_attempt(state)
     if last is None or not last.whole or last.at > state.utc or other_software(state, target):
         return None
-    return None if attempt and last.at <= (attempt.ended or attempt.started) else last
+    return None if attempt and last.at <= attempt.end_or_start else last
 
 
 def no_backup_needed(state: AgentState, target: Version | None, *, agent: str) -> NoBackupNeeded | None:

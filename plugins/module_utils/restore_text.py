@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from .agent_result import time_text
+from .agent_result import fitting, time_text
 from .errors import cut
 from .restore_losses import losses_digest
 from .restore_values import Behind, Lost, RestorePlan, Summary
@@ -29,16 +28,21 @@ def plan_result(plan: RestorePlan) -> dict[str, Any]:
     counts = {"create": plan.create, "replace": plan.replace, "same": plan.same, "bytes": plan.bytes}
     told = {
         **counts,
-        "apps": _rows(plan.apps, _summary_row, _ROOM_APPS),
+        "apps": fitting(plan.apps, _summary_row, _ROOM_APPS),
         "apps_count": len(plan.apps),
-        "dashboards": _rows(plan.dashboards, _summary_row, _ROOM_DASHBOARDS),
+        "dashboards": fitting(plan.dashboards, _summary_row, _ROOM_DASHBOARDS),
         "dashboards_count": len(plan.dashboards),
-        "files": _rows(plan.files, _summary_row, _ROOM_DASHBOARDS),
-        "stays_behind": _rows(plan.stays_behind, _behind_row, _ROOM_BEHIND),
+        "files": fitting(plan.files, _summary_row, _ROOM_DASHBOARDS),
+        "stays_behind": fitting(plan.stays_behind, _behind_row, _ROOM_BEHIND),
         "stays_behind_count": len(plan.stays_behind),
         "limited": plan.include is not None,
     }
-    return {"plan": told, "lost": _rows(plan.lost, _lost_row, _ROOM_LOST), "lost_count": len(plan.lost), "lost_digest": losses_digest(plan.lost)}
+    return {
+        "plan": told,
+        "lost": fitting(plan.lost, _lost_row, _ROOM_LOST),
+        "lost_count": len(plan.lost),
+        "lost_digest": losses_digest(plan.lost),
+    }
 
 
 def lost_line(row: Mapping[str, Any]) -> str:
@@ -87,15 +91,3 @@ def _lost_row(item: Lost) -> dict[str, object]:
 
 def _behind_row(item: Behind) -> dict[str, object]:
     return {"kind": item.kind, "title": cut(item.title), "path": cut(item.path), "why": item.why, "unlisted": item.unlisted}
-
-
-def _rows(values: Iterable[_T], convert: Callable[[_T], object], room: int) -> list[object]:
-    """The first rows, as many as fit."""
-    rows: list[object] = []
-    for value in values:
-        row = convert(value)
-        room -= len(json.dumps(row)) + 2
-        if room < 0:
-            break
-        rows.append(row)
-    return rows
